@@ -1,0 +1,24 @@
+/**
+ * Hard limits of the formats. Options move within them; a number from outside beyond them is refused before
+ * anything is allocated (security promises S4, S5).
+ */
+
+/** Version of the batch format. A node reads every version up to its own. */
+export const FORMAT_VERSION = 1;
+/** Version of the handshake and the envelopes. */
+export const PROTOCOL_VERSION = 1;
+
+/** Largest entry that an option may allow, bytes. */
+export const ENTRY_BYTES_CEILING = 64 * 1024 * 1024;
+/** Largest raw payload of one batch, bytes: a largest entry with its packing. */
+export const BATCH_RAW_BYTES_CEILING = ENTRY_BYTES_CEILING + 64;
+/** Most entries in one batch. */
+export const BATCH_ENTRIES_CEILING = 1 << 20;
+/** Largest message on any stream, bytes: a largest batch, its head and an envelope. */
+export const MESSAGE_BYTES_CEILING = BATCH_RAW_BYTES_CEILING + 64 * 1024;
+/** Largest handshake or control message, bytes. */
+export const CONTROL_MESSAGE_BYTES_MAX = 64 * 1024;
+/** Most members in a configuration. */
+export const MEMBERS_MAX = 64;
+/** Sessions that the replicated session table remembers; the one unused for longest goes first (C12). */
+export const SESSION_TABLE_CLIENTS_MAX = 4096;
