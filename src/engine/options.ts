@@ -1,0 +1,447 @@
+import { ErrorCode, RaftlineError } from '../base/errors.js';
+import { type GroupId, type NodeId, SAFE_MAX, U32_MAX } from '../base/ids.js';
+import { BATCH_ENTRIES_CEILING, ENTRY_BYTES_CEILING } from '../base/limits.js';
+import type { StateMachine } from './state-machine.js';
+
+/** A group that the engine hosts. */
+export interface GroupOptions {
+  /** 1 … 2^32 − 1; the same on every node, never reused. */
+  id: GroupId;
+  stateMachine: StateMachine;
+}
+
+/** What `Engine.open` takes. Everything with a default may be left out; see docs/options.md. */
+export interface EngineOptions {
+  id: NodeId;
+  cluster: string;
+  dataDirectory: string;
+  groups: readonly GroupOptions[];
+  listen?: string;
+  /** The other members' addresses by id. At the first start also the bootstrap configuration: these and oneself. */
+  peers?: Readonly<Record<number, string>>;
+  insecure?: boolean;
+  threads?: 'auto' | 'shared' | 'spread';
+  compression?: 'lz4' | 'none';
+  lz4?: 'auto' | 'native' | 'pure';
+  entryBytesMax?: number;
+  uncommittedBytesMax?: number;
+  segmentBytes?: number;
+  prepareSegments?: boolean;
+  election?: { timeoutMsMin?: number; timeoutMsMax?: number; heartbeatIntervalMs?: number };
+  pipeline?: {
+    depth?: number;
+    inflightBytesMax?: number;
+    batchBytesMax?: number;
+    batchEntriesMax?: number;
+  };
+  memory?: { ringBytes?: number; clientRingBytes?: number };
+  transport?: { receiveWindowBytes?: number };
+  limits?: { clientStreams?: number; tailStreams?: number };
+}
+
+/** One row of the table that docs/options.md shows and the validation follows. */
+export interface OptionRow {
+  path: string;
+  type: 'integer' | 'string' | 'boolean';
+  /** Absent: the option must be given. */
+  default?: number | string | boolean;
+  min?: number;
+  max?: number;
+  oneOf?: readonly string[];
+  unit?: string;
+  meaning: string;
+}
+
+const MiB = 1024 * 1024;
+
+/** Every scalar option: its path, default, limits and meaning. `groups` and `peers` are checked beside it. */
+export const optionTable: readonly OptionRow[] = [
+  {
+    path: 'id',
+    type: 'integer',
+    min: 1,
+    max: U32_MAX,
+    meaning: "this node's id; never reused for another data directory",
+  },
+  {
+    path: 'cluster',
+    type: 'string',
+    meaning:
+      'name of the cluster, 1 to 64 characters; kept in the data directory and checked in every handshake',
+  },
+  {
+    path: 'dataDirectory',
+    type: 'string',
+    meaning: 'where log, identity and lock are kept; one process at a time',
+  },
+  {
+    path: 'listen',
+    type: 'string',
+    default: '127.0.0.1:0',
+    meaning: 'host:port for peers and clients; port 0 takes any free one',
+  },
+  {
+    path: 'insecure',
+    type: 'boolean',
+    default: false,
+    meaning: 'allows listening beyond loopback without TLS',
+  },
+  {
+    path: 'threads',
+    type: 'string',
+    default: 'auto',
+    oneOf: ['auto', 'shared', 'spread'],
+    meaning:
+      "how programs are mapped to threads: 'shared' keeps encoder and network on one, 'spread' gives the encoder its own, 'auto' spreads from four cores up",
+  },
+  {
+    path: 'compression',
+    type: 'string',
+    default: 'lz4',
+    oneOf: ['lz4', 'none'],
+    meaning: 'codec for batches that this node seals as leader; any node reads all',
+  },
+  {
+    path: 'lz4',
+    type: 'string',
+    default: 'auto',
+    oneOf: ['auto', 'native', 'pure'],
+    meaning:
+      "implementation of LZ4: the native addon where it loads, or pure TypeScript; 'native' fails where it does not load",
+  },
+  {
+    path: 'entryBytesMax',
+    type: 'integer',
+    default: 1 * MiB,
+    min: 1,
+    max: ENTRY_BYTES_CEILING,
+    unit: 'bytes',
+    meaning: 'largest entry; the same on every node',
+  },
+  {
+    path: 'uncommittedBytesMax',
+    type: 'integer',
+    default: 16 * MiB,
+    min: 64 * 1024,
+    max: 1024 * MiB,
+    unit: 'bytes',
+    meaning:
+      'payload that a leader holds in a group before it commits; beyond it proposals are refused as overloaded',
+  },
+  {
+    path: 'segmentBytes',
+    type: 'integer',
+    default: 64 * MiB,
+    min: 1 * MiB,
+    max: 1024 * MiB,
+    unit: 'bytes',
+    meaning: 'size of a segment of the log on disk',
+  },
+  {
+    path: 'prepareSegments',
+    type: 'boolean',
+    default: true,
+    meaning:
+      'fill the next segment with zeros beforehand, in a thread of its own: smaller syncs, twice the writing',
+  },
+  {
+    path: 'election.timeoutMsMin',
+    type: 'integer',
+    default: 500,
+    min: 50,
+    max: 60_000,
+    unit: 'ms',
+    meaning: 'shortest time without a leader before a follower stands for election',
+  },
+  {
+    path: 'election.timeoutMsMax',
+    type: 'integer',
+    default: 1000,
+    min: 51,
+    max: 120_000,
+    unit: 'ms',
+    meaning: 'longest such time; each node draws anew between the two',
+  },
+  {
+    path: 'election.heartbeatIntervalMs',
+    type: 'integer',
+    default: 100,
+    min: 5,
+    max: 30_000,
+    unit: 'ms',
+    meaning: 'how often a leader says that it is there; at most half of election.timeoutMsMin',
+  },
+  {
+    path: 'pipeline.depth',
+    type: 'integer',
+    default: 8,
+    min: 1,
+    max: 1024,
+    unit: 'batches',
+    meaning: 'batches in flight to a follower, and uncommitted ones before the open batch is left to grow',
+  },
+  {
+    path: 'pipeline.inflightBytesMax',
+    type: 'integer',
+    default: 4 * MiB,
+    min: 64 * 1024,
+    max: 256 * MiB,
+    unit: 'bytes',
+    meaning: 'bytes in flight to a follower; one message always goes',
+  },
+  {
+    path: 'pipeline.batchBytesMax',
+    type: 'integer',
+    default: 256 * 1024,
+    min: 1024,
+    max: 16 * MiB,
+    unit: 'bytes',
+    meaning: 'payload at which an open batch is sealed; a larger entry stands alone',
+  },
+  {
+    path: 'pipeline.batchEntriesMax',
+    type: 'integer',
+    default: 16_384,
+    min: 1,
+    max: BATCH_ENTRIES_CEILING,
+    unit: 'entries',
+    meaning: 'entries at which an open batch is sealed',
+  },
+  {
+    path: 'memory.ringBytes',
+    type: 'integer',
+    default: 16 * MiB,
+    min: 1 * MiB,
+    max: 512 * MiB,
+    unit: 'bytes',
+    meaning:
+      'capacity of each ring that carries payload (rounded up to a power of two, and to four of the largest entries)',
+  },
+  {
+    path: 'memory.clientRingBytes',
+    type: 'integer',
+    default: 4 * MiB,
+    min: 1 * MiB,
+    max: 512 * MiB,
+    unit: 'bytes',
+    meaning: 'capacity of the ring that carries what remote clients propose (rounded likewise)',
+  },
+  {
+    path: 'transport.receiveWindowBytes',
+    type: 'integer',
+    default: 1 * MiB,
+    min: 65_535,
+    max: 64 * MiB,
+    unit: 'bytes',
+    meaning: 'HTTP/2 receive window of each stream',
+  },
+  {
+    path: 'limits.clientStreams',
+    type: 'integer',
+    default: 256,
+    min: 1,
+    max: 10_000,
+    unit: 'streams',
+    meaning: 'client streams open at a time; the next is refused',
+  },
+  {
+    path: 'limits.tailStreams',
+    type: 'integer',
+    default: 16,
+    min: 1,
+    max: 1000,
+    unit: 'streams',
+    meaning: 'tail streams open at a time; the next is refused',
+  },
+];
+
+/** Options after validation: every default filled in, frozen. */
+export interface Config {
+  readonly id: NodeId;
+  readonly cluster: string;
+  readonly dataDirectory: string;
+  readonly groups: readonly GroupOptions[];
+  readonly listen: string;
+  readonly peers: ReadonlyMap<NodeId, string>;
+  readonly insecure: boolean;
+  readonly threads: 'auto' | 'shared' | 'spread';
+  readonly compression: 'lz4' | 'none';
+  readonly lz4: 'auto' | 'native' | 'pure';
+  readonly entryBytesMax: number;
+  readonly uncommittedBytesMax: number;
+  readonly segmentBytes: number;
+  readonly prepareSegments: boolean;
+  readonly election: { timeoutMsMin: number; timeoutMsMax: number; heartbeatIntervalMs: number };
+  readonly pipeline: {
+    depth: number;
+    inflightBytesMax: number;
+    batchBytesMax: number;
+    batchEntriesMax: number;
+  };
+  readonly memory: { ringBytes: number; clientRingBytes: number };
+  readonly transport: { receiveWindowBytes: number };
+  readonly limits: { clientStreams: number; tailStreams: number };
+}
+
+/**
+ * Checks options and fills in the defaults.
+ * @throws RaftlineError `RAFTLINE_OPTION_INVALID` with `path`, `expected` and `received` of the first fault.
+ */
+export function parseOptions(options: EngineOptions): Config {
+  if (typeof options !== 'object' || options === null) throw invalid('options', 'an object', options);
+  refuseUnknown(options as unknown as Record<string, unknown>, '');
+  const config: Record<string, unknown> = {};
+  for (const row of optionTable) assign(config, row.path, checkRow(row, valueAt(options, row.path)));
+  const whole = { ...config, groups: checkGroups(options), peers: checkPeers(options) } as unknown as Config;
+  checkTogether(whole);
+  return Object.freeze(whole);
+}
+
+function invalid(path: string, expected: string, received: unknown): RaftlineError {
+  const shown = describe(received);
+  return new RaftlineError(
+    ErrorCode.OptionInvalid,
+    `option ${path}: expected ${expected}, received ${shown}`,
+    {
+      path,
+      expected,
+      received: shown,
+    },
+  );
+}
+
+function describe(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (typeof value === 'function') return 'a function';
+  const text = typeof value === 'bigint' ? `${value}n` : JSON.stringify(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+function valueAt(options: unknown, path: string): unknown {
+  let value: unknown = options;
+  for (const name of path.split('.')) {
+    if (value === undefined || value === null) return undefined;
+    value = (value as Record<string, unknown>)[name];
+  }
+  return value;
+}
+
+function assign(config: Record<string, unknown>, path: string, value: unknown): void {
+  const [section, name] = path.split('.') as [string, string | undefined];
+  if (name === undefined) {
+    config[section] = value;
+    return;
+  }
+  config[section] ??= {};
+  (config[section] as Record<string, unknown>)[name] = value;
+}
+
+function checkRow(row: OptionRow, given: unknown): unknown {
+  const value = given === undefined ? row.default : given;
+  const expected = expectation(row);
+  if (row.type === 'integer') {
+    const fits =
+      Number.isSafeInteger(value) &&
+      (value as number) >= (row.min ?? 0) &&
+      (value as number) <= (row.max ?? SAFE_MAX);
+    if (!fits) throw invalid(row.path, expected, given);
+  } else if (typeof value !== row.type) throw invalid(row.path, expected, given);
+  else if (row.type === 'string' && value === '') throw invalid(row.path, expected, given);
+  if (row.oneOf !== undefined && !row.oneOf.includes(value as string))
+    throw invalid(row.path, expected, given);
+  return value;
+}
+
+function expectation(row: OptionRow): string {
+  if (row.oneOf !== undefined) return `one of ${row.oneOf.join(', ')}`;
+  if (row.type !== 'integer') return row.type === 'boolean' ? 'true or false' : 'a string that is not empty';
+  const unit = row.unit === undefined ? '' : ` ${row.unit}`;
+  return `a whole number from ${row.min} to ${row.max}${unit}`;
+}
+
+/** A mistyped name would otherwise be a default in silence. */
+function refuseUnknown(options: Record<string, unknown>, prefix: string): void {
+  for (const name of Object.keys(options)) {
+    const path = `${prefix}${name}`;
+    if (path === 'groups' || path === 'peers') continue;
+    if (optionTable.some((row) => row.path === path)) continue;
+    const section = optionTable.some((row) => row.path.startsWith(`${path}.`));
+    if (!section) throw invalid(path, 'no option of this name (see docs/options.md)', options[name]);
+    const inner = options[name];
+    if (inner === undefined) continue;
+    if (typeof inner !== 'object' || inner === null) throw invalid(path, 'an object', inner);
+    refuseUnknown(inner as Record<string, unknown>, `${path}.`);
+  }
+}
+
+function checkGroups(options: EngineOptions): readonly GroupOptions[] {
+  const groups: unknown = options.groups;
+  if (!Array.isArray(groups) || groups.length === 0 || groups.length > 1024) {
+    throw invalid('groups', 'a list of 1 to 1024 groups', groups);
+  }
+  const seen = new Set<number>();
+  groups.forEach((group: Partial<GroupOptions> | undefined, at) => {
+    const id = group?.id;
+    if (!Number.isSafeInteger(id) || id! < 1 || id! > U32_MAX) {
+      throw invalid(`groups[${at}].id`, `a whole number from 1 to ${U32_MAX}`, id);
+    }
+    if (seen.has(id!)) throw invalid(`groups[${at}].id`, 'an id that no other group has', id);
+    seen.add(id!);
+    if (typeof group?.stateMachine?.apply !== 'function') {
+      throw invalid(`groups[${at}].stateMachine`, 'an object with a function `apply`', group?.stateMachine);
+    }
+  });
+  return groups as GroupOptions[];
+}
+
+function checkPeers(options: EngineOptions): ReadonlyMap<NodeId, string> {
+  const peers = new Map<NodeId, string>();
+  const given: unknown = options.peers ?? {};
+  if (typeof given !== 'object' || given === null)
+    throw invalid('peers', 'an object of id → host:port', given);
+  for (const [key, address] of Object.entries(given as Record<string, unknown>)) {
+    const id = Number(key);
+    if (!Number.isSafeInteger(id) || id < 1 || id > U32_MAX) {
+      throw invalid(`peers.${key}`, `an id from 1 to ${U32_MAX}`, key);
+    }
+    if (typeof address !== 'string' || !/^.+:\d{1,5}$/.test(address))
+      throw invalid(`peers.${key}`, 'host:port', address);
+    if (id !== options.id) peers.set(id, address);
+  }
+  if (peers.size > 63) throw invalid('peers', 'at most 63 other members', peers.size);
+  return peers;
+}
+
+function checkTogether(config: Config): void {
+  const { election, pipeline } = config;
+  if (config.cluster.length > 64) throw invalid('cluster', 'at most 64 characters', config.cluster);
+  if (election.timeoutMsMax <= election.timeoutMsMin) {
+    throw invalid(
+      'election.timeoutMsMax',
+      `more than election.timeoutMsMin (${election.timeoutMsMin})`,
+      election.timeoutMsMax,
+    );
+  }
+  if (election.heartbeatIntervalMs * 2 > election.timeoutMsMin) {
+    throw invalid(
+      'election.heartbeatIntervalMs',
+      `at most half of election.timeoutMsMin (${election.timeoutMsMin})`,
+      election.heartbeatIntervalMs,
+    );
+  }
+  const largest = Math.max(config.entryBytesMax, pipeline.batchBytesMax);
+  if (config.uncommittedBytesMax < largest) {
+    throw invalid(
+      'uncommittedBytesMax',
+      `at least the largest entry and batch (${largest})`,
+      config.uncommittedBytesMax,
+    );
+  }
+  if (config.segmentBytes < largest + MiB) {
+    throw invalid(
+      'segmentBytes',
+      `at least 1 MiB more than the largest entry and batch (${largest + MiB})`,
+      config.segmentBytes,
+    );
+  }
+}
