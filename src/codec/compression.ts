@@ -1,0 +1,119 @@
+import { createRequire } from 'node:module';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
+import { refuseBytes } from './bytes.js';
+import { compressLz4Block, decompressLz4Block } from './lz4.js';
+
+/** Bytes in front of an LZ4 block: the raw length, little-endian. */
+export const LZ4_LENGTH_BYTES = 4;
+
+/**
+ * One way of doing LZ4. Compressed bytes are always four bytes of raw length, then an LZ4 block; two
+ * implementations read each other's, but do not make the same bytes.
+ */
+export interface Compression {
+  readonly native: boolean;
+  readonly name: string;
+  /** Returns the bytes written, or 0 when they do not fit `target`. */
+  compressLz4(source: Buffer, target: Buffer): number;
+  /**
+   * Fills `target` exactly. The length in `source` is checked against it first (it decides what is allocated);
+   * anything else is refused with `RAFTLINE_BYTES_INVALID`.
+   */
+  decompressLz4(source: Buffer, target: Buffer): void;
+}
+
+/** What is used of lz4-napi. */
+interface NativeLz4 {
+  compressSync(data: Buffer): Buffer;
+  uncompressSync(data: Buffer): Buffer;
+}
+
+/**
+ * `auto`: the native lz4-napi where it is installed and loads, else pure TypeScript. `native` throws
+ * `RAFTLINE_OPTION_INVALID` where it does not load.
+ */
+export function loadCompression(prefer: 'auto' | 'native' | 'pure' = 'auto'): Compression {
+  if (prefer === 'pure') return pure;
+  try {
+    return nativeCompression(createRequire(import.meta.url)('lz4-napi') as NativeLz4);
+  } catch (cause) {
+    if (prefer === 'auto') return pure;
+    const reason = toRaftlineError(cause).message;
+    const message = `compression: expected the native module lz4-napi to load, received: ${reason}`;
+    throw new RaftlineError(ErrorCode.OptionInvalid, message, { expected: 'lz4-napi' }, cause);
+  }
+}
+
+const pure: Compression = {
+  native: false,
+  name: 'pure',
+  compressLz4(source, target) {
+    if (target.length < LZ4_LENGTH_BYTES) return 0;
+    const written = compressLz4Block(source, target.subarray(LZ4_LENGTH_BYTES));
+    if (written === 0) return 0;
+    target.writeUInt32LE(source.length, 0);
+    return LZ4_LENGTH_BYTES + written;
+  },
+  decompressLz4(source, target) {
+    checkLength(source, target);
+    decompressLz4Block(source.subarray(LZ4_LENGTH_BYTES), target);
+  },
+};
+
+function nativeCompression(lz4: NativeLz4): Compression {
+  return {
+    native: true,
+    name: 'lz4-napi',
+    compressLz4(source, target) {
+      const compressed = lz4.compressSync(source);
+      if (compressed.length > target.length) return 0;
+      target.set(compressed, 0);
+      return compressed.length;
+    },
+    decompressLz4(source, target) {
+      checkLength(source, target);
+      const raw = uncompress(lz4, source);
+      if (raw.length !== target.length) refuseBytes('LZ4 output', `${target.length} bytes`, raw.length);
+      target.set(raw, 0);
+    },
+  };
+}
+
+function uncompress(lz4: NativeLz4, source: Buffer): Buffer {
+  try {
+    return lz4.uncompressSync(source);
+  } catch (cause) {
+    return refuseBytes('LZ4 block', 'a valid block', toRaftlineError(cause).message);
+  }
+}
+
+function checkLength(source: Buffer, target: Buffer): void {
+  if (source.length < LZ4_LENGTH_BYTES) refuseBytes('LZ4 length', `${LZ4_LENGTH_BYTES} bytes`, source.length);
+  const length = source.readUInt32LE(0);
+  if (length !== target.length) refuseBytes('LZ4 raw length', target.length, length);
+}
+
+/** Compresses with deflate (no zlib head); returns the bytes written, or 0 when they do not fit `target`. */
+export function compressDeflate(source: Buffer, target: Buffer): number {
+  const compressed = deflateRawSync(source, { level: 1 });
+  if (compressed.length > target.length) return 0;
+  target.set(compressed, 0);
+  return compressed.length;
+}
+
+/** Fills `target` exactly from a deflate stream; never more than that is made. Refuses with `RAFTLINE_BYTES_INVALID`. */
+export function decompressDeflate(source: Buffer, target: Buffer): void {
+  const raw = inflate(source, target.length);
+  if (raw.length !== target.length) refuseBytes('deflate output', `${target.length} bytes`, raw.length);
+  target.set(raw, 0);
+}
+
+function inflate(source: Buffer, rawLength: number): Buffer {
+  try {
+    return inflateRawSync(source, { maxOutputLength: rawLength });
+  } catch (cause) {
+    const expected = `a valid stream of ${rawLength} bytes`;
+    return refuseBytes('deflate stream', expected, toRaftlineError(cause).message);
+  }
+}
