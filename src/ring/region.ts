@@ -19,7 +19,7 @@ export class SharedAllocator {
   take(bytes: number): number {
     const size = lineBytes(bytes);
     const left = this.memory.byteLength - this.next;
-    if (!(size <= left)) {
+    if (!(size >= 0 && size <= left)) {
       throw new RaftlineError(
         ErrorCode.Internal,
         `shared memory: expected at most ${left} bytes (all that is left of ${this.memory.byteLength}), received ${bytes}`,
