@@ -1,0 +1,147 @@
+import type { Builder, Offset } from 'flatbuffers';
+import { assert } from '../base/assert.js';
+import { SAFE_MAX } from '../base/ids.js';
+import { readU64, refuseBytes } from './bytes.js';
+import type { TableView } from './flat-table.js';
+
+/**
+ * A field of an envelope's table: its kind and what values mean something. Its slot is its place in the layout.
+ * `choice`: one byte, 1 for the first name (so that an absent one is refused). `list`: numbers of 32 bits.
+ */
+export type Field<Name extends PropertyKey = string> =
+  | { name: Name; kind: 'u32' | 'u64'; min: number; max: number }
+  | { name: Name; kind: 'flag' }
+  | { name: Name; kind: 'choice'; choices: readonly string[] }
+  | { name: Name; kind: 'text'; charsMax: number; clipped: boolean }
+  | { name: Name; kind: 'list'; countMax: number };
+
+export type FieldValue = number | boolean | string | readonly number[];
+export type FieldValues = Record<string, FieldValue>;
+
+type NumberField = Extract<Field, { kind: 'u32' | 'u64' }>;
+type TextField = Extract<Field, { kind: 'text' }>;
+type ListField = Extract<Field, { kind: 'list' }>;
+
+/** Writes `values` as a table; the builder must not be inside another one. Values out of range are a bug of ours. */
+export function writeTable(builder: Builder, fields: readonly Field[], values: FieldValues): Offset {
+  const outOfLine = fields.map((field) => {
+    if (field.kind === 'text') return writeText(builder, field, values[field.name] as string);
+    if (field.kind === 'list') return writeList(builder, field, values[field.name] as readonly number[]);
+    return 0;
+  });
+  builder.startObject(fields.length);
+  fields.forEach((field, slot) => {
+    const value = values[field.name];
+    switch (field.kind) {
+      case 'u32':
+        builder.addFieldInt32(slot, checkOwnNumber(field, value), 0);
+        break;
+      case 'u64':
+        addU64(builder, slot, checkOwnNumber(field, value));
+        break;
+      case 'flag':
+        builder.addFieldInt8(slot, value === true ? 1 : 0, 0);
+        break;
+      case 'choice': {
+        const choice = field.choices.indexOf(value as string);
+        assert(choice >= 0, `${field.name} is one of ${field.choices.join(', ')}`);
+        builder.addFieldInt8(slot, choice + 1, 0);
+        break;
+      }
+      default:
+        builder.addFieldOffset(slot, outOfLine[slot]!, 0);
+    }
+  });
+  return builder.endObject();
+}
+
+function checkOwnNumber(field: NumberField, value: FieldValue | undefined): number {
+  const fits =
+    Number.isSafeInteger(value) && (value as number) >= field.min && (value as number) <= field.max;
+  if (!fits) assert(false, `${field.name} is a whole number of ${field.min} to ${field.max}, not ${value}`);
+  return value as number;
+}
+
+/** What `addFieldInt64` does, without making a BigInt. The builder writes from the end to the front. */
+function addU64(builder: Builder, slot: number, value: number): void {
+  if (value === 0) return;
+  builder.prep(8, 0);
+  builder.writeInt32(Math.floor(value / 0x1_0000_0000));
+  builder.writeInt32(value % 0x1_0000_0000);
+  builder.slot(slot);
+}
+
+function writeText(builder: Builder, field: TextField, value: string): Offset {
+  const fits = value.length <= field.charsMax;
+  assert(fits || field.clipped, `${field.name} has at most ${field.charsMax} characters`);
+  if (value === '') return 0;
+  return builder.createString(fits ? value : value.slice(0, field.charsMax));
+}
+
+function writeList(builder: Builder, field: ListField, values: readonly number[]): Offset {
+  assert(values.length <= field.countMax, `${field.name} has at most ${field.countMax} items`);
+  builder.startVector(4, values.length, 4);
+  for (let at = values.length - 1; at >= 0; at--) builder.addInt32(values[at]!);
+  return builder.endVector();
+}
+
+/** Reads `fields` out of a table from outside, checking structure and range of each. */
+export function readFields(
+  bytes: Buffer,
+  table: TableView,
+  fields: readonly Field[],
+  into: FieldValues,
+): FieldValues {
+  for (let slot = 0; slot < fields.length; slot++) {
+    into[fields[slot]!.name] = readField(bytes, table, fields[slot]!, slot);
+  }
+  return into;
+}
+
+function readField(bytes: Buffer, table: TableView, field: Field, slot: number): FieldValue {
+  switch (field.kind) {
+    case 'u32': {
+      const at = table.field(slot, 4, field.name);
+      return checkNumber(field, at < 0 ? 0 : bytes.readUInt32LE(at));
+    }
+    case 'u64': {
+      const at = table.field(slot, 8, field.name);
+      return checkNumber(field, at < 0 ? 0 : readU64(bytes, at, field.name));
+    }
+    case 'flag': {
+      const value = table.u8(slot, field.name);
+      if (value > 1) refuseBytes(field.name, '0 or 1', value);
+      return value === 1;
+    }
+    case 'choice': {
+      const value = table.u8(slot, field.name);
+      return field.choices[value - 1] ?? refuseBytes(field.name, `1 to ${field.choices.length}`, value);
+    }
+    case 'text':
+      return table.text(slot, field.charsMax, field.name);
+    case 'list':
+      return readU32List(bytes, table, slot, field.countMax, field.name);
+  }
+}
+
+/** A vector of numbers of 32 bits. */
+export function readU32List(
+  bytes: Buffer,
+  table: TableView,
+  slot: number,
+  countMax: number,
+  name: string,
+): number[] {
+  const { at, count } = table.vector(slot, 4, countMax, name);
+  const list = new Array<number>(count);
+  for (let item = 0; item < count; item++) list[item] = bytes.readUInt32LE(at + 4 * item);
+  return list;
+}
+
+function checkNumber(field: NumberField, value: number): number {
+  if (value < field.min || value > field.max) {
+    const most = field.max === SAFE_MAX ? '2^53 - 1' : field.max;
+    refuseBytes(field.name, `${field.min} to ${most}`, value);
+  }
+  return value;
+}
