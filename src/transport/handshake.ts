@@ -1,0 +1,135 @@
+import { ErrorCode, RaftlineError } from '../base/errors.js';
+import type { GroupId, Incarnation, NodeId } from '../base/ids.js';
+import { FORMAT_VERSION, PROTOCOL_VERSION } from '../base/limits.js';
+import type { Hello, HelloReply } from '../codec/envelope-types.js';
+import { foreignText } from './address.js';
+
+/** Who this node is, as it tells its peers. */
+export interface Self {
+  clusterId: string;
+  node: NodeId;
+  incarnation: Incarnation;
+  groups: GroupId[];
+  /** CRC-32 of the bootstrap configuration; 0 for a node that joined later and never saw it. */
+  bootstrapChecksum: number;
+}
+
+/** What this node knows of the others. */
+export interface Acquaintances {
+  /** The incarnation that the node is remembered with; undefined or 0 where none is yet. */
+  knownIncarnation(node: NodeId): Incarnation | undefined;
+  isKnownPeer(node: NodeId): boolean;
+}
+
+/** Where this node's lanes listen, 0 where one does not. */
+export type LanePorts = Pick<HelloReply, 'controlPort' | 'dataPort' | 'clientPort'>;
+
+/** What did not match; travels as the reply's `code`. */
+export type Mismatch =
+  | 'protocolVersion'
+  | 'formatVersion'
+  | 'cluster'
+  | 'bootstrap'
+  | 'receiver'
+  | 'node'
+  | 'incarnation'
+  | 'groups';
+
+export type Verdict = { accepted: true } | { accepted: false; code: string; message: string };
+
+const ACCEPTED: Verdict = { accepted: true };
+
+export function makeHello(self: Self, receiver: NodeId, lane: Hello['lane']): Hello {
+  const { clusterId, node, incarnation, groups, bootstrapChecksum } = self;
+  return {
+    type: 'hello',
+    protocolVersion: PROTOCOL_VERSION,
+    formatVersion: FORMAT_VERSION,
+    clusterId,
+    node,
+    incarnation,
+    receiver,
+    lane,
+    groups,
+    bootstrapChecksum,
+  };
+}
+
+export function makeHelloReply(self: Self, verdict: Verdict, ports: LanePorts): HelloReply {
+  const { node, incarnation } = self;
+  const { controlPort, dataPort, clientPort } = ports;
+  const why = verdict.accepted ? { code: '', message: '' } : { code: verdict.code, message: verdict.message };
+  return {
+    type: 'helloReply',
+    accepted: verdict.accepted,
+    ...why,
+    node,
+    incarnation,
+    controlPort,
+    dataPort,
+    clientPort,
+  };
+}
+
+/**
+ * Whether a node that connects to us may speak (S2). The first mismatch is the one that is named: versions, then
+ * the cluster, then the two nodes, then what they remember of each other.
+ */
+export function checkHello(self: Self & Acquaintances, hello: Hello): Verdict {
+  if (hello.protocolVersion !== PROTOCOL_VERSION) {
+    return refuse('protocolVersion', 'protocol version', PROTOCOL_VERSION, hello.protocolVersion);
+  }
+  if (hello.clusterId !== self.clusterId) {
+    return refuse('cluster', 'cluster', foreignText(self.clusterId), foreignText(hello.clusterId));
+  }
+  // A node reads every format up to its own, so an older sender is understood.
+  if (hello.formatVersion > FORMAT_VERSION) {
+    return refuse('formatVersion', 'batch format version', `at most ${FORMAT_VERSION}`, hello.formatVersion);
+  }
+  const checksums = [self.bootstrapChecksum, hello.bootstrapChecksum];
+  if (!checksums.includes(0) && self.bootstrapChecksum !== hello.bootstrapChecksum) {
+    return refuse('bootstrap', 'checksum of the bootstrap configuration', ...(checksums as [number, number]));
+  }
+  if (hello.receiver !== self.node) return refuse('receiver', 'this node', self.node, hello.receiver);
+  if (hello.node === self.node) {
+    return refuse('node', 'node id', `another than ${self.node}, which is this node's`, hello.node);
+  }
+  if (!self.isKnownPeer(hello.node)) return refuse('node', 'node id', 'a member of the cluster', hello.node);
+  const incarnation = checkIncarnation(hello.node, self.knownIncarnation(hello.node), hello.incarnation);
+  if (!incarnation.accepted) return incarnation;
+  const shared = hello.groups.some((group) => self.groups.includes(group));
+  if (!shared && hello.groups.length > 0 && self.groups.length > 0) {
+    return refuse('groups', 'groups', `some of ${list(self.groups)}`, list(hello.groups));
+  }
+  return ACCEPTED;
+}
+
+/** Whether the node that answered our hello is the one that we meant, and lets us speak. */
+export function checkHelloReply(hello: Hello, peers: Acquaintances, reply: HelloReply): Verdict {
+  if (!reply.accepted) return { accepted: false, code: reply.code, message: foreignText(reply.message) };
+  if (reply.node !== hello.receiver) return refuse('receiver', 'the other node', hello.receiver, reply.node);
+  return checkIncarnation(reply.node, peers.knownIncarnation(reply.node), reply.incarnation);
+}
+
+/** A refused handshake as an error; `details.mismatch` is what did not match. */
+export function handshakeRefused(remote: string, code: string, message: string): RaftlineError {
+  const mismatch = foreignText(code);
+  return new RaftlineError(ErrorCode.HandshakeRefused, `handshake with ${remote} refused: ${message}`, {
+    mismatch,
+  });
+}
+
+/** A node that lost its data directory forgot its votes and acknowledgements: it is not the node that we know. */
+function checkIncarnation(node: NodeId, known: Incarnation | undefined, received: Incarnation): Verdict {
+  if (known === undefined || known === 0 || known === received) return ACCEPTED;
+  const what = `node ${node} is a wiped node under an old id (remove it and add it anew): incarnation`;
+  return refuse('incarnation', what, known, received);
+}
+
+function refuse(code: Mismatch, what: string, expected: string | number, received: string | number): Verdict {
+  return { accepted: false, code, message: `${what}: expected ${expected}, received ${received}` };
+}
+
+function list(groups: readonly GroupId[]): string {
+  return `${groups.slice(0, 8).join(', ')}${groups.length > 8 ? ' …' : ''}`;
+}
