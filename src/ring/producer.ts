@@ -58,13 +58,9 @@ export class RingProducer {
       this.refuseClaim(length);
     }
     const bytes = RECORD_HEADER_BYTES + alignRecord(length);
-    const tail = this.capacity - (this.head & this.mask);
-    const position = bytes <= tail ? this.head : this.head + tail;
+    const position = this.startOf(bytes);
     const end = position + bytes;
-    if (end - this.releasedSeen > this.capacity) {
-      this.releasedSeen = this.holdsFrom();
-      if (end - this.releasedSeen > this.capacity) return false;
-    }
+    if (!this.isFree(end)) return false;
     // Observers must learn that old bytes go before the first of them does. Never moved back: an abandoned claim may
     // have been written to.
     if (end > this.claimedTo) {
@@ -100,6 +96,12 @@ export class RingProducer {
     this.claimLength = -1;
   }
 
+  /** Whether `claim(length)` would succeed. Changes nothing: what a producer looks at before it sleeps. */
+  fits(length: number): boolean {
+    const bytes = RECORD_HEADER_BYTES + alignRecord(length);
+    return this.isFree(this.startOf(bytes) + bytes);
+  }
+
   /** Bytes that are free now, headers and padding not yet taken off. */
   freeBytes(): number {
     return this.capacity - (this.head - this.holdsFrom());
@@ -114,6 +116,18 @@ export class RingProducer {
       if (position < oldest) oldest = position;
     }
     return oldest;
+  }
+
+  /** Where a record of `bytes`, header included, would start: at the head, or at the next lap's start. */
+  private startOf(bytes: number): number {
+    const room = this.capacity - (this.head & this.mask);
+    return bytes <= room ? this.head : this.head + room;
+  }
+
+  private isFree(end: number): boolean {
+    if (end - this.releasedSeen <= this.capacity) return true;
+    this.releasedSeen = this.holdsFrom();
+    return end - this.releasedSeen <= this.capacity;
   }
 
   private refuseClaim(length: number): never {

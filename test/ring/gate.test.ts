@@ -1,0 +1,138 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { Gate } from '../../src/ring/gate.js';
+
+function makeGate() {
+  const memory = new SharedArrayBuffer(Gate.BYTES);
+  return { gate: new Gate(memory, 0), other: new Gate(memory, 0), words: new Int32Array(memory) };
+}
+
+const idle = (): boolean => false;
+const busy = (): boolean => true;
+/** Long past the end of any test: who waits for it has hung. */
+const LONG_MS = 3_600_000;
+
+describe('a gate', () => {
+  it('does not sleep when there is work, and says so', () => {
+    const { gate, words } = makeGate();
+    expect(gate.sleep(busy, LONG_MS)).toBe(true);
+    expect(gate.sleepAsync(busy, LONG_MS)).toBeUndefined();
+    expect(words[0]).toBe(0);
+  });
+
+  it('times out when nobody comes', () => {
+    const { gate, words } = makeGate();
+    expect(gate.sleep(idle, 1)).toBe(false);
+    expect(gate.sleep(idle, 0)).toBe(false);
+    expect(gate.sleepAsync(idle, 0)).toBeUndefined();
+    expect(words[0]).toBe(0);
+  });
+
+  it('T4 a notifier between the last look and the sleep is not lost', async () => {
+    const { gate, other } = makeGate();
+    const lookedTooEarly = (): boolean => {
+      other.notify();
+      return false;
+    };
+    expect(gate.sleep(lookedTooEarly, 2000)).toBe(true);
+    expect(gate.sleepAsync(lookedTooEarly, LONG_MS)).toBeUndefined();
+  });
+
+  it('T4 looks for work only after arming: whoever publishes later sees the gate armed', () => {
+    const { gate, words } = makeGate();
+    const armed: number[] = [];
+    const look = (): boolean => {
+      armed.push(words[0]!);
+      return true;
+    };
+    gate.sleep(look, LONG_MS);
+    gate.sleepAsync(look, LONG_MS);
+    expect(armed).toEqual([1, 1]);
+  });
+
+  it('wakes a sleeping event loop once notified, and forgets the notice', async () => {
+    const { gate, other, words } = makeGate();
+    for (let round = 0; round < 100; round++) {
+      const sleeping = gate.sleepAsync(idle, LONG_MS);
+      expect(sleeping).toBeInstanceOf(Promise);
+      other.notify();
+      other.notify();
+      await sleeping;
+      expect(words[0]).toBe(0);
+    }
+    expect(gate.sleep(idle, 1)).toBe(false);
+  });
+
+  it('wakes an event loop when its time runs out', async () => {
+    const { gate } = makeGate();
+    const sleeping = gate.sleepAsync(idle, 2);
+    expect(sleeping).toBeInstanceOf(Promise);
+    // A wait does not keep the process alive: the test's own timer does.
+    const alive = setInterval(idle, 1000);
+    await sleeping;
+    clearInterval(alive);
+  });
+
+  it('is kicked awake at once, and leaves no wait behind', async () => {
+    const { gate, words } = makeGate();
+    gate.kick();
+    for (let round = 0; round < 2000; round++) {
+      let woken = false;
+      const sleeping = gate.sleepAsync(idle, LONG_MS)!.then(() => {
+        woken = true;
+      });
+      gate.kick();
+      await Promise.resolve();
+      await Promise.resolve();
+      expect(woken).toBe(true);
+      await sleeping;
+      expect(Atomics.notify(words, 0)).toBe(0);
+    }
+  });
+
+  it('does not end a sleep by the kick, or the late notice, of the one before', async () => {
+    const { gate, other } = makeGate();
+    void gate.sleepAsync(idle, LONG_MS);
+    gate.kick();
+    let woken = false;
+    const second = gate.sleepAsync(idle, LONG_MS)!.then(() => {
+      woken = true;
+    });
+    for (let turn = 0; turn < 20; turn++) await nextTurn();
+    expect(woken).toBe(false);
+    other.notify();
+    const alive = setInterval(idle, 1000);
+    await second;
+    clearInterval(alive);
+  });
+
+  it('costs a notifier nothing but a look while nobody sleeps', () => {
+    const { other } = makeGate();
+    const { load, notify, compareExchange } = Atomics;
+    const calls: string[] = [];
+    Object.assign(Atomics, {
+      load: (words: Int32Array, index: number) => {
+        calls.push('load');
+        return load(words, index);
+      },
+      notify: () => calls.push('notify'),
+      compareExchange: () => calls.push('compareExchange'),
+    });
+    try {
+      other.notify();
+    } finally {
+      Object.assign(Atomics, { load, notify, compareExchange });
+    }
+    expect(calls).toEqual(['load']);
+  });
+
+  it('takes one sleep at a time, bounded by a time that is one', () => {
+    const { gate } = makeGate();
+    expect(() => gate.sleep(idle, Number.NaN)).toThrow(/bounded by a time/);
+    expect(() => gate.sleep(idle, -1)).toThrow(/bounded by a time/);
+    void gate.sleepAsync(idle, LONG_MS);
+    expect(() => gate.sleep(idle, 1)).toThrow(/one sleep at a time/);
+    gate.kick();
+    expect(gate.sleep(idle, 1)).toBe(false);
+  });
+});
