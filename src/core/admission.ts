@@ -1,0 +1,57 @@
+import { type Append, lastIndexOf, type PeerMessage } from '../base/messages.js';
+import { type RaftState, send } from './raft-state.js';
+
+/**
+ * Whether a message may be listened to. Members always are. A stranger (known neither to the committed configuration
+ * nor to a later one in our log) neither raises our term nor gets our vote (S2, H60), with one exception: a log that
+ * is ahead of ours may hold a configuration that we have not seen, and who was added while we were away must be able to
+ * reach us. What a stranger asks in an older term is answered with our term, which changes nothing here.
+ */
+export function isAdmitted(state: RaftState, message: PeerMessage): boolean {
+  if (state.log.knows(message.from)) return true;
+  switch (message.type) {
+    case 'vote':
+      return message.term < state.term || state.log.isBehind(message.lastTerm, message.lastIndex);
+    case 'append':
+      return message.term <= state.term || isAheadOf(state, message);
+    case 'heartbeat':
+      return message.term <= state.term;
+    default:
+      return false;
+  }
+}
+
+function isAheadOf(state: RaftState, append: Append): boolean {
+  const last = append.headers.at(-1);
+  if (last === undefined) return state.log.isBehind(append.prevTerm, append.prevIndex);
+  return state.log.isBehind(last.term, lastIndexOf(last));
+}
+
+/**
+ * Requests of an older term are answered with ours, so that their sender learns it (H8, Raft §5.1); answers of an
+ * older term mean nothing any more (E11).
+ */
+export function answerOlderTerm(state: RaftState, message: PeerMessage): void {
+  const to = message.from;
+  switch (message.type) {
+    case 'vote':
+      send(state, { type: 'voteReply', to, granted: false, preVote: message.preVote });
+      return;
+    case 'heartbeat':
+      send(state, { type: 'heartbeatReply', to, round: message.round, lastIndex: state.log.lastIndex });
+      return;
+    case 'append':
+      send(state, {
+        type: 'appendReply',
+        to,
+        session: message.session,
+        refused: true,
+        match: message.prevIndex,
+        hintIndex: 0,
+        hintTerm: 0,
+        applied: 0,
+      });
+      return;
+    default:
+  }
+}

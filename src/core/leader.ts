@@ -1,0 +1,95 @@
+import type { LogIndex, NodeId, SessionCounter } from '../base/ids.js';
+import type { AppendReply, HeartbeatReply } from '../base/messages.js';
+import type { Progress } from './progress.js';
+import type { RaftState } from './raft-state.js';
+import { broadcastHeartbeat, maybeCommit, probeAt } from './replication.js';
+
+export function tickHeartbeat(state: RaftState): void {
+  state.heartbeatElapsed += 1;
+  if (state.heartbeatElapsed >= state.options.heartbeatTicks) broadcastHeartbeat(state);
+}
+
+/** An answer of this term to what a replicator sent. Only the session in force counts (A1, H26, H36). */
+export function handleAppendReply(state: RaftState, reply: AppendReply): void {
+  const progress = state.progress.get(reply.from);
+  if (progress === undefined || progress.session === 0 || reply.session !== progress.session) return;
+  if (reply.refused) handleRefused(state, progress, reply);
+  else handleAccepted(state, progress, reply.match);
+}
+
+function handleAccepted(state: RaftState, progress: Progress, match: LogIndex): void {
+  if (match > state.log.lastIndex) {
+    state.invalidMessages += 1;
+    return;
+  }
+  if (progress.state === 'probe') {
+    if (match < progress.probeIndex) return;
+    progress.replicate(state.outbox.sessions, state.term, match);
+    maybeCommit(state);
+  } else if (progress.acknowledge(match)) {
+    maybeCommit(state);
+  }
+}
+
+/**
+ * A refusal ends its session, and the next session asks further down, so two refusals of one session move the probe
+ * once (H25). A follower that refuses what it had acknowledged has lost its log (A2).
+ */
+function handleRefused(state: RaftState, progress: Progress, reply: AppendReply): void {
+  const refusedAt = reply.match;
+  if (progress.state === 'probe' && refusedAt !== progress.probeIndex) return;
+  if (refusedAt < 1 || refusedAt > state.log.lastIndex) {
+    // Every log agrees at 0, and nobody was asked beyond the end.
+    state.invalidMessages += 1;
+    return;
+  }
+  const usable = isUsableHint(state, reply);
+  if (refusedAt <= progress.match || (usable && reply.hintIndex < progress.match)) progress.forget();
+  probeAt(state, progress, usable ? agreementBelow(state, reply) : halve(progress.match, refusedAt));
+}
+
+function isUsableHint(state: RaftState, reply: AppendReply): boolean {
+  const { hintIndex, hintTerm, match: refusedAt } = reply;
+  return hintIndex >= 0 && hintIndex < refusedAt && hintTerm >= 0 && hintTerm <= state.term;
+}
+
+/** Straight to the hint (E3), and from there below the own terms that the follower cannot have there (H27). */
+function agreementBelow(state: RaftState, reply: AppendReply): LogIndex {
+  return state.log.lastAtMost(reply.hintIndex, reply.hintTerm);
+}
+
+/** A3: halves the range above `match`, in steps of eight entries; a short range is not worth another question. */
+function halve(match: LogIndex, refusedAt: LogIndex): LogIndex {
+  return match + Math.floor((refusedAt - match) / 16) * 8;
+}
+
+/** Moves nothing but may reveal a follower that lost its log, or one that can be served from the log again. */
+export function handleHeartbeatReply(state: RaftState, reply: HeartbeatReply): void {
+  const progress = state.progress.get(reply.from);
+  if (progress === undefined) return;
+  if (progress.state === 'snapshot') {
+    if (reply.lastIndex >= state.log.baseIndex)
+      probeAt(state, progress, Math.min(reply.lastIndex, state.log.lastIndex));
+  } else if (progress.revealsLoss(reply.round, reply.lastIndex)) {
+    progress.forget();
+    probeAt(state, progress, reply.lastIndex);
+  }
+}
+
+/** The stream under the session in force ended: ask again, from what is known to be there. */
+export function handleSessionBroken(state: RaftState, peer: NodeId, session: SessionCounter): void {
+  const progress = state.progress.get(peer);
+  if (progress === undefined || progress.session === 0 || progress.session !== session) return;
+  probeAgain(state, progress);
+}
+
+/** A stream to a peer that cannot be reached goes back to asking (B13). One that asks already goes on. */
+export function handleUnreachable(state: RaftState, peer: NodeId): void {
+  const progress = state.progress.get(peer);
+  if (progress?.state === 'replicate') probeAgain(state, progress);
+}
+
+/** From a stream at `match`; a question that was not answered is asked again. */
+function probeAgain(state: RaftState, progress: Progress): void {
+  probeAt(state, progress, progress.state === 'probe' ? progress.probeIndex : progress.match);
+}

@@ -1,0 +1,59 @@
+import type { NodeId } from '../base/ids.js';
+import { MEMBERS_MAX } from '../base/limits.js';
+import type { Configuration, ConfigurationAt } from '../base/messages.js';
+
+/** In force in a log without any configuration: nobody votes, so nothing is decided. */
+export const NO_CONFIGURATION: ConfigurationAt = {
+  index: 0,
+  term: 0,
+  configuration: {
+    voters: [],
+    votersOutgoing: [],
+    learners: [],
+    learnersNext: [],
+    incarnations: [],
+    compressionLevel: 0,
+  },
+};
+
+/** Votes in either half of the configuration. */
+export function isVoter(configuration: Configuration, id: NodeId): boolean {
+  return configuration.voters.includes(id) || configuration.votersOutgoing.includes(id);
+}
+
+export function isMember(configuration: Configuration, id: NodeId): boolean {
+  return isVoter(configuration, id) || configuration.learners.includes(id);
+}
+
+/** Everyone but `self` whose vote is asked for, each once. */
+export function otherVoters(configuration: Configuration, self: NodeId): NodeId[] {
+  return others([...configuration.voters, ...configuration.votersOutgoing], self);
+}
+
+/** Everyone but `self` who gets the log, each once. `learnersNext` still vote in the outgoing half. */
+export function otherMembers(configuration: Configuration, self: NodeId): NodeId[] {
+  return others([...configuration.voters, ...configuration.votersOutgoing, ...configuration.learners], self);
+}
+
+function others(ids: NodeId[], self: NodeId): NodeId[] {
+  return [...new Set(ids)].filter((id) => id !== self);
+}
+
+/** Whether `self` decides alone: the only voter of every half that has voters. */
+export function votesAlone(configuration: Configuration, self: NodeId): boolean {
+  return configuration.voters.includes(self) && otherVoters(configuration, self).length === 0;
+}
+
+/** A configuration from outside must have voters, name each once, and stay within `MEMBERS_MAX`. */
+export function isWellFormed(configuration: Configuration): boolean {
+  const { voters, votersOutgoing, learners } = configuration;
+  const isSet = (ids: NodeId[]) => new Set(ids).size === ids.length;
+  return (
+    voters.length >= 1 &&
+    voters.length + votersOutgoing.length + learners.length <= 2 * MEMBERS_MAX &&
+    isSet(voters) &&
+    isSet(votersOutgoing) &&
+    isSet(learners) &&
+    !learners.some((id) => isVoter(configuration, id))
+  );
+}

@@ -1,0 +1,136 @@
+import type { LogIndex, NodeId, OrderId, SessionCounter, Term } from '../base/ids.js';
+import type { AppendReply, BatchHeader, Configuration, ControlMessage, HardState } from '../base/messages.js';
+import { randomInteger } from '../base/prng.js';
+import { checkOptions, type RaftOptions, type RecoveredState } from './options.js';
+import { Outbox } from './outbox.js';
+import type { Progress } from './progress.js';
+import { RaftLog } from './raft-log.js';
+import type { ProposedBatch, Role } from './ready.js';
+import { Uncommitted } from './uncommitted.js';
+
+/** All that one member of one group knows. The roles are modules of functions over it; only `transitions` changes `role`. */
+export class RaftState {
+  readonly options: RaftOptions;
+  readonly log: RaftLog;
+  readonly outbox = new Outbox();
+
+  role: Role = 'follower';
+  /** Never goes back. */
+  term: Term;
+  /** Whom this node voted for in `term`, 0: nobody. Changes only from 0, or with the term. */
+  vote: NodeId;
+  /** Who leads `term`, 0 while unknown. */
+  leader: NodeId = 0;
+
+  electionElapsed = 0;
+  electionTimeout = 0;
+  heartbeatElapsed = 0;
+
+  /** Candidates: who answered in this term, and how. Voters are counted, not messages (H4). */
+  readonly votes = new Map<NodeId, boolean>();
+
+  /** Leaders: every other member. Empty on others. */
+  readonly progress = new Map<NodeId, Progress>();
+  readonly uncommitted = new Uncommitted();
+  /** Grows with every session opened in this process life. */
+  sessionCounter: SessionCounter = 0;
+  /** Grows with every round of heartbeats. */
+  round = 0;
+
+  /** Followers: the newest session of this term's leader, and the highest index verified in it. */
+  followed: { session: SessionCounter; match: LogIndex } = { session: 0, match: 0 };
+
+  invalidMessages = 0;
+
+  /** What the disk was last told to hold, and the order that tells it. */
+  orderedHardState: HardState;
+  hardStateOrder: OrderId = 0;
+
+  constructor(options: RaftOptions, recovered: RecoveredState) {
+    checkOptions(options);
+    this.options = options;
+    this.log = new RaftLog(recovered);
+    const { term, vote } = recovered.hardState;
+    // The bootstrap configuration stands in the log before any hard state does. Nobody votes in its term.
+    const known = term >= this.log.lastTerm;
+    this.term = known ? term : this.log.lastTerm;
+    this.vote = known ? vote : 0;
+    this.orderedHardState = { term: this.term, vote: this.vote };
+    drawElectionTimeout(this);
+  }
+
+  get id(): NodeId {
+    return this.options.id;
+  }
+
+  /** The configuration in force. */
+  get configuration(): Configuration {
+    return this.log.configuration.configuration;
+  }
+}
+
+export function drawElectionTimeout(state: RaftState): void {
+  const { random, electionTicksMin, electionTicksMax } = state.options;
+  state.electionTimeout = randomInteger(random, electionTicksMin, electionTicksMax);
+}
+
+/**
+ * Orders the hard state written if it changed. Before anything else leaves in a step, so that a term and the vote in
+ * it are one record (H1) and precede the log writes and the answers that depend on them (H2, E1).
+ */
+export function flushHardState(state: RaftState): void {
+  const { term, vote, orderedHardState, outbox } = state;
+  if (orderedHardState.term === term && orderedHardState.vote === vote) return;
+  state.orderedHardState = { term, vote };
+  state.hardStateOrder = outbox.nextOrder();
+  outbox.orders.push({ id: state.hardStateOrder, type: 'hardState', hardState: { term, vote } });
+}
+
+export function orderOwn(state: RaftState, batch: ProposedBatch): void {
+  flushHardState(state);
+  const id = state.outbox.nextOrder();
+  state.log.append(id, batch.term, batch.count, batch.configuration);
+  state.outbox.orders.push({ id, type: 'own', batch });
+}
+
+export function orderAppend(
+  state: RaftState,
+  header: BatchHeader,
+  configuration: Configuration | undefined,
+): void {
+  flushHardState(state);
+  const id = state.outbox.nextOrder();
+  state.log.append(id, header.term, header.count, configuration);
+  state.outbox.orders.push({ id, type: 'append', header });
+}
+
+export function orderTruncate(state: RaftState, from: LogIndex): void {
+  flushHardState(state);
+  state.log.truncate(from);
+  state.outbox.orders.push({ id: state.outbox.nextOrder(), type: 'truncate', from });
+}
+
+type Unaddressed<M> = M extends unknown ? Omit<M, 'group' | 'from' | 'term'> : never;
+
+/**
+ * Sends in the current term. Waits for the newest order, also if this step wrote nothing: what the message asserts
+ * may rest on a write of an earlier step that is still under way.
+ */
+export function send(state: RaftState, message: Unaddressed<ControlMessage | AppendReply>): void {
+  flushHardState(state);
+  push(state, message, state.outbox.newestOrder);
+}
+
+/**
+ * Sends what asserts the term and nothing of the log: it waits for the term's record alone, so that a leader with a
+ * slow disk is still heard.
+ */
+export function sendTermOnly(state: RaftState, message: Unaddressed<ControlMessage>): void {
+  flushHardState(state);
+  push(state, message, state.hardStateOrder);
+}
+
+function push(state: RaftState, message: Unaddressed<ControlMessage | AppendReply>, after: OrderId): void {
+  const { group, id } = state.options;
+  state.outbox.messages.push({ message: { ...message, group, from: id, term: state.term }, after });
+}

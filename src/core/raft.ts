@@ -1,0 +1,182 @@
+import { assert } from '../base/assert.js';
+import type { LogIndex, Term } from '../base/ids.js';
+import { BatchKind, type PeerMessage } from '../base/messages.js';
+import { answerOlderTerm, isAdmitted } from './admission.js';
+import { handleVoteReply, tickElection } from './candidate.js';
+import { handleAppend, handleHeartbeat } from './follower.js';
+import { Invariants } from './invariants.js';
+import {
+  handleAppendReply,
+  handleHeartbeatReply,
+  handleSessionBroken,
+  handleUnreachable,
+  tickHeartbeat,
+} from './leader.js';
+import type { RaftOptions, RecoveredState } from './options.js';
+import { flushHardState, RaftState } from './raft-state.js';
+import type { Leadership, LocalMessage, ProposedBatch, ProposeRefusal, RaftStatus, Ready } from './ready.js';
+import { appendOwn, maybeCommit } from './replication.js';
+import { becomeFollower } from './transitions.js';
+import { handleVoteRequest } from './voter.js';
+
+/**
+ * One member of one group: Raft's decisions over batch headers. No I/O, no clock, no payload bytes, no await; the same
+ * state and the same input give the same output. Feed it through `tick`, `step` and `propose`, then take `ready()`.
+ *
+ * Append messages are not among its output: the replicators send them, as the session commands of a Ready say.
+ */
+export class Raft {
+  readonly #state: RaftState;
+  readonly #invariants: Invariants;
+  #reportedCommit: LogIndex;
+  #reportedLeadership: Leadership;
+
+  /** Starts as a follower. Throws `RAFTLINE_OPTION_INVALID`, or `RAFTLINE_INTERNAL` for a recovered state that cannot be. */
+  constructor(options: RaftOptions, recovered: RecoveredState) {
+    this.#state = new RaftState(options, recovered);
+    this.#invariants = new Invariants(this.#state);
+    this.#reportedCommit = recovered.commitIndex;
+    this.#reportedLeadership = leadershipOf(this.#state);
+  }
+
+  /** One tick of time has passed. */
+  tick(): void {
+    if (this.#state.role === 'leader') tickHeartbeat(this.#state);
+    else tickElection(this.#state);
+    this.#endStep();
+  }
+
+  /** Takes in what a peer sent, or what happened on this node. Nothing that a peer sends makes it throw. */
+  step(message: PeerMessage | LocalMessage): void {
+    const state = this.#state;
+    switch (message.type) {
+      case 'durable':
+        assert(message.order <= state.outbox.newestOrder, 'only what was ordered is durable');
+        state.log.markDurable(message.order);
+        if (state.role === 'leader') maybeCommit(state);
+        break;
+      case 'sessionBroken':
+        handleSessionBroken(state, message.peer, message.session);
+        break;
+      case 'unreachable':
+        handleUnreachable(state, message.peer);
+        break;
+      default:
+        stepPeer(state, message);
+    }
+    this.#endStep();
+  }
+
+  /**
+   * Gives the next indexes to a data batch of `count` ≥ 1 entries; `byteLength` is what it counts as uncommitted.
+   * Everything that may refuse for room was asked before: afterwards the batch must be written.
+   */
+  propose(count: number, byteLength: number): ProposedBatch | ProposeRefusal {
+    if (this.#state.role !== 'leader') return { refused: 'notLeader', leader: this.#state.leader };
+    const batch = appendOwn(this.#state, BatchKind.Data, count, byteLength);
+    this.#endStep();
+    return batch;
+  }
+
+  /** Everything to be done since the last call, or undefined. What it returns is not returned again. */
+  ready(): Ready | undefined {
+    const { outbox, log } = this.#state;
+    const commitMoved = log.commitIndex > this.#reportedCommit;
+    const leadership = leadershipOf(this.#state);
+    const changed = !isSameLeadership(leadership, this.#reportedLeadership);
+    if (outbox.isEmpty && !commitMoved && !changed) return undefined;
+    this.#reportedCommit = log.commitIndex;
+    this.#reportedLeadership = leadership;
+    const ready: Ready = { ...outbox.take(), commitIndex: log.commitIndex, commitMoved, readStates: [] };
+    return changed ? { ...ready, leadership } : ready;
+  }
+
+  status(): RaftStatus {
+    const { id, vote, log, progress, uncommitted, invalidMessages } = this.#state;
+    return {
+      ...leadershipOf(this.#state),
+      id,
+      vote,
+      lastIndex: log.lastIndex,
+      durableIndex: log.durableIndex,
+      commitIndex: log.commitIndex,
+      configuration: log.configuration,
+      progress: [...progress.values()].map((follower) => follower.status()),
+      uncommittedEntries: uncommitted.entries,
+      uncommittedBytes: uncommitted.bytes,
+      invalidMessages,
+    };
+  }
+
+  /** The term of an entry; 0 at index 0 of a whole log; undefined beyond the log's ends. */
+  termAt(index: LogIndex): Term | undefined {
+    return this.#state.log.termAt(index);
+  }
+
+  #endStep(): void {
+    flushHardState(this.#state);
+    this.#invariants.check();
+  }
+}
+
+function leadershipOf(state: RaftState): Leadership {
+  return { role: state.role, term: state.term, leader: state.leader };
+}
+
+function isSameLeadership(a: Leadership, b: Leadership): boolean {
+  return a.role === b.role && a.term === b.term && a.leader === b.leader;
+}
+
+/** What holds for every role: who is listened to, and whose term counts (Raft §5.1). */
+function stepPeer(state: RaftState, message: PeerMessage): void {
+  const { group, id } = state.options;
+  if (message.group !== group || message.to !== id || message.from === id) {
+    state.invalidMessages += 1;
+    return;
+  }
+  if (!isAdmitted(state, message)) return;
+  if (message.term < state.term) {
+    answerOlderTerm(state, message);
+    return;
+  }
+  // A pre-vote's term is one that its sender has not taken, so it must not become ours. Nobody asks for one yet.
+  if (message.type === 'vote' && message.preVote) return;
+  if (message.term > state.term) becomeFollower(state, message.term, 0);
+  stepCurrentTerm(state, message);
+}
+
+function stepCurrentTerm(state: RaftState, message: PeerMessage): void {
+  switch (message.type) {
+    case 'vote':
+      handleVoteRequest(state, message);
+      return;
+    case 'voteReply':
+      handleVoteReply(state, message);
+      return;
+    case 'append':
+      if (follows(state, message.from)) handleAppend(state, message);
+      return;
+    case 'heartbeat':
+      if (follows(state, message.from)) handleHeartbeat(state, message);
+      return;
+    case 'appendReply':
+      if (state.role === 'leader') handleAppendReply(state, message);
+      return;
+    case 'heartbeatReply':
+      if (state.role === 'leader') handleHeartbeatReply(state, message);
+      return;
+    case 'timeoutNow':
+      return;
+  }
+}
+
+/** Whoever sends appends or heartbeats in a term leads it: candidates give way. A second leader cannot be. */
+function follows(state: RaftState, sender: number): boolean {
+  if (state.leader === sender) return true;
+  if (state.leader !== 0) {
+    state.invalidMessages += 1;
+    return false;
+  }
+  becomeFollower(state, state.term, sender);
+  return true;
+}

@@ -1,0 +1,130 @@
+import type { LogIndex, NodeId, OrderId, SessionCounter, Term } from '../base/ids.js';
+import type {
+  AppendReply,
+  BatchHeader,
+  BatchKind,
+  Configuration,
+  ConfigurationAt,
+  ControlMessage,
+  HardState,
+} from '../base/messages.js';
+
+/** What happens on this node and not in a peer's message. */
+export type LocalMessage =
+  /** Every order up to and including this one is on disk. */
+  | { type: 'durable'; order: OrderId }
+  /** The stream under a session ended; nothing sent in it counts any more. */
+  | { type: 'sessionBroken'; peer: NodeId; session: SessionCounter }
+  /** The peer cannot be reached: it is probed again before anything is streamed to it (B13). */
+  | { type: 'unreachable'; peer: NodeId };
+
+/** Indexes that a leader gave to a batch of its own. The engine seals the bytes. */
+export interface ProposedBatch {
+  kind: BatchKind;
+  term: Term;
+  firstIndex: LogIndex;
+  prevTerm: Term;
+  count: number;
+  /** Present when `kind` is Configuration. */
+  configuration?: Configuration;
+}
+
+export interface ProposeRefusal {
+  refused: 'notLeader';
+  /** Who leads, 0 when unknown. */
+  leader: NodeId;
+}
+
+/** A disk write asked for. Done in order; ids are 1, 2, 3 … without gaps in one life of a `Raft`. */
+export type Order =
+  /** A batch of this leader: data, no-op or configuration. */
+  | { id: OrderId; type: 'own'; batch: ProposedBatch }
+  /** A leader's batch. `header` is the very object of the append message, so that its bytes can be found by it. */
+  | { id: OrderId; type: 'append'; header: BatchHeader }
+  /** Everything from this index on goes. */
+  | { id: OrderId; type: 'truncate'; from: LogIndex }
+  /** Term and vote, one record (H1). */
+  | { id: OrderId; type: 'hardState'; hardState: HardState };
+
+/** A message, and the order that must be durable before it leaves; 0: nothing to wait for. */
+export interface Outbound {
+  message: ControlMessage | AppendReply;
+  after: OrderId;
+}
+
+/**
+ * What a leader wants from its replicators. A peer has at most one session; every session that was opened is closed
+ * exactly once, before the peer's next one is opened.
+ */
+export type SessionCommand =
+  /** Send empty appends at (prevIndex, prevTerm), one at a time, until one is answered. */
+  | {
+      type: 'open';
+      peer: NodeId;
+      session: SessionCounter;
+      term: Term;
+      mode: 'probe';
+      prevIndex: LogIndex;
+      prevTerm: Term;
+    }
+  /** The probe was accepted in this session: send everything from `next` on, rounded down to a batch's start. */
+  | { type: 'stream'; peer: NodeId; session: SessionCounter; term: Term; next: LogIndex }
+  /** Send nothing more in this session, and freeze its commit index. */
+  | { type: 'close'; peer: NodeId; session: SessionCounter };
+
+export type Role = 'follower' | 'candidate' | 'leader';
+
+export interface Leadership {
+  role: Role;
+  term: Term;
+  /** Who leads this term, 0 while unknown. */
+  leader: NodeId;
+}
+
+/** All that must happen now. Orders are written in their order; messages leave when their `after` is durable. */
+export interface Ready {
+  orders: Order[];
+  messages: Outbound[];
+  sessions: SessionCommand[];
+  commitIndex: LogIndex;
+  /** Whether `commitIndex` grew since the last Ready. */
+  commitMoved: boolean;
+  /** Present when any of its fields changed since the last Ready. */
+  leadership?: Leadership;
+  /** Linearizable reads that may be answered now. */
+  readStates: [];
+}
+
+/**
+ * How a leader sends to a follower: `probe` looks for the last common entry, `replicate` streams, `snapshot` means
+ * that what the follower needs is not in the log any more.
+ */
+export type ProgressState = 'probe' | 'replicate' | 'snapshot';
+
+export interface ProgressStatus {
+  id: NodeId;
+  state: ProgressState;
+  /** Highest index known to be durable there; what counts for the commit. */
+  match: LogIndex;
+  /** The first index that it is not known to hold. */
+  next: LogIndex;
+  /** The session in force, 0 when there is none. */
+  session: SessionCounter;
+}
+
+export interface RaftStatus extends Leadership {
+  id: NodeId;
+  vote: NodeId;
+  lastIndex: LogIndex;
+  durableIndex: LogIndex;
+  commitIndex: LogIndex;
+  /** The configuration in force: the latest in the log, committed or not. */
+  configuration: ConfigurationAt;
+  /** A leader's followers; empty on others. */
+  progress: ProgressStatus[];
+  /** Entries and bytes that this leader proposed in its term and that are not committed. */
+  uncommittedEntries: number;
+  uncommittedBytes: number;
+  /** Messages since the start that no correct peer sends; they were dropped or refused, and changed nothing. */
+  invalidMessages: number;
+}

@@ -1,0 +1,66 @@
+import { assert } from '../base/assert.js';
+import type { LogIndex } from '../base/ids.js';
+import { BatchKind, type Configuration } from '../base/messages.js';
+import type { Progress } from './progress.js';
+import { quorumIndex } from './quorum.js';
+import { orderOwn, type RaftState, sendTermOnly } from './raft-state.js';
+import type { ProposedBatch } from './ready.js';
+
+/** Gives the next indexes to a batch of this leader. `byteLength` counts as uncommitted. */
+export function appendOwn(
+  state: RaftState,
+  kind: BatchKind,
+  count: number,
+  byteLength: number,
+  configuration?: Configuration,
+): ProposedBatch {
+  assert(state.role === 'leader', 'only a leader appends batches of its own');
+  assert(kind === BatchKind.Data || count === 1, 'what is not data stands alone in its batch');
+  const { log, term } = state;
+  const place = { kind, term, firstIndex: log.lastIndex + 1, prevTerm: log.lastTerm, count };
+  const batch = configuration === undefined ? place : { ...place, configuration };
+  orderOwn(state, batch);
+  state.uncommitted.add(log.lastIndex, count, byteLength);
+  return batch;
+}
+
+/** Asks a follower, in a new session, whether it agrees at `prevIndex`. */
+export function probeAt(state: RaftState, progress: Progress, prevIndex: LogIndex): void {
+  const prevTerm = state.log.termAt(prevIndex);
+  if (prevTerm === undefined) {
+    assert(prevIndex < state.log.baseIndex, 'a probe stays within the log');
+    progress.snapshot(state.outbox.sessions);
+    return;
+  }
+  state.sessionCounter += 1;
+  progress.probe(state.outbox.sessions, state.sessionCounter, state.term, prevIndex, prevTerm);
+}
+
+/**
+ * Commits what a quorum holds on disk (Raft §5.3), counting this leader only up to its own durable index (H34). Only
+ * entries of the own term are committed by counting; earlier ones are committed with them (Raft §5.4.2, H6).
+ */
+export function maybeCommit(state: RaftState): void {
+  const { log, progress, id } = state;
+  const index = quorumIndex(state.configuration, (voter) =>
+    voter === id ? log.durableIndex : (progress.get(voter)?.match ?? 0),
+  );
+  if (index <= log.commitIndex || log.termAt(index) !== state.term) return;
+  log.maybeCommit(index);
+  state.uncommitted.commit(log.commitIndex);
+}
+
+/** One round of heartbeats to every other member. Nobody is told of a commit that it is not known to hold (H30). */
+export function broadcastHeartbeat(state: RaftState): void {
+  state.heartbeatElapsed = 0;
+  state.round += 1;
+  for (const progress of state.progress.values()) {
+    progress.heartbeatSent(state.round);
+    sendTermOnly(state, {
+      type: 'heartbeat',
+      to: progress.id,
+      commit: Math.min(progress.match, state.log.commitIndex),
+      round: state.round,
+    });
+  }
+}

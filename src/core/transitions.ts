@@ -1,0 +1,64 @@
+import { assert } from '../base/assert.js';
+import type { NodeId, Term } from '../base/ids.js';
+import { BatchKind } from '../base/messages.js';
+import { isVoter, otherMembers } from './membership.js';
+import { Progress } from './progress.js';
+import { drawElectionTimeout, type RaftState } from './raft-state.js';
+import { appendOwn, broadcastHeartbeat, probeAt } from './replication.js';
+
+/**
+ * Any role → follower of `term`, led by `leader` (0: not known yet). A leader's sessions are closed at once. The
+ * election timer goes on: a term alone is no reason to wait longer for a leader (H13).
+ */
+export function becomeFollower(state: RaftState, term: Term, leader: NodeId): void {
+  assert(term >= state.term, 'the term never goes back');
+  if (state.role === 'leader') {
+    for (const progress of state.progress.values()) progress.close(state.outbox.sessions);
+    state.progress.clear();
+    state.uncommitted.clear();
+    state.electionElapsed = 0;
+    drawElectionTimeout(state);
+  }
+  if (term > state.term) {
+    state.term = term;
+    state.vote = 0;
+    state.followed = { session: 0, match: 0 };
+  }
+  state.role = 'follower';
+  state.leader = leader;
+  state.votes.clear();
+}
+
+/** Follower or candidate → candidate of a new term, with its own vote (Raft §5.2). */
+export function becomeCandidate(state: RaftState): void {
+  assert(state.role !== 'leader', 'a leader does not campaign');
+  assert(isVoter(state.configuration, state.id), 'only a voter campaigns');
+  state.role = 'candidate';
+  state.term += 1;
+  state.vote = state.id;
+  state.leader = 0;
+  state.followed = { session: 0, match: 0 };
+  state.votes.clear();
+  state.votes.set(state.id, true);
+  state.electionElapsed = 0;
+  drawElectionTimeout(state);
+}
+
+/**
+ * Candidate → leader. Every follower is asked first whether it holds the whole log, which nearly all do; then a no-op
+ * of the new term makes it possible to commit what earlier leaders left (Raft §5.4.2, §8).
+ */
+export function becomeLeader(state: RaftState): void {
+  assert(state.role === 'candidate', 'only a candidate is elected');
+  state.role = 'leader';
+  state.leader = state.id;
+  state.votes.clear();
+  const lastIndex = state.log.lastIndex;
+  for (const id of otherMembers(state.configuration, state.id)) {
+    const progress = new Progress(id);
+    state.progress.set(id, progress);
+    probeAt(state, progress, lastIndex);
+  }
+  appendOwn(state, BatchKind.NoOp, 1, 0);
+  broadcastHeartbeat(state);
+}
