@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { ErrorCode, RaftlineError } from '../../src/base/errors.js';
-import { parseErrorPage, parseOptionPage, writtenDefault } from './pages.js';
+import { parseErrorPage, parseOptionPage, writtenDefault, writtenLimits } from './pages.js';
 import { ROOT, readRepository } from './tree.js';
 
 const files = readRepository();
@@ -40,7 +40,13 @@ describe('docs/errors.md', () => {
 });
 
 interface OptionTable {
-  optionTable: readonly { path: string; default?: unknown }[];
+  optionTable: readonly {
+    path: string;
+    default?: unknown;
+    min?: number;
+    max?: number;
+    oneOf?: readonly string[];
+  }[];
 }
 
 const optionsFile = join(ROOT, 'src/engine/options.ts');
@@ -54,14 +60,17 @@ describe('docs/options.md', () => {
     expect(paths).toEqual([...new Set(paths)]);
   });
 
-  it('lists the options of the engine with their defaults, and no others', async () => {
+  it('lists the options of the engine with their defaults and limits, and no others', async () => {
     if (!existsSync(optionsFile)) {
       console.info('src/engine/options.ts does not exist yet; docs/options.md was only read');
       return;
     }
     const { optionTable }: OptionTable = await import(pathToFileURL(optionsFile).href);
-    const inCode = optionTable.map((option) => [option.path, writtenDefault(option.default)]);
-    const onPage = rows.map((row) => [row.path, row.default]);
+    const inCode = optionTable.map((option) => [
+      option.path,
+      { default: writtenDefault(option.default), limits: writtenLimits(option) },
+    ]);
+    const onPage = rows.map((row) => [row.path, { default: row.default, limits: row.limits }]);
     expect(Object.fromEntries(onPage)).toEqual(Object.fromEntries(inCode));
   });
 });
@@ -88,7 +97,7 @@ describe('the pages are read as people read them', () => {
   const head = '| path | type | default | limits | meaning |\n|---|---|---|---|---|\n';
 
   it('an option page by its tables, other tables left alone', () => {
-    const table = `${head}| \`a.bMs\` | number \\| 'auto' | \`auto\` | 1 … 9 | How long. |\n\n| x |\n|---|\n| y |\n`;
+    const table = `${head}| \`a.bMs\` | number \\| 'auto' | \`auto\` | 1 … 9 (few) | How long. |\n\n| x |\n|---|\n| y |\n`;
     expect(parseOptionPage(table)).toEqual([
       { path: 'a.bMs', type: `number | 'auto'`, default: 'auto', limits: '1 … 9', meaning: 'How long.' },
     ]);

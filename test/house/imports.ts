@@ -18,16 +18,33 @@ export interface Import {
 /** Every import of a file, in the file's order. */
 export function importsOf(source: Source): Import[] {
   const imports: Import[] = [];
+  const loaders = loadersOf(source);
   walk(source.tree, (node) => {
-    const found = importAt(node);
+    const found = importAt(node, loaders);
     if (found !== undefined) imports.push({ source, node, ...found });
   });
   return imports;
 }
 
+/** The names under which a file can load another: `require`, and what it makes with `createRequire(…)`. */
+function loadersOf(source: Source): ReadonlySet<string> {
+  const names = new Set(['require']);
+  walk(source.tree, (node) => {
+    if (!ts.isVariableDeclaration(node) || node.initializer === undefined) return;
+    if (isCreateRequire(node.initializer)) names.add(node.name.getText(source.tree));
+  });
+  return names;
+}
+
+function isCreateRequire(node: ts.Expression): boolean {
+  return (
+    ts.isCallExpression(node) && ts.isIdentifier(node.expression) && node.expression.text === 'createRequire'
+  );
+}
+
 type Found = Pick<Import, 'kind' | 'specifier'>;
 
-function importAt(node: ts.Node): Found | undefined {
+function importAt(node: ts.Node, loaders: ReadonlySet<string>): Found | undefined {
   if (ts.isImportDeclaration(node)) {
     return { kind: isTypeOnly(node) ? 'type' : 'static', specifier: literal(node.moduleSpecifier) };
   }
@@ -41,7 +58,7 @@ function importAt(node: ts.Node): Found | undefined {
     };
   }
   if (ts.isExternalModuleReference(node)) return { kind: 'static', specifier: literal(node.expression) };
-  if (ts.isCallExpression(node) && isLoad(node.expression)) {
+  if (ts.isCallExpression(node) && isLoad(node.expression, loaders)) {
     return { kind: 'dynamic', specifier: literal(node.arguments[0]) };
   }
   return threadFile(node);
@@ -52,18 +69,14 @@ function isTypeOnly(node: ts.ImportDeclaration): boolean {
   return node.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword;
 }
 
-/** `import(…)`, `require(…)`, `require.resolve(…)`, `createRequire(…)(…)`, and the same under names like `requireHere`. */
-function isLoad(callee: ts.Expression): boolean {
+/** `import(…)`, `require(…)`, `require.resolve(…)`, `createRequire(…)(…)`. */
+function isLoad(callee: ts.Expression, loaders: ReadonlySet<string>): boolean {
   if (callee.kind === ts.SyntaxKind.ImportKeyword) return true;
-  if (ts.isIdentifier(callee)) return /^require/.test(callee.text);
-  if (ts.isPropertyAccessExpression(callee)) {
-    return callee.name.text === 'resolve' && ts.isIdentifier(callee.expression) && isLoad(callee.expression);
+  if (ts.isIdentifier(callee)) return loaders.has(callee.text);
+  if (ts.isPropertyAccessExpression(callee) && callee.name.text === 'resolve') {
+    return ts.isIdentifier(callee.expression) && loaders.has(callee.expression.text);
   }
-  return (
-    ts.isCallExpression(callee) &&
-    ts.isIdentifier(callee.expression) &&
-    callee.expression.text === 'createRequire'
-  );
+  return isCreateRequire(callee);
 }
 
 function threadFile(node: ts.Node): Found | undefined {

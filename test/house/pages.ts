@@ -74,11 +74,22 @@ function optionRow(cells: string[], line: string): OptionRow {
   if (cells.length !== OPTION_HEADINGS.length || named === undefined || meaning === '') {
     throw new Error(`docs/options.md has a row that cannot be read: ${line}`);
   }
-  return { path: named, type, default: given.replace(/^`(.*)`$/, '$1'), limits, meaning };
+  return { path: named, type, default: bare(given), limits: bare(limits), meaning };
+}
+
+/** A cell without its code marks and without a remark in brackets behind the value: `\`1048576\` (1 MiB)`. */
+function bare(cell: string): string {
+  return cell.replace(/ \([^()]*\)$/, '').replace(/^`(.*)`$/, '$1');
 }
 
 /** A default as the page writes it: text bare, nothing as a dash, numbers without grouping, the rest as JSON. */
 export function writtenDefault(value: unknown): string {
   if (value === undefined || value === null) return '—';
   return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** The limits as the page writes them: the words that may be given, or the bounds of a number. */
+export function writtenLimits(option: { min?: number; max?: number; oneOf?: readonly string[] }): string {
+  if (option.oneOf !== undefined) return option.oneOf.join(', ');
+  return option.max === undefined ? '' : `${option.min ?? 0} … ${option.max}`;
 }
