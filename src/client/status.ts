@@ -1,0 +1,46 @@
+import { ErrorCode, RaftlineError } from '../base/errors.js';
+import { Connection } from './connection.js';
+import type { ClientConfig, ClientWorld } from './options.js';
+
+/** Asks one node for its status: a stream of its own, one question, one answer. Bounded by `serverTimeoutMs`. */
+export function requestStatus(config: ClientConfig, world: ClientWorld, address: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const requestId = 1;
+    const introduction = { cluster: config.cluster, clientId: 0 };
+    const connection = new Connection(world.transport, address, introduction, {
+      onWelcome: () => void connection.send({ type: 'statusRequest', requestId }),
+      onMessage: (envelope) => {
+        if (envelope.type !== 'statusReply' || envelope.requestId !== requestId) {
+          throw new RaftlineError(
+            ErrorCode.BytesInvalid,
+            `${address}: expected statusReply, received ${envelope.type}`,
+          );
+        }
+        resolve(parse(envelope.json, address));
+        connection.close();
+      },
+      onClose: (cause) => {
+        cancel();
+        reject(cause);
+      },
+    });
+    const { serverTimeoutMs } = config;
+    const cancel = world.clock.after(serverTimeoutMs, () => {
+      const message = `${address} gave no answer within ${serverTimeoutMs} ms`;
+      connection.close(new RaftlineError(ErrorCode.Timeout, message, { server: address }));
+    });
+  });
+}
+
+function parse(json: string, address: string): unknown {
+  try {
+    return JSON.parse(json) as unknown;
+  } catch (thrown) {
+    throw new RaftlineError(
+      ErrorCode.BytesInvalid,
+      `${address}: expected a status as JSON, received something else`,
+      { server: address },
+      thrown,
+    );
+  }
+}
