@@ -246,7 +246,7 @@ describe('an observer', () => {
     expect(observer.holds(position)).toBe(true);
     consumer.release();
     expect(observer.holds(position)).toBe(true);
-    producer.claim(1);
+    producer.claim(0);
     expect(observer.holds(position)).toBe(false);
     expect(observer.at(position)).toBe(false);
     expect(observer.at(1024)).toBe(true);

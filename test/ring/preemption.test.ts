@@ -80,6 +80,21 @@ describe('a thread that loses the processor anywhere', () => {
     expect(cases).toBeGreaterThan(100);
   });
 
+  it('as producer: a record whose header is written, but which is not published, is found by nobody', () => {
+    const { region, producer, drain, observer } = world(5);
+    drain();
+    const consumer = new RingConsumer(region, 0);
+    producer.claim(8);
+    const found: boolean[] = [];
+    const look = (): void => {
+      found.push(consumer.at(producer.position), observer.at(producer.position), consumer.poll());
+    };
+    preempt(() => producer.publish(8), 0, look);
+    expect(found).toEqual([false, false, false]);
+    look();
+    expect(found.slice(3)).toEqual([true, true, true]);
+  });
+
   it('as observer: a copy that holds is a true one, however far the producer ran in between', () => {
     let kept = 0;
     let thrownAway = 0;
