@@ -1,0 +1,112 @@
+import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
+
+/** A write or sync that was submitted. The real disk completes it at once, a simulated one at some later poll. */
+export interface DiskOp {
+  done: boolean;
+  /** Set together with `done` when the operation failed or fell short. */
+  error?: Error;
+}
+
+/** What `Disk.stat` tells about a name; symbolic links are not followed. */
+export interface FileStat {
+  size: number;
+  kind: 'file' | 'directory' | 'other';
+}
+
+/**
+ * The file operations that raftline's log needs, and no more, so that a simulated disk can stand in for the real
+ * one. Paths are absolute or relative to the process; handles are numbers. Directories are made with mode 0700,
+ * files with 0600, and no symbolic link is followed at the last component of a path (S8). Everything but the two
+ * `submit…` calls completes before it returns and throws what the system reported.
+ */
+export interface Disk {
+  /** A random whole number from 1 to 2^53 − 1: the salt of a new segment. */
+  randomNumber(): number;
+  /** Makes the directory, and those above it, if it is not there; throws if the name is anything but a directory. */
+  makeDirectory(path: string): void;
+  /** The names in a directory, sorted. */
+  list(directory: string): string[];
+  /** undefined: no such name. */
+  stat(path: string): FileStat | undefined;
+  openForReading(path: string): number;
+  openForWriting(path: string): number;
+  /** Creates a file that must not exist yet, open for reading and writing. */
+  create(path: string): number;
+  size(fd: number): number;
+  /** Reads `length` bytes into `buffer` at `offset`; fewer only where the file ends. Returns how many. */
+  read(fd: number, buffer: Buffer, offset: number, length: number, position: number): number;
+  /** Writes all buffers one after the other from `position` on. The buffers must not change before it is done. */
+  submitWritev(fd: number, buffers: Buffer[], position: number): DiskOp;
+  /** Makes everything written to the file so far survive a loss of power. */
+  submitSync(fd: number): DiskOp;
+  truncate(fd: number, length: number): void;
+  rename(from: string, to: string): void;
+  unlink(path: string): void;
+  syncDirectory(path: string): void;
+  close(fd: number): void;
+}
+
+function systemCode(thrown: unknown): string | undefined {
+  if (!(thrown instanceof Error) || !('code' in thrown)) return undefined;
+  return typeof thrown.code === 'string' ? thrown.code : undefined;
+}
+
+/** What a failed file operation becomes: DiskFull where space ran out, DiskFailed otherwise; ours pass unchanged. */
+export function diskError(thrown: unknown, what: string, file: string): RaftlineError {
+  if (thrown instanceof RaftlineError) return thrown;
+  const code = systemCode(thrown);
+  const full = code === 'ENOSPC' || code === 'EDQUOT';
+  const reason = toRaftlineError(thrown).message;
+  return new RaftlineError(
+    full ? ErrorCode.DiskFull : ErrorCode.DiskFailed,
+    `${what} of ${file} failed: ${reason}`,
+    { file, ...(code === undefined ? {} : { systemCode: code }) },
+    thrown,
+  );
+}
+
+/** Bytes that are not what was written: which file, where, and why. The file is left untouched. */
+export function logDamaged(file: string, offset: number, why: string): RaftlineError {
+  return new RaftlineError(ErrorCode.LogDamaged, `log damaged: ${file} at byte ${offset}: ${why}`, {
+    file,
+    offset,
+  });
+}
+
+/** Throws unless an operation that must complete at once (start-up, rotation) did so without an error. */
+function settled(op: DiskOp): void {
+  if (op.error !== undefined) throw op.error;
+  if (!op.done)
+    throw new RaftlineError(ErrorCode.Internal, 'invariant broken: a synchronous write is pending');
+}
+
+/**
+ * Writes and syncs a whole new file `name` so that a crash at any point leaves either no such name or the complete
+ * file: temporary name, sync, rename, sync of the directory (H82). `fill` writes the content through the handle.
+ */
+export function createDurably(disk: Disk, directory: string, name: string, fill: (fd: number) => void): void {
+  const temporary = `${directory}/${name}.tmp`;
+  if (disk.stat(temporary) !== undefined) disk.unlink(temporary);
+  const fd = disk.create(temporary);
+  try {
+    fill(fd);
+    syncNow(disk, fd);
+  } catch (thrown) {
+    disk.close(fd);
+    disk.unlink(temporary);
+    throw thrown;
+  }
+  disk.close(fd);
+  disk.rename(temporary, `${directory}/${name}`);
+  disk.syncDirectory(directory);
+}
+
+/** Writes at start-up or rotation, where the caller waits. */
+export function writeNow(disk: Disk, fd: number, buffers: Buffer[], position: number): void {
+  settled(disk.submitWritev(fd, buffers, position));
+}
+
+/** Syncs at start-up or rotation, where the caller waits. */
+export function syncNow(disk: Disk, fd: number): void {
+  settled(disk.submitSync(fd));
+}

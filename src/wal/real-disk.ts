@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  unlinkSync,
+  writevSync,
+} from 'node:fs';
+import { ErrorCode, RaftlineError } from '../base/errors.js';
+import type { Disk, DiskOp, FileStat } from './disk.js';
+
+const NO_FOLLOW = constants.O_NOFOLLOW;
+
+/** The disk of the machine. Every operation completes before its call returns. */
+export class RealDisk implements Disk {
+  randomNumber(): number {
+    const bytes = randomBytes(7);
+    const value = (bytes.readUIntLE(0, 6) % 0x200_0000_0000) * 0x1000 + (bytes.readUInt16LE(5) & 0xfff);
+    return value === 0 ? 1 : value;
+  }
+
+  makeDirectory(path: string): void {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    if (this.stat(path)?.kind !== 'directory') {
+      throw new RaftlineError(
+        ErrorCode.DirectoryInvalid,
+        `${path}: expected a directory, received something else (symbolic links are not followed)`,
+        { path },
+      );
+    }
+  }
+
+  list(directory: string): string[] {
+    return readdirSync(directory).sort();
+  }
+
+  stat(path: string): FileStat | undefined {
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    if (found === undefined) return undefined;
+    return { size: found.size, kind: found.isFile() ? 'file' : found.isDirectory() ? 'directory' : 'other' };
+  }
+
+  openForReading(path: string): number {
+    return openSync(path, constants.O_RDONLY | NO_FOLLOW);
+  }
+
+  openForWriting(path: string): number {
+    return openSync(path, constants.O_RDWR | NO_FOLLOW);
+  }
+
+  create(path: string): number {
+    return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW, 0o600);
+  }
+
+  size(fd: number): number {
+    return fstatSync(fd).size;
+  }
+
+  read(fd: number, buffer: Buffer, offset: number, length: number, position: number): number {
+    let done = 0;
+    while (done < length) {
+      const count = readSync(fd, buffer, offset + done, length - done, position + done);
+      if (count === 0) break;
+      done += count;
+    }
+    return done;
+  }
+
+  submitWritev(fd: number, buffers: Buffer[], position: number): DiskOp {
+    return attempt(() => writeAll(fd, buffers, position));
+  }
+
+  submitSync(fd: number): DiskOp {
+    return attempt(() => fdatasyncSync(fd));
+  }
+
+  truncate(fd: number, length: number): void {
+    ftruncateSync(fd, length);
+  }
+
+  rename(from: string, to: string): void {
+    renameSync(from, to);
+  }
+
+  unlink(path: string): void {
+    unlinkSync(path);
+  }
+
+  syncDirectory(path: string): void {
+    const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  close(fd: number): void {
+    closeSync(fd);
+  }
+}
+
+function attempt(operation: () => void): DiskOp {
+  try {
+    operation();
+    return { done: true };
+  } catch (thrown) {
+    return { done: true, error: thrown instanceof Error ? thrown : new Error(String(thrown)) };
+  }
+}
+
+/** A full disk shows as a short count without an error; only writing the rest makes the system say why (H81). */
+function writeAll(fd: number, buffers: Buffer[], position: number): void {
+  let rest = buffers;
+  let at = position;
+  while (rest.length > 0) {
+    const count = writevSync(fd, rest, at);
+    const left = dropBytes(rest, count);
+    if (count === 0 && left.length > 0) throw new Error(`write of ${left.length} buffers made no progress`);
+    rest = left;
+    at += count;
+  }
+}
+
+/** What is left of `buffers` once their first `count` bytes are written; empty ones vanish. */
+export function dropBytes(buffers: Buffer[], count: number): Buffer[] {
+  let remaining = count;
+  for (let i = 0; i < buffers.length; i += 1) {
+    const buffer = buffers[i]!;
+    if (buffer.length > remaining) return [buffer.subarray(remaining), ...buffers.slice(i + 1)];
+    remaining -= buffer.length;
+  }
+  return [];
+}

@@ -1,0 +1,114 @@
+import { crc32 } from '../codec/checksum.js';
+import { type Checkpoint, encodeCheckpoint } from './checkpoint.js';
+import { createDurably, type Disk, diskError, syncNow, writeNow } from './disk.js';
+import {
+  encodeRecordHeader,
+  encodeSegmentHeader,
+  RECORD_HEADER_BYTES,
+  RecordKind,
+  recordBytes,
+  SEGMENT_HEADER_BYTES,
+  segmentName,
+} from './format.js';
+
+/** The prepared file that the next rotation takes. */
+const SPARE = 'spare';
+const ZERO_CHUNK = Buffer.alloc(256 * 1024);
+
+/** A segment open for writing. */
+export interface OpenSegment {
+  number: number;
+  path: string;
+  fd: number;
+  salt: number;
+  /** Behind its checkpoint. */
+  firstPosition: number;
+  /** Where the next record goes. */
+  position: number;
+}
+
+/** Writes zeros over [from, to). */
+export function writeZeros(disk: Disk, fd: number, from: number, to: number): void {
+  for (let at = from; at < to; at += ZERO_CHUNK.length) {
+    writeNow(disk, fd, [ZERO_CHUNK.subarray(0, Math.min(ZERO_CHUNK.length, to - at))], at);
+  }
+}
+
+/**
+ * Makes the spare: a file of `segmentBytes` zeros, synced, that appears under its name only when complete. A good one
+ * that is there already stays. Safe on another thread than the writer's, one call at a time. Throws DiskFull or
+ * DiskFailed and leaves nothing behind; the log goes on without a spare, only slower.
+ */
+export function prepareSegment(disk: Disk, directory: string, segmentBytes: number): void {
+  if (disk.stat(`${directory}/${SPARE}`)?.size === segmentBytes) return;
+  try {
+    createDurably(disk, directory, SPARE, (fd) => writeZeros(disk, fd, 0, segmentBytes));
+  } catch (thrown) {
+    throw diskError(thrown, 'preparing', `${directory}/${SPARE}`);
+  }
+}
+
+export function hasSpare(disk: Disk, directory: string): boolean {
+  return disk.stat(`${directory}/${SPARE}`) !== undefined;
+}
+
+/**
+ * Creates segment `number` with its header and checkpoint, in the spare if there is a good one. It gets its name only
+ * once it is synced, so a segment with a bad beginning is damage and never a crash (H82).
+ */
+export function createSegment(
+  disk: Disk,
+  directory: string,
+  segmentBytes: number,
+  number: number,
+  baseLsn: number,
+  checkpoint: Checkpoint,
+): OpenSegment {
+  const path = `${directory}/${segmentName(number)}`;
+  const temporary = `${path}.tmp`;
+  if (disk.stat(temporary) !== undefined) disk.unlink(temporary);
+  const fd = takeSpare(disk, directory, segmentBytes, temporary) ?? disk.create(temporary);
+  try {
+    const salt = disk.randomNumber();
+    const head = encodeSegmentHeader({ number, salt, baseLsn });
+    const opening = encodeCheckpointRecord(checkpoint, salt, baseLsn);
+    writeNow(disk, fd, [head, opening], 0);
+    syncNow(disk, fd);
+    disk.rename(temporary, path);
+    disk.syncDirectory(directory);
+    const position = SEGMENT_HEADER_BYTES + opening.length;
+    return { number, path, fd, salt, firstPosition: position, position };
+  } catch (thrown) {
+    disk.close(fd);
+    throw thrown;
+  }
+}
+
+function encodeCheckpointRecord(checkpoint: Checkpoint, salt: number, lsn: number): Buffer {
+  const body = encodeCheckpoint(checkpoint);
+  const record = Buffer.alloc(recordBytes(body.length));
+  encodeRecordHeader(record, 0, {
+    kind: RecordKind.Checkpoint,
+    group: 0,
+    bodyLength: body.length,
+    lsn,
+    salt,
+    durableLsn: lsn - 1,
+    bodyChecksum: crc32(body),
+  });
+  body.copy(record, RECORD_HEADER_BYTES);
+  return record;
+}
+
+/** The spare under its new name, open; undefined if there is none. One of another size is thrown away. */
+function takeSpare(disk: Disk, directory: string, segmentBytes: number, name: string): number | undefined {
+  const spare = `${directory}/${SPARE}`;
+  const found = disk.stat(spare);
+  if (found === undefined) return undefined;
+  if (found.kind !== 'file' || found.size !== segmentBytes) {
+    disk.unlink(spare);
+    return undefined;
+  }
+  disk.rename(spare, name);
+  return disk.openForWriting(name);
+}

@@ -1,0 +1,286 @@
+import { assert } from '../base/assert.js';
+import { ErrorCode, RaftlineError } from '../base/errors.js';
+import type { GroupId, LogIndex, Term } from '../base/ids.js';
+import type { ConfigurationAt, HardState } from '../base/messages.js';
+import { readBatchHeader } from '../codec/batch.js';
+import { writeU64 } from '../codec/bytes.js';
+import { type Disk, type DiskOp, diskError } from './disk.js';
+import { Flight, HARD_STATE_BYTES, type StagedRecord, TRUNCATE_BYTES } from './flight.js';
+import { RecordKind, recordBytes } from './format.js';
+import { GroupLog, type TermRun } from './group-log.js';
+import type { SharedLogIndex } from './log-index.js';
+import { type RecoveredLog, recoverLog, removeTemporaries } from './recovery.js';
+import { createSegment, hasSpare, type OpenSegment } from './segment.js';
+
+export interface WalOptions {
+  /** Made with mode 0700 where it is missing. */
+  directory: string;
+  /** Size of a segment, bytes: 4 KiB to 1 GiB. A record that is larger has a segment of its own. */
+  segmentBytes: number;
+  groups: readonly GroupId[];
+  /** Is filled by `open` and kept up by `poll`; its one writer is this log. */
+  index: SharedLogIndex;
+}
+
+/** What a group's records added up to when the log was opened; all of it is synced. */
+export interface RecoveredGroup {
+  hardState: HardState;
+  /** The entry before the first one in the log; zeros where the log begins at index 1. */
+  base: { index: LogIndex; term: Term };
+  termRuns: TermRun[];
+  lastIndex: LogIndex;
+  lastTerm: Term;
+  /** The configurations in the log, by growing index. */
+  configurations: ConfigurationAt[];
+  /** Checksum of the batch at index 1; 0 if there is none. */
+  bootstrapChecksum: number;
+}
+
+export const SEGMENT_BYTES_MIN = 4096;
+export const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024;
+
+/**
+ * The write-ahead log of one engine, shared by its groups. Records are staged, then written and synced together; one
+ * flush at a time is under way. After a write, sync or rotation that failed or fell short every call throws that
+ * first error, for good (H75): what the system still holds of the file's pages is not known any more.
+ */
+export class Wal {
+  /** Flushes that were begun. */
+  flushes = 0;
+  /** Syncs of segment files, those of rotations included. */
+  syncs = 0;
+  bytesWritten = 0;
+
+  private staged: StagedRecord[] = [];
+  private bytesStaged = 0;
+  private flight: Flight | undefined;
+  private op: DiskOp = { done: true };
+  /** What `op` is: `rest`: written, and the sync is still to be submitted. */
+  private phase: 'writing' | 'sealing' | 'rest' | 'syncing' = 'writing';
+  private failure: RaftlineError | undefined;
+  private spareSeen = false;
+
+  private constructor(
+    private readonly disk: Disk,
+    private readonly options: WalOptions,
+    private readonly groups: Map<GroupId, GroupLog>,
+    private readonly oldestSegment: number,
+    private segment: OpenSegment,
+    /** LSN of the next record to be laid out. */
+    private nextLsn: number,
+    /** Every record up to this LSN is synced. */
+    private durableLsn: number,
+  ) {}
+
+  /**
+   * Recovers the log, or begins one. Takes no lock. The map has an entry for each of `options.groups` and for every
+   * other group in the log. Throws LogDamaged{file, offset} with all files left as they were, DiskFull, DiskFailed,
+   * DirectoryInvalid, OptionInvalid.
+   */
+  static open(disk: Disk, options: WalOptions): { wal: Wal; recovered: Map<GroupId, RecoveredGroup> } {
+    checkSegmentBytes(options.segmentBytes);
+    try {
+      disk.makeDirectory(options.directory);
+      const log = recoverLog(disk, options.directory, options.index) ?? beginLog(disk, options);
+      removeTemporaries(disk, options.directory);
+      for (const group of options.groups) if (!log.groups.has(group)) log.groups.set(group, new GroupLog());
+      const { groups, oldestSegment, segment, nextLsn } = log;
+      const wal = new Wal(disk, options, groups, oldestSegment, segment, nextLsn, nextLsn - 1);
+      return { wal, recovered: new Map([...groups].map(([group, state]) => [group, recoveredGroup(state)])) };
+    } catch (thrown) {
+      throw diskError(thrown, 'opening', options.directory);
+    }
+  }
+
+  get stagedRecords(): number {
+    return this.staged.length;
+  }
+
+  /** The place that the staged records will take in the log, bytes. */
+  get stagedBytes(): number {
+    return this.bytesStaged;
+  }
+
+  /** `batch`: exactly the bytes as stored; must not change until the flush that takes it is `written`. */
+  stageBatch(group: GroupId, batch: Buffer): void {
+    const header = readBatchHeader(batch, 0);
+    assert(
+      header.group === group && header.byteLength === batch.length,
+      'a staged batch is one of its group, whole',
+    );
+    this.stage({ kind: RecordKind.Batch, group, body: batch, batch: header });
+  }
+
+  stageHardState(group: GroupId, hardState: HardState): void {
+    const body = Buffer.alloc(HARD_STATE_BYTES);
+    writeU64(body, 0, hardState.term);
+    body.writeUInt32LE(hardState.vote, 8);
+    this.stage({ kind: RecordKind.HardState, group, body, hardState });
+  }
+
+  /** Entries from `from` on are dead: they stand behind a batch border, and above the log's base. */
+  stageTruncate(group: GroupId, from: LogIndex): void {
+    const body = Buffer.alloc(TRUNCATE_BYTES);
+    writeU64(body, 0, from);
+    this.stage({ kind: RecordKind.Truncate, group, body, from });
+  }
+
+  /**
+   * Begins to write all staged records with one writev and, from `poll`, one sync; a full segment in between costs one
+   * more of each. False when a flush is under way or nothing is staged.
+   */
+  flush(): boolean {
+    return this.guarded('writing', () => {
+      if (this.flight !== undefined || this.staged.length === 0) return false;
+      this.flight = new Flight(this.staged, this.groups, this.options.index);
+      this.staged = [];
+      this.bytesStaged = 0;
+      this.flushes += 1;
+      this.write(this.flight);
+      return true;
+    });
+  }
+
+  /**
+   * Moves the flush under way on; the disk may need many polls. `written`, once per flush: its buffers may be released
+   * and its batches are in the index. `durable`, once per flush: all of it is synced. `idle`: no flush is under way.
+   */
+  poll(): 'idle' | 'busy' | 'written' | 'durable' {
+    return this.guarded('writing', () => this.advance());
+  }
+
+  /** Whether a file prepared by {@link prepareSegment} would be welcome. */
+  wantsSpare(): boolean {
+    if (!this.spareSeen) this.spareSeen = hasSpare(this.disk, this.options.directory);
+    return !this.spareSeen;
+  }
+
+  /** Gives the files back; what is not durable by then may or may not be found again. */
+  close(): void {
+    this.failure ??= new RaftlineError(ErrorCode.Closed, 'the log is closed');
+    if (this.segment.fd >= 0) this.disk.close(this.segment.fd);
+    this.segment.fd = -1;
+  }
+
+  private advance(): 'idle' | 'busy' | 'written' | 'durable' {
+    const { flight } = this;
+    if (flight === undefined) return 'idle';
+    if (this.op.error !== undefined) throw this.op.error;
+    if (!this.op.done) return 'busy';
+    switch (this.phase) {
+      case 'writing':
+        flight.publish();
+        this.phase = flight.complete ? 'rest' : 'sealing';
+        if (this.phase === 'rest') return 'written';
+        this.submitSync();
+        return 'busy';
+      case 'sealing':
+        this.durableLsn = this.nextLsn - 1;
+        this.write(flight);
+        return 'busy';
+      case 'rest':
+        this.phase = 'syncing';
+        this.submitSync();
+        return this.op.done ? this.advance() : 'busy';
+      case 'syncing':
+        this.durableLsn = this.nextLsn - 1;
+        this.flight = undefined;
+        return 'durable';
+    }
+  }
+
+  /** Submits what fits into the segment; into a new one when nothing does. Everything before is synced by then. */
+  private write(flight: Flight): void {
+    const { segmentBytes } = this.options;
+    let buffers = flight.layOut(this.segment, segmentBytes, this.nextLsn, this.durableLsn);
+    if (buffers.length === 0) {
+      this.rotate();
+      buffers = flight.layOut(this.segment, segmentBytes, this.nextLsn, this.durableLsn);
+    }
+    this.nextLsn += flight.laidOutRecords;
+    this.bytesWritten += flight.laidOutBytes;
+    this.phase = 'writing';
+    this.op = this.disk.submitWritev(this.segment.fd, buffers, this.segment.position);
+    this.segment.position += flight.laidOutBytes;
+  }
+
+  private rotate(): void {
+    const { directory, segmentBytes } = this.options;
+    const checkpoint = { oldestSegment: this.oldestSegment, groups: this.groups };
+    const next = createSegment(
+      this.disk,
+      directory,
+      segmentBytes,
+      this.segment.number + 1,
+      this.nextLsn,
+      checkpoint,
+    );
+    this.disk.close(this.segment.fd);
+    this.segment = next;
+    this.syncs += 1;
+    this.durableLsn = this.nextLsn;
+    this.nextLsn += 1;
+    this.spareSeen = false;
+  }
+
+  private submitSync(): void {
+    this.syncs += 1;
+    this.op = this.disk.submitSync(this.segment.fd);
+  }
+
+  private stage(record: StagedRecord): void {
+    if (this.failure !== undefined) throw this.failure;
+    this.staged.push(record);
+    this.bytesStaged += recordBytes(record.body.length);
+  }
+
+  /** The first error stays: a sync that is tried again may succeed without the pages that the first one lost. */
+  private guarded<T>(what: string, action: () => T): T {
+    if (this.failure !== undefined) throw this.failure;
+    try {
+      return action();
+    } catch (thrown) {
+      this.failure = diskError(thrown, what, this.segment.path);
+      throw this.failure;
+    }
+  }
+}
+
+function beginLog(disk: Disk, options: WalOptions): RecoveredLog {
+  const groups = new Map(options.groups.map((group) => [group, new GroupLog()]));
+  const { directory, segmentBytes } = options;
+  removeTemporaries(disk, directory);
+  const segment = createSegment(disk, directory, segmentBytes, 1, 1, { oldestSegment: 1, groups });
+  return { groups, oldestSegment: 1, nextLsn: 2, segment };
+}
+
+function recoveredGroup(log: GroupLog): RecoveredGroup {
+  return {
+    hardState: { ...log.hardState },
+    base: { ...log.base },
+    termRuns: log.termRuns.map((run) => ({ ...run })),
+    lastIndex: log.lastIndex,
+    lastTerm: log.lastTerm,
+    configurations: log.configurations.map(({ index, term, configuration }) => ({
+      index,
+      term,
+      configuration,
+    })),
+    bootstrapChecksum: log.bootstrapChecksum,
+  };
+}
+
+function checkSegmentBytes(segmentBytes: number): void {
+  if (
+    segmentBytes >= SEGMENT_BYTES_MIN &&
+    segmentBytes <= SEGMENT_BYTES_MAX &&
+    Number.isInteger(segmentBytes)
+  )
+    return;
+  const expected = `a whole number from ${SEGMENT_BYTES_MIN} to ${SEGMENT_BYTES_MAX}`;
+  throw new RaftlineError(
+    ErrorCode.OptionInvalid,
+    `segmentBytes: expected ${expected}, received ${segmentBytes}`,
+    { path: 'segmentBytes', expected, received: segmentBytes },
+  );
+}
