@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest';
+import { FORMAT_VERSION, PROTOCOL_VERSION } from '../../src/base/limits.js';
+import { decodeEnvelope, encodeEnvelope, type Hello } from '../../src/codec/envelope.js';
+import {
+  type Acquaintances,
+  checkHello,
+  checkHelloReply,
+  handshakeRefused,
+  makeHello,
+  makeHelloReply,
+  type Self,
+} from '../../src/transport/handshake.js';
+
+const one: Self = { clusterId: 'orders', node: 1, incarnation: 111, groups: [1, 2], bootstrapChecksum: 77 };
+const two: Self = { clusterId: 'orders', node: 2, incarnation: 222, groups: [2, 3], bootstrapChecksum: 77 };
+const PORTS = { controlPort: 1, dataPort: 2, clientPort: 0 };
+
+const knows = (known: Record<number, number>): Acquaintances => ({
+  knownIncarnation: (node) => known[node],
+  isKnownPeer: (node) => node in known,
+});
+const asTwo = { ...two, ...knows({ 1: 111 }) };
+
+/** Node 1 introduces itself to node 2, with one thing changed. */
+const helloWith = (change: Partial<Hello>): Hello => ({ ...makeHello(one, 2, 'append'), ...change });
+
+describe('handshake', () => {
+  it('S2 accepts a known peer of the same cluster, over the wire and back', () => {
+    const { envelope } = decodeEnvelope(encodeEnvelope(makeHello(one, 2, 'append')).bytes);
+    const verdict = checkHello(asTwo, envelope as Hello);
+    expect(verdict).toEqual({ accepted: true });
+    const reply = makeHelloReply(two, verdict, PORTS);
+    expect(decodeEnvelope(encodeEnvelope(reply).bytes).envelope).toEqual(reply);
+    expect(reply).toMatchObject({ node: 2, incarnation: 222, ...PORTS, code: '', message: '' });
+    expect(checkHelloReply(envelope as Hello, knows({ 2: 222 }), reply)).toEqual({ accepted: true });
+  });
+
+  const mismatches: [string, Partial<Hello>, string, RegExp][] = [
+    [
+      'protocol version',
+      { protocolVersion: PROTOCOL_VERSION + 1 },
+      'protocolVersion',
+      /expected 1, received 2/,
+    ],
+    [
+      'newer format',
+      { formatVersion: FORMAT_VERSION + 1 },
+      'formatVersion',
+      /expected at most 1, received 2/,
+    ],
+    ['cluster', { clusterId: 'bills' }, 'cluster', /expected "orders", received "bills"/],
+    ['bootstrap', { bootstrapChecksum: 78 }, 'bootstrap', /expected 77, received 78/],
+    ['receiver', { receiver: 3 }, 'receiver', /expected 2, received 3/],
+    ['our own id', { node: 2 }, 'node', /received 2/],
+    ['a stranger', { node: 9 }, 'node', /expected a member of the cluster, received 9/],
+    [
+      'incarnation',
+      { incarnation: 112 },
+      'incarnation',
+      /wiped node under an old id.*expected 111, received 112/,
+    ],
+    ['groups', { groups: [7, 8] }, 'groups', /expected some of 2, 3, received 7, 8/],
+  ];
+  for (const [what, change, code, message] of mismatches) {
+    it(`S2 refuses a mismatch of ${what}`, () => {
+      const verdict = checkHello(asTwo, helloWith(change));
+      expect(verdict).toEqual({ accepted: false, code, message: expect.stringMatching(message) });
+      const reply = makeHelloReply(two, verdict, PORTS);
+      expect(checkHelloReply(helloWith(change), knows({ 2: 222 }), reply)).toMatchObject({
+        accepted: false,
+        code,
+      });
+    });
+  }
+
+  it('does not hold against a peer what is not known yet', () => {
+    expect(checkHello({ ...two, ...knows({ 1: 0 }) }, helloWith({}))).toEqual({ accepted: true });
+    expect(checkHello({ ...asTwo, knownIncarnation: () => undefined }, helloWith({}))).toEqual({
+      accepted: true,
+    });
+    expect(checkHello(asTwo, helloWith({ bootstrapChecksum: 0 }))).toEqual({ accepted: true });
+    expect(checkHello({ ...asTwo, bootstrapChecksum: 0 }, helloWith({}))).toEqual({ accepted: true });
+    expect(checkHello(asTwo, helloWith({ groups: [] }))).toEqual({ accepted: true });
+    expect(checkHello({ ...asTwo, groups: [] }, helloWith({}))).toEqual({ accepted: true });
+  });
+
+  it('S2 the connecting side refuses another node, and a wiped one, at the address', () => {
+    const hello = helloWith({});
+    const accepted = makeHelloReply(two, { accepted: true }, PORTS);
+    expect(checkHelloReply(hello, knows({ 2: 222 }), { ...accepted, node: 3 })).toMatchObject({
+      code: 'receiver',
+    });
+    expect(checkHelloReply(hello, knows({ 2: 5 }), accepted)).toMatchObject({ code: 'incarnation' });
+    expect(checkHelloReply(hello, knows({}), accepted)).toEqual({ accepted: true });
+  });
+
+  it('S10 quotes and caps what a peer says in its refusal', () => {
+    const message = `\u001b[31m${'x'.repeat(1000)}`;
+    const verdict = checkHelloReply(
+      helloWith({}),
+      knows({}),
+      makeHelloReply(two, { accepted: false, code: 'cluster', message }, PORTS),
+    );
+    const error = handshakeRefused('host:1', 'cluster', (verdict as { message: string }).message);
+    expect(error.message).not.toContain('\u001b');
+    expect(error.message.length).toBeLessThan(300);
+  });
+});
