@@ -24,6 +24,7 @@ describe('a gate', () => {
     const { gate, words } = makeGate();
     expect(gate.sleep(idle, 1)).toBe(false);
     expect(gate.sleep(idle, 0)).toBe(false);
+    expect(words[0]).toBe(0);
     expect(gate.sleepAsync(idle, 0)).toBeUndefined();
     expect(words[0]).toBe(0);
   });

@@ -126,6 +126,34 @@ describe('a thread that loses the processor anywhere', () => {
     expect(thrownAway).toBeGreaterThan(100);
   });
 
+  it('as observer: a header that is half written over is described by nobody', () => {
+    for (const read of [(o: RingObserver) => o.at(1024), (o: RingObserver) => o.poll()]) {
+      for (let access = 0; ; access++) {
+        const region = makeRing(4096);
+        const producer = new RingProducer(region);
+        const consumer = new RingConsumer(region, 0);
+        const observer = new RingObserver(region);
+        for (let i = 0; i < 4; i++) put(producer, record(i, 1016));
+        while (consumer.poll()) consumer.release();
+        observer.at(0);
+        observer.poll();
+        const overwrite = (): void => {
+          producer.claim(2000);
+          // As far as the length of the old record at 1024, not as far as its marker.
+          producer.bytes.fill(0x3f, producer.offset, 1028);
+        };
+        const more = preempt(
+          () => {
+            if (read(observer)) expect(observer.length).toBe(1016);
+          },
+          access,
+          overwrite,
+        );
+        if (!more) break;
+      }
+    }
+  });
+
   it('as consumer: it takes every record once, in order, and holds what it has not released', () => {
     for (let written = 0; written < 12; written++) {
       for (let ran = 0; ran < 4; ran++) {
