@@ -1,6 +1,6 @@
-import { U32_MAX } from '../base/ids.js';
+import { SAFE_MAX, U32_MAX } from '../base/ids.js';
 import { BATCH_ENTRIES_CEILING, BATCH_RAW_BYTES_CEILING, FORMAT_VERSION } from '../base/limits.js';
-import { BatchFlag, type BatchHeader, BatchKind, Codec, lastIndexOf } from '../base/messages.js';
+import { BatchFlag, type BatchHeader, BatchKind, Codec } from '../base/messages.js';
 import { readU64, refuseBytes, writeU64 } from './bytes.js';
 import { crc32 } from './checksum.js';
 import { ENTRY_HEAD_BYTES } from './entries.js';
@@ -172,11 +172,11 @@ function verifySizes(header: BatchHeader, limits: BatchLimits): void {
 }
 
 function verifyPosition(header: BatchHeader): void {
-  const { group, term, firstIndex, prevTerm } = header;
+  const { group, term, firstIndex, count, prevTerm } = header;
   if (group < 1) refuseBytes('batch group', `1 to ${U32_MAX}`, group);
   if (term < 1) refuseBytes('batch term', 'at least 1', term);
   if (firstIndex < 1) refuseBytes('batch firstIndex', 'at least 1', firstIndex);
-  if (!Number.isSafeInteger(lastIndexOf(header))) {
+  if (firstIndex > SAFE_MAX - count + 1) {
     refuseBytes('batch firstIndex and count', 'a last index of at most 2^53 - 1', firstIndex);
   }
   if (prevTerm > term) refuseBytes('batch prevTerm', `at most the term ${term}`, prevTerm);

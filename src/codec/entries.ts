@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.js';
 import { ENTRY_BYTES_CEILING } from '../base/limits.js';
-import { refuseBytes, writeU64 } from './bytes.js';
+import { readU32, refuseBytes, writeU32, writeU64 } from './bytes.js';
 
 /** The word in front of every entry: its length in bytes << 3 | flags. */
 export const ENTRY_HEAD_BYTES = 4;
@@ -12,7 +12,7 @@ const FLAG_MASK = 7;
 const FLAG_SESSION = 1;
 
 /** Up to here a loop is faster than `set`, whose call costs more than its copying. */
-const LOOP_COPY_MAX = 32;
+const LOOP_COPY_MAX = 8;
 
 const EMPTY = Buffer.alloc(0);
 
@@ -47,10 +47,7 @@ function packHead(target: Buffer, offset: number, length: number, session: boole
   const end = offset + packedEntryBytes(length, session);
   assert(length <= ENTRY_BYTES_CEILING && end <= target.length, 'an entry fits its payload');
   const word = (length << FLAG_BITS) | (session ? FLAG_SESSION : 0);
-  target[offset] = word;
-  target[offset + 1] = word >>> 8;
-  target[offset + 2] = word >>> 16;
-  target[offset + 3] = word >>> 24;
+  writeU32(target, offset, word);
   return end - length;
 }
 
@@ -60,11 +57,6 @@ function copyInto(target: Buffer, offset: number, bytes: Uint8Array): void {
     return;
   }
   for (let at = 0; at < bytes.length; at++) target[offset + at] = bytes[at]!;
-}
-
-function readU32(bytes: Buffer, offset: number): number {
-  const low = bytes[offset]! | (bytes[offset + 1]! << 8) | (bytes[offset + 2]! << 16);
-  return low + bytes[offset + 3]! * 0x100_0000;
 }
 
 /**

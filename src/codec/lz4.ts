@@ -44,18 +44,14 @@ export function compressLz4Block(source: Uint8Array, target: Uint8Array): number
   let misses = 1 << SKIP_SHIFT;
   while (at <= searchEnd) {
     const word = read4(source, at);
-    const slot = hash(word);
-    let candidate = seenAt[slot]! - firstMark;
+    const slot = Math.imul(word, HASH_FACTOR) >>> HASH_SHIFT;
+    const candidate = seenAt[slot]! - firstMark;
     seenAt[slot] = firstMark + at;
     if (candidate < 0 || at - candidate > OFFSET_MAX || read4(source, candidate) !== word) {
       at += misses++ >> SKIP_SHIFT;
       continue;
     }
     misses = 1 << SKIP_SHIFT;
-    while (at > anchor && candidate > 0 && source[at - 1] === source[candidate - 1]) {
-      at--;
-      candidate--;
-    }
     const start = at;
     const offset = at - candidate;
     at += MATCH_MIN;
@@ -63,7 +59,6 @@ export function compressLz4Block(source: Uint8Array, target: Uint8Array): number
     out = writeSequence(source, anchor, start, target, out, offset, at - start - MATCH_MIN);
     if (out === 0) return 0;
     anchor = at;
-    if (at <= searchEnd) seenAt[hash(read4(source, at - 2))] = firstMark + at - 2;
   }
   return writeSequence(source, anchor, source.length, target, out, 0, 0);
 }
@@ -77,13 +72,9 @@ function read4(bytes: Uint8Array, at: number): number {
   return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
 }
 
-function hash(word: number): number {
-  return Math.imul(word, HASH_FACTOR) >>> HASH_SHIFT;
-}
-
 /** Bytes that a length takes beyond its nibble. */
 function extensionBytes(length: number): number {
-  return length < NIBBLE_MAX ? 0 : Math.floor((length - NIBBLE_MAX) / 255) + 1;
+  return length < NIBBLE_MAX ? 0 : (((length - NIBBLE_MAX) / 255) | 0) + 1;
 }
 
 function writeLength(target: Uint8Array, at: number, rest: number): number {
