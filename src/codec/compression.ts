@@ -5,7 +5,7 @@ import { refuseBytes } from './bytes.js';
 import { compressLz4Block, decompressLz4Block } from './lz4.js';
 
 /** Bytes in front of an LZ4 block: the raw length, little-endian. */
-export const LZ4_LENGTH_BYTES = 4;
+const LZ4_LENGTH_BYTES = 4;
 
 /**
  * One way of doing LZ4. Compressed bytes are always four bytes of raw length, then an LZ4 block; two

@@ -3,7 +3,7 @@ import { assert } from '../base/assert.js';
 import { MEMBERS_MAX } from '../base/limits.js';
 import type { Configuration } from '../base/messages.js';
 import { readU64, refuseBytes } from './bytes.js';
-import { readU32List } from './fields.js';
+import { isU32, readU32List } from './fields.js';
 import { rootTable, type TableView } from './flat-table.js';
 import { Configuration as ConfigurationTable } from './generated/configuration.js';
 import { MemberIncarnation } from './generated/member-incarnation.js';
@@ -46,6 +46,7 @@ export function encodeConfiguration(configuration: Configuration): Buffer {
 }
 
 function writeMembers(builder: Builder, members: readonly number[]): number {
+  assert(members.every(isU32), 'a member is a number of 32 bits');
   const sorted = [...members].sort((a, b) => a - b);
   return ConfigurationTable.createVotersVector(builder, sorted);
 }
@@ -54,7 +55,7 @@ function writeIncarnations(builder: Builder, incarnations: Configuration['incarn
   const descending = [...incarnations].sort((a, b) => b.id - a.id);
   ConfigurationTable.startIncarnationsVector(builder, descending.length);
   for (const { id, incarnation } of descending) {
-    assert(Number.isSafeInteger(incarnation), 'an incarnation is a whole number');
+    assert(isU32(id) && Number.isSafeInteger(incarnation), 'an incarnation is a whole number');
     MemberIncarnation.createMemberIncarnation(builder, BigInt(incarnation), id);
   }
   return builder.endVector();

@@ -15,7 +15,7 @@ export type Field<Name extends PropertyKey = string> =
   | { name: Name; kind: 'text'; charsMax: number; clipped: boolean }
   | { name: Name; kind: 'list'; countMax: number };
 
-export type FieldValue = number | boolean | string | readonly number[];
+type FieldValue = number | boolean | string | readonly number[];
 export type FieldValues = Record<string, FieldValue>;
 
 type NumberField = Extract<Field, { kind: 'u32' | 'u64' }>;
@@ -80,9 +80,15 @@ function writeText(builder: Builder, field: TextField, value: string): Offset {
 
 function writeList(builder: Builder, field: ListField, values: readonly number[]): Offset {
   assert(values.length <= field.countMax, `${field.name} has at most ${field.countMax} items`);
+  assert(values.every(isU32), `${field.name} holds numbers of 32 bits`);
   builder.startVector(4, values.length, 4);
   for (let at = values.length - 1; at >= 0; at--) builder.addInt32(values[at]!);
   return builder.endVector();
+}
+
+/** Whether `value` is a whole number that four bytes hold. */
+export function isU32(value: number): boolean {
+  return value >>> 0 === value;
 }
 
 /** Reads `fields` out of a table from outside, checking structure and range of each. */

@@ -7,7 +7,7 @@ const VTABLE_HEAD_BYTES = 4;
 const UTF8_BYTES_PER_CHAR_MAX = 4;
 
 /** The items of a vector inside the buffer: offset of the first, and how many. */
-export interface VectorAt {
+interface VectorAt {
   at: number;
   count: number;
 }

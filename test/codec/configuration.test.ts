@@ -82,6 +82,9 @@ describe('a configuration', () => {
     );
     const scattered = { ...EMPTY, voters: numbers(64), learners: [65] };
     expectRefused(() => encodeConfiguration(scattered), /members: expected at most 64, received 65/);
+    expect(() => encodeConfiguration({ ...EMPTY, voters: [2 ** 32 + 1] })).toThrow(
+      /a member is a number of 32 bits/,
+    );
     const twice = [1, 1].map((id) => ({ id, incarnation: 5 }));
     expectRefused(() => encodeConfiguration({ ...EMPTY, incarnations: twice }), /incarnations/);
     const bytes = encodeConfiguration({ ...EMPTY, voters: [0x0a0a, 0x0b0b] });

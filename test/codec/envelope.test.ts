@@ -154,6 +154,9 @@ describe('the bytes of an envelope', () => {
     expect(() => encodeEnvelope({ ...sample('hello'), groups: new Array(16_385).fill(1) })).toThrow(
       /groups has/,
     );
+    expect(() => encodeEnvelope({ ...sample('hello'), groups: [2 ** 32] })).toThrow(
+      /groups holds numbers of 32 bits/,
+    );
     expect(() => encodeEnvelope({ ...sample('append'), term: 0 })).toThrow(/term is a whole number of 1/);
     expect(() => encodeEnvelope({ ...sample('append'), commit: 1.5 })).toThrow(/commit is a whole number/);
     expect(() => encodeEnvelope({ ...sample('append'), batches: -1 })).toThrow(/batches is a whole number/);

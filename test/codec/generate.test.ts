@@ -14,7 +14,7 @@ function generate(folder: string, ...options: string[]): { status: number | null
   });
 }
 
-describe('the generated code', { timeout: 60_000 }, () => {
+describe('the generated code', () => {
   beforeAll(() => {
     copy = mkdtempSync(join(tmpdir(), 'raftline-schemas-'));
     for (const folder of ['schemas', 'src/codec/generated']) {
