@@ -1,0 +1,246 @@
+import type {
+  AppendReply,
+  BatchHeader,
+  Configuration,
+  ControlMessage,
+  HardState,
+  PeerMessage,
+} from '../../src/base/messages.js';
+import { BatchKind } from '../../src/base/messages.js';
+import type { RaftOptions, RecoveredState } from '../../src/core/options.js';
+import { Raft } from '../../src/core/raft.js';
+import type { LocalMessage, Order, Outbound, ProposedBatch, SessionCommand } from '../../src/core/ready.js';
+import { configuration, GROUP } from './fixtures.js';
+
+/** One entry of a toy log. Entries of a batch share its header; its checksum stands for the bytes. */
+export interface Entry {
+  term: number;
+  header: BatchHeader;
+}
+
+/** What a toy replicator knows of its session. */
+interface ToySession {
+  session: number;
+  term: number;
+  mode: 'probe' | 'stream';
+  prevIndex: number;
+  prevTerm: number;
+  next: number;
+  commitSent: number;
+  broken: boolean;
+}
+
+/** A node around a Raft: a disk that is late, replies that wait for it, and replicators that follow session commands. */
+export class ToyNode {
+  raft: Raft;
+  up = true;
+  /** The log as ordered; what the core believes to have. Index 1 is at place 0. */
+  log: Entry[];
+  readonly disk: { hardState: HardState; entries: Entry[] };
+  pending: Order[] = [];
+  held: Outbound[] = [];
+  durableOrder = 0;
+  sessions = new Map<number, ToySession>();
+  commitIndex = 1;
+
+  constructor(
+    readonly id: number,
+    readonly voters: number[],
+    readonly options: RaftOptions,
+    bootstrap: Entry,
+    /** Seals a batch: gives it bytes that no other batch has. */
+    readonly seal: (batch: ProposedBatch) => BatchHeader,
+    readonly out: (message: ControlMessage | AppendReply | PeerMessage) => void,
+  ) {
+    this.disk = { hardState: { term: 0, vote: 0 }, entries: [bootstrap] };
+    this.log = [bootstrap];
+    this.raft = new Raft(options, this.recover());
+  }
+
+  recover(): RecoveredState {
+    const termRuns: RecoveredState['termRuns'] = [];
+    for (const [i, entry] of this.disk.entries.entries()) {
+      if (termRuns.at(-1)?.term !== entry.term) termRuns.push({ term: entry.term, firstIndex: i + 1 });
+    }
+    const bootstrap: Configuration = configuration(this.voters);
+    return {
+      hardState: { ...this.disk.hardState },
+      base: { index: 0, term: 0 },
+      termRuns,
+      lastIndex: this.disk.entries.length,
+      configurations: [{ index: 1, term: 1, configuration: bootstrap }],
+      commitIndex: 1,
+    };
+  }
+
+  /** Of the writes that were not synced yet, the disk keeps the first `kept`. */
+  crash(kept: number): void {
+    for (const order of this.pending.slice(0, kept)) this.write(order);
+    this.up = false;
+    this.pending = [];
+    this.held = [];
+    this.sessions.clear();
+    this.durableOrder = 0;
+  }
+
+  restart(): void {
+    this.up = true;
+    this.log = [...this.disk.entries];
+    this.commitIndex = 1;
+    this.raft = new Raft(this.options, this.recover());
+  }
+
+  step(message: PeerMessage | LocalMessage): void {
+    this.raft.step(message);
+    this.drain();
+  }
+
+  tick(): void {
+    this.raft.tick();
+    this.drain();
+  }
+
+  propose(count: number): boolean {
+    const accepted = !('refused' in this.raft.propose(count, count));
+    this.drain();
+    return accepted;
+  }
+
+  /** Syncs the next `count` orders. */
+  sync(count: number): void {
+    const done = this.pending.splice(0, count);
+    for (const order of done) this.write(order);
+    const last = done.at(-1);
+    if (last === undefined) return;
+    this.durableOrder = last.id;
+    this.raft.step({ type: 'durable', order: last.id });
+    this.drain();
+  }
+
+  private write(order: Order): void {
+    const { entries } = this.disk;
+    if (order.type === 'hardState') this.disk.hardState = order.hardState;
+    else if (order.type === 'truncate') entries.length = order.from - 1;
+    else pushBatch(entries, order.type === 'append' ? order.header : this.sealed(order));
+  }
+
+  private readonly sealedBatches = new Map<ProposedBatch, BatchHeader>();
+
+  private sealed(order: Order & { type: 'own' }): BatchHeader {
+    const header = this.sealedBatches.get(order.batch) ?? this.seal(order.batch);
+    this.sealedBatches.set(order.batch, header);
+    return header;
+  }
+
+  private drain(): void {
+    for (let ready = this.raft.ready(); ready !== undefined; ready = this.raft.ready()) {
+      for (const order of ready.orders) {
+        this.pending.push(order);
+        if (order.type === 'truncate') this.log.length = order.from - 1;
+        else if (order.type !== 'hardState') {
+          pushBatch(this.log, order.type === 'append' ? order.header : this.sealed(order));
+        }
+      }
+      this.held.push(...ready.messages);
+      for (const command of ready.sessions) this.obey(command);
+      this.commitIndex = ready.commitIndex;
+    }
+    if (!this.held.some((outbound) => outbound.after <= this.durableOrder)) return;
+    const leaving = this.held.filter((outbound) => outbound.after <= this.durableOrder);
+    this.held = this.held.filter((outbound) => outbound.after > this.durableOrder);
+    for (const outbound of leaving) this.out(outbound.message);
+  }
+
+  private obey(command: SessionCommand): void {
+    const { peer, session } = command;
+    const current = this.sessions.get(peer);
+    if (command.type === 'open') {
+      if (current !== undefined) throw new Error(`session ${current.session} to ${peer} was not closed`);
+      const { term, prevIndex, prevTerm } = command;
+      const fresh = {
+        session,
+        term,
+        mode: 'probe',
+        prevIndex,
+        prevTerm,
+        next: 0,
+        commitSent: -1,
+        broken: false,
+      } as const;
+      this.sessions.set(peer, { ...fresh });
+      return;
+    }
+    if (current?.session !== session) throw new Error(`no session ${session} to ${peer}`);
+    if (command.type === 'close') this.sessions.delete(peer);
+    else {
+      current.mode = 'stream';
+      current.next = command.next;
+    }
+  }
+
+  /** A stream that lost something breaks; its replicator sends nothing more and says so. */
+  breakSession(peer: number, session: number): void {
+    const current = this.sessions.get(peer);
+    if (current?.session === session) current.broken = true;
+  }
+
+  reportBroken(): void {
+    for (const [peer, { session, broken }] of [...this.sessions]) {
+      if (broken) this.step({ type: 'sessionBroken', peer, session });
+    }
+  }
+
+  /** What a replicator sends next: the probe again, or up to `batches` batches, or a commit index that moved alone. */
+  replicate(peer: number, batches: number): void {
+    const current = this.sessions.get(peer);
+    if (current === undefined || current.broken) return;
+    if (current.mode === 'probe') {
+      this.sendAppend(peer, current, current.prevIndex, current.prevTerm, []);
+      return;
+    }
+    const start = this.log[current.next - 1]?.header.firstIndex ?? current.next;
+    const headers: BatchHeader[] = [];
+    let next = start;
+    while (headers.length < batches && next <= this.log.length) {
+      const header = (this.log[next - 1] as Entry).header;
+      headers.push(header);
+      next += header.count;
+    }
+    if (headers.length === 0 && current.commitSent >= this.commitIndex) return;
+    current.next = next;
+    this.sendAppend(peer, current, start - 1, this.log[start - 2]?.term ?? 0, headers);
+  }
+
+  private sendAppend(
+    to: number,
+    current: ToySession,
+    prevIndex: number,
+    prevTerm: number,
+    headers: BatchHeader[],
+  ): void {
+    current.commitSent = this.commitIndex;
+    this.out({
+      type: 'append',
+      group: GROUP,
+      from: this.id,
+      to,
+      term: current.term,
+      session: current.session,
+      prevIndex,
+      prevTerm,
+      commit: this.commitIndex,
+      headers,
+      configurations: headers.filter(isConfiguration).map(() => configuration(this.voters)),
+    });
+  }
+}
+
+function isConfiguration(header: BatchHeader): boolean {
+  return header.kind === BatchKind.Configuration;
+}
+
+function pushBatch(entries: Entry[], header: BatchHeader): void {
+  if (header.firstIndex !== entries.length + 1)
+    throw new Error(`batch at ${header.firstIndex} after ${entries.length}`);
+  for (let i = 0; i < header.count; i++) entries.push({ term: header.term, header });
+}

@@ -1,0 +1,192 @@
+import type { BatchHeader, PeerMessage } from '../../src/base/messages.js';
+import { BatchKind } from '../../src/base/messages.js';
+import { type Random, randomInteger, seededRandom } from '../../src/base/prng.js';
+import type { ProposedBatch } from '../../src/core/ready.js';
+import { ClusterChecks } from './cluster-checks.js';
+import { ToyNode } from './cluster-node.js';
+import { GROUP, header } from './fixtures.js';
+
+/** How much goes wrong in a run, each a probability. */
+interface Weather {
+  loss: number;
+  duplication: number;
+  /** Of delivering any message in flight instead of the oldest. */
+  reorder: number;
+  crash: number;
+  partition: number;
+  /** Of one more tick than usual: timers that run ahead of the network. */
+  haste: number;
+}
+
+/** A whole cluster of Raft objects in one thread, every choice from one seed. */
+export class Cluster {
+  readonly nodes: ToyNode[];
+  readonly checks: ClusterChecks;
+  readonly #random: Random;
+  readonly #weather: Weather;
+  #inFlight: PeerMessage[] = [];
+  /** Node → the side it is on; only nodes of one side hear each other. */
+  #sides = new Map<number, number>();
+  #healed = false;
+  #batches = 0;
+
+  constructor(seed: number, size: number) {
+    const random = seededRandom(seed);
+    this.#random = random;
+    this.#weather = {
+      loss: random() * 0.1,
+      duplication: random() * 0.1,
+      reorder: random(),
+      crash: random() * 0.012,
+      partition: random() * 0.012,
+      haste: random() * 0.15,
+    };
+    const voters = Array.from({ length: size }, (_, i) => i + 1);
+    const bootstrap = { term: 1, header: header(1, 1, 1, 0, BatchKind.Configuration) };
+    const timing = { electionTicksMin: 5, electionTicksMax: 10, heartbeatTicks: 1 };
+    this.nodes = voters.map((id) => {
+      const options = { group: GROUP, id, ...timing, random };
+      return new ToyNode(
+        id,
+        voters,
+        options,
+        bootstrap,
+        (batch) => this.#seal(batch),
+        (message) => this.#post(message),
+      );
+    });
+    this.checks = new ClusterChecks(this.nodes);
+  }
+
+  /** Rough weather. */
+  run(steps: number): void {
+    for (let i = 0; i < steps; i++) {
+      const node = this.#act();
+      if (node !== undefined) this.checks.check(node);
+    }
+  }
+
+  /** Everything works again: within some election timeouts there is one leader, one log, and a write goes through. */
+  heal(): void {
+    this.#healed = true;
+    this.#sides.clear();
+    for (const node of this.nodes) {
+      if (!node.up) node.restart();
+      for (const [peer, { session }] of node.sessions) node.breakSession(peer, session);
+    }
+    this.#inFlight = [];
+    this.#settle('after the last fault');
+    const leader = this.nodes.find((node) => node.raft.status().role === 'leader') as ToyNode;
+    const before = leader.commitIndex;
+    leader.propose(3);
+    this.#settle('after a fresh write');
+    if (leader.commitIndex !== before + 3) throw new Error('the fresh write was not committed');
+  }
+
+  #settle(when: string): void {
+    let missing: string | undefined;
+    for (let round = 0; round < 200; round++) {
+      for (const node of this.nodes) {
+        if (round % 4 === 0) node.tick();
+        node.sync(node.pending.length);
+        node.reportBroken();
+        for (const peer of node.sessions.keys()) node.replicate(peer, 4);
+        this.checks.check(node);
+      }
+      for (const message of this.#inFlight.splice(0)) {
+        const node = this.#deliver(message);
+        if (node !== undefined) this.checks.check(node);
+      }
+      missing = this.checks.checkConverged();
+      if (missing === undefined) return;
+    }
+    throw new Error(`no convergence ${when}: ${missing}`);
+  }
+
+  #act(): ToyNode | undefined {
+    const random = this.#random;
+    if (random() < this.#weather.crash) return this.#crashOrRestart();
+    if (random() < this.#weather.partition) this.#repartition();
+    const node = this.nodes[randomInteger(random, 0, this.nodes.length - 1)] as ToyNode;
+    const choice = random();
+    if (choice < 0.6) return this.#deliverOne();
+    if (!node.up) return undefined;
+    const peers = [...node.sessions.keys()];
+    const peer = peers[randomInteger(random, 0, peers.length - 1)] ?? 0;
+    if (choice < 0.7 || random() < this.#weather.haste) node.tick();
+    else if (choice < 0.82) node.sync(randomInteger(random, 1, 4));
+    else if (choice < 0.94) node.replicate(peer, randomInteger(random, 0, 3));
+    else if (choice < 0.96) node.reportBroken();
+    else if (choice < 0.962) node.step({ type: 'unreachable', peer });
+    else if (choice < 0.964) node.breakSession(peer, node.sessions.get(peer)?.session ?? 0);
+    else node.propose(randomInteger(random, 1, 3));
+    return node;
+  }
+
+  #crashOrRestart(): ToyNode | undefined {
+    const down = this.nodes.find((node) => !node.up);
+    const node = down ?? (this.nodes[randomInteger(this.#random, 0, this.nodes.length - 1)] as ToyNode);
+    if (!node.up) node.restart();
+    else node.crash(randomInteger(this.#random, 0, node.pending.length));
+    return node;
+  }
+
+  #repartition(): void {
+    const whole = this.#random() < 0.6;
+    for (const node of this.nodes) this.#sides.set(node.id, whole ? 0 : randomInteger(this.#random, 0, 1));
+  }
+
+  #deliverOne(): ToyNode | undefined {
+    const random = this.#random;
+    if (this.#inFlight.length === 0) return undefined;
+    const any = random() < this.#weather.reorder;
+    // A reordering network still delivers what is old more often than what is new.
+    const place = any ? Math.floor(random() * random() * this.#inFlight.length) : 0;
+    const [message] = this.#inFlight.splice(place, 1);
+    if (random() < this.#weather.duplication) this.#inFlight.push(message as PeerMessage);
+    return this.#deliver(message as PeerMessage);
+  }
+
+  #deliver(message: PeerMessage): ToyNode | undefined {
+    const node = this.nodes[message.to - 1] as ToyNode;
+    const apart = (this.#sides.get(message.from) ?? 0) !== (this.#sides.get(message.to) ?? 0);
+    if (!node.up || apart) {
+      this.#lose(message);
+      return undefined;
+    }
+    node.step(message);
+    return node;
+  }
+
+  #post(message: PeerMessage): void {
+    if (!this.#healed && this.#random() < this.#weather.loss) this.#lose(message);
+    else this.#inFlight.push(message);
+  }
+
+  /** A stream has no holes: one that lost something breaks. */
+  #lose(message: PeerMessage): void {
+    if (message.type === 'append') this.nodes[message.from - 1]?.breakSession(message.to, message.session);
+    if (message.type === 'appendReply')
+      this.nodes[message.to - 1]?.breakSession(message.from, message.session);
+  }
+
+  #seal(batch: ProposedBatch): BatchHeader {
+    this.#batches += 1;
+    const { term, firstIndex, count, prevTerm, kind } = batch;
+    return { ...header(term, firstIndex, count, prevTerm, kind), checksum: this.#batches };
+  }
+}
+
+/** A whole run; the error names the seed. Returns what happened, for a look at how much a run really does. */
+export function runCluster(seed: number, size: number, steps: number): { terms: number; committed: number } {
+  const cluster = new Cluster(seed, size);
+  try {
+    cluster.run(steps);
+    const terms = cluster.checks.leaders.size;
+    cluster.heal();
+    return { terms, committed: cluster.checks.committed.length };
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new Error(`SEED=${seed} (${size} nodes, ${steps} steps): ${reason}`, { cause: thrown });
+  }
+}
