@@ -1,5 +1,5 @@
-import { createServer } from 'node:net';
 import {
+  type ChannelCredentials,
   type ChannelOptions,
   Client,
   type ClientDuplexStream,
@@ -16,6 +16,7 @@ import {
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import { foreignText, formatAddress, isLoopback, parseAddress } from './address.js';
 import { BaseStream } from './base-stream.js';
+import { bindError, probe } from './bind-probe.js';
 import { type HttpSession, prepareServer, watchSessions } from './grpc-server-seam.js';
 import {
   LANES,
@@ -40,6 +41,8 @@ export interface GrpcTransportOptions extends TransportOptions {
   streamsPerConnectionMax?: number;
   /** Connections that one listener holds; further ones are dropped at once. Default 1024. */
   connectionsMax?: number;
+  /** How long a connection to us may be without a stream, ms. Default 30,000. */
+  idleConnectionMs?: number;
   /** Told once per transport when something could not be set up as intended but work goes on. */
   onWarning?: (message: string) => void;
 }
@@ -132,15 +135,18 @@ class GrpcStream extends BaseStream {
 export class GrpcTransport implements Transport {
   readonly #options: GrpcTransportOptions;
   readonly #receiveWindowBytes: number;
+  readonly #credentials: ChannelCredentials;
   readonly #listeners = new Set<GrpcListener>();
   readonly #outgoing = new Set<GrpcStream>();
   #streamsMade = 0;
   #closed = false;
   #warned = false;
 
+  /** @throws OptionInvalid */
   constructor(options: GrpcTransportOptions) {
     this.#options = options;
-    this.#receiveWindowBytes = options.receiveWindowBytes ?? RECEIVE_WINDOW_BYTES_DEFAULT;
+    this.#receiveWindowBytes = checkWindow(options.receiveWindowBytes ?? RECEIVE_WINDOW_BYTES_DEFAULT);
+    this.#credentials = credentialsOf(options.tls);
   }
 
   async listen(address: string, onStream: (lane: Lane, stream: MessageStream) => void): Promise<Listener> {
@@ -168,13 +174,7 @@ export class GrpcTransport implements Transport {
   }
 
   connect(address: string, lane: Lane): MessageStream {
-    const { tls } = this.#options;
-    const target = targetOf(address);
-    const client = new Client(
-      target,
-      tls === undefined ? credentials.createInsecure() : credentials.createSsl(tls.ca, tls.key, tls.cert),
-      this.#channelOptions(),
-    );
+    const client = new Client(targetOf(address), this.#credentials, this.#channelOptions());
     const call = client.makeBidiStreamRequest(METHODS[lane].path, identity, identity, new Metadata(), {});
     const stream: GrpcStream = new GrpcStream(++this.#streamsMade, address, this.#options, call, () => {
       this.#outgoing.delete(stream);
@@ -236,6 +236,8 @@ export class GrpcTransport implements Transport {
     return {
       ...this.#commonOptions(),
       'grpc.max_concurrent_streams': this.#options.streamsPerConnectionMax ?? 16,
+      // Ours carry a stream for all their life; one without may not keep a place for ever.
+      'grpc.max_connection_idle_ms': this.#options.idleConnectionMs ?? 30_000,
     };
   }
 }
@@ -342,30 +344,29 @@ class GrpcListener implements Listener {
   }
 }
 
+/** HTTP/2's own bounds: what a connection starts with, and what a window can be. */
+const WINDOW_BYTES_MIN = 65_535;
+const WINDOW_BYTES_MAX = 2 ** 31 - 1;
+
+function checkWindow(bytes: number): number {
+  if (Number.isInteger(bytes) && bytes >= WINDOW_BYTES_MIN && bytes <= WINDOW_BYTES_MAX) return bytes;
+  const expected = `a whole number from ${WINDOW_BYTES_MIN} to ${WINDOW_BYTES_MAX}`;
+  const message = `receiveWindowBytes: expected ${expected}, received ${bytes}`;
+  throw new RaftlineError(ErrorCode.OptionInvalid, message, { expected, received: bytes });
+}
+
+function credentialsOf(tls: TlsOptions | undefined): ChannelCredentials {
+  if (tls === undefined) return credentials.createInsecure();
+  try {
+    return credentials.createSsl(tls.ca, tls.key, tls.cert);
+  } catch (thrown) {
+    const reason = foreignText(thrown instanceof Error ? thrown.message : String(thrown));
+    const message = `tls: expected PEM texts of an authority, a certificate and its key, received ${reason}`;
+    throw new RaftlineError(ErrorCode.OptionInvalid, message, {}, thrown);
+  }
+}
+
 /** `dns:` keeps the library from reading a host's name as a scheme of its own. */
 function targetOf(address: string): string {
   return `dns:${formatAddress(parseAddress(address))}`;
-}
-
-/**
- * Binds the address once with a plain socket and lets it go. The library reports a failed bind on standard error,
- * without a code; this way only a port taken in between can make it do so.
- */
-function probe({ host, port }: { host: string; port: number }): Promise<void> {
-  const socket = createServer();
-  return new Promise((resolve, reject) => {
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      reject(bindError(formatAddress({ host, port }), error.code ?? '', error));
-    });
-    socket.listen({ host, port, exclusive: true }, () => socket.close(() => resolve()));
-  });
-}
-
-function bindError(address: string, errorCode: string, error: Error): RaftlineError {
-  const inUse = errorCode === 'EADDRINUSE';
-  const message = inUse
-    ? `listen on ${address}: the port is in use by another process or engine`
-    : `listen on ${address}: the address cannot be used: ${foreignText(error.message)}`;
-  const code = inUse ? ErrorCode.AddressInUse : ErrorCode.AddressInvalid;
-  return new RaftlineError(code, message, { received: address }, error);
 }

@@ -73,6 +73,13 @@ describe('gRPC: the receive window', () => {
     expect(warnings).toEqual([]);
   });
 
+  it('refuses a window that HTTP/2 does not know', () => {
+    for (const receiveWindowBytes of [0, 65_534, 2 ** 31, 1e6 + 0.5, Number.NaN]) {
+      const invalid = expect.objectContaining({ code: ErrorCode.OptionInvalid });
+      expect(() => transport({ receiveWindowBytes })).toThrow(invalid);
+    }
+  });
+
   it('says so, and touches nothing, when a later library has other fields', () => {
     const limits = { windowBytes: 1, streamsPerConnectionMax: 1, connectionsMax: 1 };
     expect(prepareServer({}, limits)).toBe(false);
@@ -186,6 +193,13 @@ describe('gRPC: hostile and mistaken peers', () => {
     expect(third.closes.map((cause) => cause.code)).toEqual([ErrorCode.Unreachable]);
     expect(held.map((witness) => witness.closes.length)).toEqual([0, 0]);
     expect(streams.length).toBe(2);
+  });
+
+  it('S11 a connection that opens no stream loses its place', async () => {
+    const { port } = await echoServer({ idleConnectionMs: 20 });
+    const session = await rawSession(port);
+    await new Promise((closed) => session.once('close', closed));
+    expect(session.destroyed).toBe(true);
   });
 
   it('B9 a server that has no such service is reported as one that speaks something else', async () => {

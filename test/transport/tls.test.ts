@@ -39,6 +39,13 @@ function makeTls(root: string, name: string): TlsOptions {
   };
 }
 
+it('refuses what is no certificate when the transport is made', () => {
+  const nonsense = Buffer.from('-----BEGIN NOTHING-----');
+  const attempt = (): GrpcTransport =>
+    new GrpcTransport({ ...LIMITS, tls: { ca: nonsense, cert: nonsense, key: nonsense } });
+  expect(attempt).toThrow(expect.objectContaining({ code: ErrorCode.OptionInvalid }));
+});
+
 describe.skipIf(!hasOpenssl)('gRPC: mutual TLS', () => {
   const root = mkdtempSync(join(tmpdir(), 'raftline-tls-'));
   afterAll(() => rmSync(root, { recursive: true }));
