@@ -1,0 +1,205 @@
+import { assert } from '../base/assert.js';
+import { ErrorCode, RaftlineError } from '../base/errors.js';
+import type { GroupId, LogIndex, Term } from '../base/ids.js';
+import { BatchFlag, BatchKind } from '../base/messages.js';
+import { SessionTable } from '../base/session-table.js';
+import { EntryCursor } from '../codec/entries.js';
+import { BatchView } from './committed-batch.js';
+import type { Proposed } from './open-batch.js';
+import type { ProposalSlot } from './proposal-slots.js';
+import type { StateMachine } from './state-machine.js';
+
+/** A committed batch, raw, in one of the rings. */
+export interface RawBatch {
+  readonly term: Term;
+  readonly firstIndex: LogIndex;
+  readonly count: number;
+  readonly kind: number;
+  readonly flags: number;
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What became of a stretch of a remote client's entries. */
+export interface SessionRun {
+  client: number;
+  firstSequence: number;
+  count: number;
+  index: LogIndex;
+  term: Term;
+  outcome: 'applied' | 'duplicate' | 'refused';
+  code: ErrorCode | '';
+  result: Uint8Array | undefined;
+}
+
+/**
+ * Applies committed batches of one group, in log order and each once. Entries of remote clients pass the session
+ * table first; what it turns away never reaches the state machine.
+ */
+export class Applier {
+  readonly #group: GroupId;
+  readonly #machine: StateMachine;
+  readonly #sessions = new SessionTable();
+  readonly #view = new BatchView();
+  readonly #cursor = new EntryCursor();
+  #skipped = new Uint8Array(1024);
+  /** The last index applied; everything up to it has been, in order. */
+  applied: LogIndex = 0;
+  entriesApplied = 0;
+  duplicates = 0;
+
+  constructor(group: GroupId, machine: StateMachine) {
+    this.#group = group;
+    this.#machine = machine;
+  }
+
+  /** Applies the batch that follows `applied` and tells `slot`'s waiters. Returns the fate of remote clients' entries. */
+  apply(batch: RawBatch, slot: ProposalSlot | undefined): SessionRun[] {
+    assert(batch.firstIndex === this.applied + 1, 'batches are applied in log order, each once');
+    let runs: SessionRun[] = [];
+    if (batch.kind === BatchKind.Data) {
+      const judged = (batch.flags & BatchFlag.Sessions) !== 0;
+      runs = judged ? this.#judge(batch) : [];
+      const results = this.#deliver(batch, judged ? runs : undefined);
+      if (results !== undefined && judged) this.#keepResults(runs, results);
+      if (slot !== undefined) answer(slot, results, this.#positions(batch, judged));
+    }
+    this.applied = batch.firstIndex + batch.count - 1;
+    return runs;
+  }
+
+  /** Walks the batch past the session table, marks what is turned away, and joins equal fates into runs. */
+  #judge(batch: RawBatch): SessionRun[] {
+    if (this.#skipped.length < batch.count) this.#skipped = new Uint8Array(batch.count * 2);
+    const runs: SessionRun[] = [];
+    const cursor = this.#cursor.reset(batch.bytes, batch.start, batch.end, batch.count);
+    while (cursor.next()) {
+      const at = cursor.position;
+      this.#skipped[at] = 0;
+      if (!cursor.hasSession) continue;
+      const { clientId, sequence } = cursor;
+      const index = batch.firstIndex + at;
+      const verdict = this.#sessions.admit(clientId, sequence, index, batch.term);
+      if (verdict === 'apply') {
+        extend(runs, {
+          client: clientId,
+          firstSequence: sequence,
+          index,
+          term: batch.term,
+          outcome: 'applied',
+          code: '',
+        });
+        continue;
+      }
+      this.#skipped[at] = 1;
+      this.duplicates++;
+      if (verdict === 'duplicate') {
+        const known = this.#sessions.find(clientId, sequence);
+        const place = { index: known?.index ?? 0, term: known?.term ?? 0 };
+        extend(
+          runs,
+          { client: clientId, firstSequence: sequence, ...place, outcome: 'duplicate', code: '' },
+          known?.result,
+        );
+      } else {
+        const code = verdict === 'gap' ? ErrorCode.SequenceGap : ErrorCode.SessionExpired;
+        extend(runs, {
+          client: clientId,
+          firstSequence: sequence,
+          index: 0,
+          term: 0,
+          outcome: 'refused',
+          code,
+        });
+      }
+    }
+    return runs;
+  }
+
+  #deliver(batch: RawBatch, runs: SessionRun[] | undefined): readonly (Uint8Array | undefined)[] | undefined {
+    const skipped = runs === undefined ? 0 : countSkipped(runs);
+    const view = this.#view.set(
+      { group: this.#group, term: batch.term, firstIndex: batch.firstIndex, count: batch.count },
+      batch.bytes,
+      batch.start,
+      batch.end,
+      this.#skipped,
+      skipped,
+    );
+    this.entriesApplied += view.count;
+    if (view.count === 0) return undefined;
+    try {
+      return this.#machine.apply(view);
+    } catch (thrown) {
+      const reason = thrown instanceof Error ? thrown.message : String(thrown);
+      throw new RaftlineError(
+        ErrorCode.StateMachineFailed,
+        `group ${this.#group}: the state machine failed on batch ${batch.firstIndex}@${batch.term}: ${reason}`,
+        { group: this.#group, index: batch.firstIndex },
+        thrown,
+      );
+    }
+  }
+
+  /** The session table remembers answers, so that a retry of an applied entry gets the same one. */
+  #keepResults(runs: SessionRun[], results: readonly (Uint8Array | undefined)[]): void {
+    let position = 0;
+    for (const run of runs) {
+      if (run.outcome !== 'applied') continue;
+      for (let at = 0; at < run.count; at++, position++) {
+        const result = results[position];
+        if (result === undefined) continue;
+        this.#sessions.keepResult(run.client, run.firstSequence + at, result);
+        if (run.count === 1) run.result = result;
+      }
+    }
+  }
+
+  /** Maps a position in the batch to one among the entries that reached the state machine. */
+  #positions(batch: RawBatch, judged: boolean): (position: number) => number {
+    if (!judged) return (position) => position;
+    const reached = new Int32Array(batch.count);
+    let next = 0;
+    for (let at = 0; at < batch.count; at++) reached[at] = this.#skipped[at] === 1 ? -1 : next++;
+    return (position) => reached[position]!;
+  }
+}
+
+function answer(
+  slot: ProposalSlot,
+  results: readonly (Uint8Array | undefined)[] | undefined,
+  reached: (position: number) => number,
+): void {
+  const { firstIndex, term } = slot;
+  for (const waiter of slot.waiters) {
+    const result = results?.[reached(waiter.position)];
+    const proposed: Proposed = { index: firstIndex + waiter.position, term, result };
+    waiter.resolve(proposed);
+  }
+  slot.waiters = [];
+}
+
+function countSkipped(runs: readonly SessionRun[]): number {
+  let skipped = 0;
+  for (const run of runs) if (run.outcome !== 'applied') skipped += run.count;
+  return skipped;
+}
+
+/** Adds one entry's fate to the last run if it continues it. A result stands alone in its run. */
+function extend(runs: SessionRun[], entry: Omit<SessionRun, 'count' | 'result'>, result?: Uint8Array): void {
+  const last = runs[runs.length - 1];
+  const continues =
+    last !== undefined &&
+    result === undefined &&
+    last.result === undefined &&
+    last.client === entry.client &&
+    last.outcome === entry.outcome &&
+    last.code === entry.code &&
+    last.term === entry.term &&
+    last.firstSequence + last.count === entry.firstSequence &&
+    (entry.outcome === 'refused' ||
+      (last.index === 0 ? entry.index === 0 : last.index + last.count === entry.index));
+  if (continues) last.count++;
+  else runs.push({ ...entry, count: 1, result });
+}

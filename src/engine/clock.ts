@@ -1,0 +1,23 @@
+/** The engine's only source of time and its only timer. A test may bring its own. */
+export interface Clock {
+  /** Monotonic, ms. */
+  nowMs(): number;
+  /** Wall clock, ms since 1970; information only. */
+  wallMs(): number;
+  /** Calls `tick` about every `intervalMs` until the returned function is called. */
+  every(intervalMs: number, tick: () => void): () => void;
+  /** Calls `run` once, as soon as what is due now is done. */
+  soon(run: () => void): void;
+}
+
+export const systemClock: Clock = {
+  nowMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  every(intervalMs, tick) {
+    const timer = setInterval(tick, intervalMs);
+    return () => clearInterval(timer);
+  },
+  soon: (run) => {
+    setImmediate(run);
+  },
+};

@@ -1,0 +1,216 @@
+import { EventEmitter } from 'node:events';
+import { availableParallelism } from 'node:os';
+import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
+import type { GroupId, NodeId } from '../base/ids.js';
+import { BATCH_ENTRIES_CEILING, BATCH_RAW_BYTES_CEILING } from '../base/limits.js';
+import type { Configuration } from '../base/messages.js';
+import { createEngineMemory } from '../workers/memory.js';
+import { planThreads, type WorkerSettings } from '../workers/settings.js';
+import { Threads } from '../workers/spawn.js';
+import { systemClock } from './clock.js';
+import type { Proposed } from './open-batch.js';
+import { type Config, type EngineOptions, parseOptions } from './options.js';
+import { type EngineStatus, engineStatus, type GroupStatus, groupStatus } from './status.js';
+import { Turn } from './turn.js';
+
+/** What the engine tells whoever listens. */
+export interface EngineEvents {
+  leadership: [
+    event: { group: GroupId; role: 'follower' | 'candidate' | 'leader'; term: number; leader: NodeId },
+  ];
+  peer: [event: { id: NodeId; lane: 'control' | 'append'; up: boolean; code: string; message: string }];
+  log: [event: { level: 'info' | 'warn' | 'error'; message: string }];
+  /** The engine has ended by itself: what failed, with its code. Nothing is acknowledged from here on. */
+  fatal: [error: RaftlineError];
+}
+
+/** A replication group on this node. */
+export class Group {
+  readonly id: GroupId;
+  readonly #turn: Turn;
+
+  constructor(id: GroupId, turn: Turn) {
+    this.id = id;
+    this.#turn = turn;
+  }
+
+  /**
+   * Replicates one entry: 0 to `entryBytesMax` bytes, copied before the call returns. Resolves once it is committed and
+   * applied here.
+   *
+   * Rejects with a RaftlineError: certainly not done are `RAFTLINE_NOT_LEADER` (`details.leader`), `RAFTLINE_OVERLOADED`
+   * (both retryable), `RAFTLINE_ENTRY_TOO_LARGE` (`details.limit`); unknown are `RAFTLINE_OUTCOME_UNKNOWN` and, for what
+   * was under way then, `RAFTLINE_CLOSED`.
+   */
+  propose(bytes: Uint8Array): Promise<Proposed> {
+    return new Promise((resolve, reject) => this.#turn.propose(this.id, bytes, resolve, reject));
+  }
+
+  status(): GroupStatus {
+    return groupStatus(this.#turn.replica(this.id));
+  }
+}
+
+/**
+ * One node: its groups, threads, log and connections. Everything is decided on the thread that opened it; files and
+ * sockets belong to its worker threads.
+ */
+export class Engine extends EventEmitter<EngineEvents> {
+  readonly id: NodeId;
+  /** host:port on which peers and clients reach this node. */
+  readonly address: string;
+  readonly #turn: Turn;
+  readonly #threads: Threads;
+  readonly #groups = new Map<GroupId, Group>();
+  readonly #about: { config: Config; incarnation: number; lz4: string; plan: readonly (readonly string[])[] };
+  #closing: Promise<void> | undefined;
+
+  private constructor(parts: {
+    config: Config;
+    turn: Turn;
+    threads: Threads;
+    port: number;
+    incarnation: number;
+    lz4: string;
+    plan: readonly (readonly string[])[];
+  }) {
+    super();
+    const { config, turn, threads, port } = parts;
+    this.id = config.id;
+    this.address = `${config.listen.slice(0, config.listen.lastIndexOf(':'))}:${port}`;
+    this.#turn = turn;
+    this.#threads = threads;
+    this.#about = parts;
+    for (const { id } of config.groups) this.#groups.set(id, new Group(id, turn));
+  }
+
+  /**
+   * Opens the data directory, recovers, listens, and starts to take part.
+   * @throws RaftlineError with a code for each thing that may be wrong: options, directory, log, address (docs/errors.md)
+   */
+  static async open(options: EngineOptions): Promise<Engine> {
+    const config = parseOptions(options);
+    const settings = workerSettings(config);
+    const groupIds = settings.groups;
+    const sizes = { ...config.memory, batchRawBytesMax: settings.batchRawBytesMax };
+    const memory = createEngineMemory(sizes, groupIds);
+    const plan = planThreads(config.threads, availableParallelism());
+    let fail = (_error: RaftlineError): void => {};
+    const threads = new Threads(plan, memory, settings, (error) => fail(error));
+    try {
+      const { store } = await threads.start(plan[0]!);
+      const { recovered, facts } = store!;
+      const others = await Promise.all(plan.slice(1).map((programs) => threads.start(programs, facts)));
+      const network = others.find((ready) => ready.network !== undefined)!.network!;
+      const spread = plan.length === 3;
+      const turn = new Turn({
+        config,
+        memory,
+        clock: systemClock,
+        recovered,
+        spread,
+        status: () => engine.status(),
+      });
+      const { incarnation } = facts;
+      const engine: Engine = new Engine({ config, turn, threads, plan, incarnation, ...network });
+      fail = (error) => engine.#fail(error);
+      engine.#start();
+      return engine;
+    } catch (thrown) {
+      await threads.stop();
+      throw toRaftlineError(thrown);
+    }
+  }
+
+  /** @throws RaftlineError `RAFTLINE_GROUP_UNKNOWN` */
+  group(id: GroupId): Group {
+    const group = this.#groups.get(id);
+    if (group !== undefined) return group;
+    const known = [...this.#groups.keys()].join(', ');
+    throw new RaftlineError(ErrorCode.GroupUnknown, `group ${id}: this engine hosts ${known}`, {
+      received: id,
+    });
+  }
+
+  status(): EngineStatus {
+    return engineStatus(this.#turn, this.#about, this.address);
+  }
+
+  /** Ends everything that this engine started. What is under way is rejected with `RAFTLINE_CLOSED`. Twice is fine. */
+  close(): Promise<void> {
+    this.#closing ??= this.#end(new RaftlineError(ErrorCode.Closed, 'the engine was closed'));
+    return this.#closing;
+  }
+
+  #start(): void {
+    this.#turn.start({
+      leadership: (event) => this.emit('leadership', event),
+      peer: (event) => this.emit('peer', event),
+      log: (event) => this.emit('log', event),
+      spareWanted: () => this.#prepareSegment(),
+      failed: (error) => this.#fail(error),
+    });
+    this.#prepareSegment();
+  }
+
+  #prepareSegment(): void {
+    if (!this.#about.config.prepareSegments || this.#closing !== undefined) return;
+    this.#threads.prepareSegment().catch((error: unknown) => {
+      if (this.#closing !== undefined) return;
+      const { message } = toRaftlineError(error);
+      this.emit('log', {
+        level: 'warn',
+        message: `no segment was prepared, the log grows by appending: ${message}`,
+      });
+    });
+  }
+
+  /** Fail-stop: whoever waits is told, everything ends, and then the embedding program learns why. */
+  #fail(error: RaftlineError): void {
+    if (this.#closing !== undefined) return;
+    this.#closing = this.#end(error);
+    this.#closing.finally(() => {
+      if (!this.emit('fatal', error)) throw error;
+    });
+  }
+
+  async #end(error: RaftlineError): Promise<void> {
+    this.#turn.stop(error);
+    await this.#threads.stop();
+  }
+}
+
+function workerSettings(config: Config): WorkerSettings {
+  const { pipeline } = config;
+  const members = [config.id, ...config.peers.keys()].sort((a, b) => a - b);
+  const bootstrap: Configuration = {
+    voters: members,
+    votersOutgoing: [],
+    learners: [],
+    learnersNext: [],
+    incarnations: [],
+    compressionLevel: 1,
+  };
+  const largest = Math.max(config.entryBytesMax, pipeline.batchBytesMax) + 64 * 1024;
+  return {
+    id: config.id,
+    cluster: config.cluster,
+    dataDirectory: config.dataDirectory,
+    listen: config.listen,
+    peers: [...config.peers].map(([id, address]) => ({ id, address })),
+    groups: config.groups.map((group) => group.id),
+    insecure: config.insecure,
+    compression: config.compression,
+    lz4: config.lz4,
+    entryBytesMax: config.entryBytesMax,
+    batchRawBytesMax: Math.min(BATCH_RAW_BYTES_CEILING, largest),
+    batchEntriesMax: BATCH_ENTRIES_CEILING,
+    pipelineDepth: pipeline.depth,
+    inflightBytesMax: pipeline.inflightBytesMax,
+    segmentBytes: config.segmentBytes,
+    receiveWindowBytes: config.transport.receiveWindowBytes,
+    clientStreams: config.limits.clientStreams,
+    tailStreams: config.limits.tailStreams,
+    bootstrap,
+  };
+}

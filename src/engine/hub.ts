@@ -1,0 +1,135 @@
+import type { OrderId } from '../base/ids.js';
+import type { RingConsumer } from '../ring/consumer.js';
+import type { Cursor } from '../ring/cursor.js';
+import type { Gate } from '../ring/gate.js';
+import type { RingProducer } from '../ring/producer.js';
+import { commandCodec, orderCodec } from '../workers/records.js';
+import type { Attempt, Outgoing } from './outgoing.js';
+import type { ProposalSlots } from './proposal-slots.js';
+
+type OrderRecord = Parameters<typeof orderCodec.push>[1];
+type CommandRecord = Parameters<typeof commandCodec.push>[1];
+
+export interface HubParts {
+  orders: RingProducer;
+  commands: RingProducer;
+  proposals: RingProducer;
+  slots: ProposalSlots;
+  /** The applier's side of the proposal ring. */
+  slotRing: RingConsumer;
+  outgoing: Outgoing;
+  durable: Cursor;
+  gates: { wal: Gate; network: Gate; encoder: Gate };
+}
+
+/**
+ * Main's side of the rings, shared by its groups: hands orders and commands over in the order in which they were
+ * decided, numbers the orders engine-wide, and wakes whom it has given something to do, once a turn.
+ */
+export class Hub {
+  readonly slots: ProposalSlots;
+  readonly #parts: HubParts;
+  #newestOrder: OrderId = 0;
+  #wakeWal = false;
+  #wakeNetwork = false;
+  #wakeEncoder = false;
+
+  constructor(parts: HubParts) {
+    this.#parts = parts;
+    this.slots = parts.slots;
+  }
+
+  get proposals(): RingProducer {
+    return this.#parts.proposals;
+  }
+
+  get blocked(): boolean {
+    return this.#parts.outgoing.blocked;
+  }
+
+  /** The newest order on disk. */
+  durable(): OrderId {
+    return this.#parts.durable.load();
+  }
+
+  /** The number of the next order. Orders reach the ring in the order of their numbers. */
+  nextOrder(): OrderId {
+    return ++this.#newestOrder;
+  }
+
+  order(record: OrderRecord): void {
+    this.#parts.outgoing.push(() => {
+      this.#wakeWal = true;
+      return orderCodec.push(this.#parts.orders, record);
+    });
+  }
+
+  command(record: CommandRecord): void {
+    this.#parts.outgoing.push(() => {
+      this.#wakeNetwork = true;
+      return commandCodec.push(this.#parts.commands, record);
+    });
+  }
+
+  /** Something else that needs room in a ring and must keep its place among orders and commands. */
+  inOrder(attempt: Attempt): void {
+    this.#parts.outgoing.push(attempt);
+  }
+
+  /** A sealed batch was published in the proposal ring: takes the applier's hold on it. */
+  takeSlot(): RingConsumer {
+    this.#parts.slotRing.poll();
+    this.#wakeEncoder = true;
+    return this.#parts.slotRing;
+  }
+
+  /** True: nothing is blocked. */
+  flush(): boolean {
+    return this.#parts.outgoing.flush();
+  }
+
+  wake(): void {
+    const { gates } = this.#parts;
+    if (this.#wakeEncoder) gates.encoder.notify();
+    if (this.#wakeWal) gates.wal.notify();
+    if (this.#wakeNetwork) gates.network.notify();
+    this.#wakeEncoder = false;
+    this.#wakeWal = false;
+    this.#wakeNetwork = false;
+  }
+}
+
+/** Maps a group's own order numbers to engine-wide ones, until they are durable. */
+export class OrderMap {
+  /** Pairs of (group's, engine's), ascending in both. */
+  #pending: { own: OrderId; global: OrderId }[] = [];
+  #head = 0;
+
+  add(own: OrderId, global: OrderId): void {
+    this.#pending.push({ own, global });
+  }
+
+  /** The engine's number for a group's order; 0 when it is durable already. */
+  globalOf(own: OrderId): OrderId {
+    for (let at = this.#pending.length - 1; at >= this.#head; at--) {
+      const pair = this.#pending[at]!;
+      if (pair.own === own) return pair.global;
+      if (pair.own < own) break;
+    }
+    return 0;
+  }
+
+  /** The group's newest order that is durable now, or 0 when none became so. */
+  durable(global: OrderId): OrderId {
+    let own = 0;
+    while (this.#head < this.#pending.length && this.#pending[this.#head]!.global <= global) {
+      own = this.#pending[this.#head]!.own;
+      this.#head++;
+    }
+    if (this.#head > 256 || this.#head === this.#pending.length) {
+      this.#pending.splice(0, this.#head);
+      this.#head = 0;
+    }
+    return own;
+  }
+}

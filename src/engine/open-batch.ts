@@ -1,0 +1,84 @@
+import { BatchFlag } from '../base/messages.js';
+import { packEntry, packedEntryBytes } from '../codec/entries.js';
+
+/** What `group.propose` resolves with. */
+export interface Proposed {
+  index: number;
+  term: number;
+  /** The state machine's answer, if it gave one. */
+  result: Uint8Array | undefined;
+}
+
+/** A proposal's promise. */
+export interface Waiter {
+  resolve: (proposed: Proposed) => void;
+  reject: (error: Error) => void;
+  /** Position of its entry in the batch. */
+  position: number;
+}
+
+/** Payload of a batch that is still open, in its final packed layout: a proposal is copied once, into here. */
+export class OpenBatch {
+  readonly #bytesMax: number;
+  readonly #entriesMax: number;
+  #buffer: Buffer;
+  length = 0;
+  count = 0;
+  flags = 0;
+  waiters: Waiter[] = [];
+
+  constructor(bytesMax: number, entriesMax: number) {
+    this.#bytesMax = bytesMax;
+    this.#entriesMax = entriesMax;
+    this.#buffer = Buffer.allocUnsafeSlow(bytesMax);
+  }
+
+  /** Whether so many more packed bytes and entries go in; an empty batch takes any. */
+  fits(packedBytes: number, entries: number): boolean {
+    if (this.count === 0) return true;
+    return this.length + packedBytes <= this.#bytesMax && this.count + entries <= this.#entriesMax;
+  }
+
+  get full(): boolean {
+    return this.length >= this.#bytesMax || this.count >= this.#entriesMax;
+  }
+
+  add(bytes: Uint8Array, resolve: Waiter['resolve'], reject: Waiter['reject']): void {
+    this.#reserve(packedEntryBytes(bytes.length, false));
+    this.length = packEntry(this.#buffer, this.length, bytes);
+    this.waiters.push({ resolve, reject, position: this.count });
+    this.count++;
+  }
+
+  /** Entries of a remote client, already packed with their sessions. */
+  addPacked(packed: Buffer, count: number): void {
+    this.#reserve(packed.length);
+    this.#buffer.set(packed, this.length);
+    this.length += packed.length;
+    this.count += count;
+    this.flags |= BatchFlag.Sessions;
+  }
+
+  copyTo(target: Buffer, at: number): void {
+    target.set(this.#buffer.subarray(0, this.length), at);
+  }
+
+  /** Empties it and returns who waits for what was in it. */
+  take(): Waiter[] {
+    const { waiters } = this;
+    this.waiters = [];
+    this.length = 0;
+    this.count = 0;
+    this.flags = 0;
+    if (this.#buffer.length > this.#bytesMax) this.#buffer = Buffer.allocUnsafeSlow(this.#bytesMax);
+    return waiters;
+  }
+
+  /** Only an entry that stands alone can need more than the buffer holds. */
+  #reserve(packedBytes: number): void {
+    if (this.length + packedBytes <= this.#buffer.length) return;
+    const grown = Buffer.allocUnsafeSlow(this.length + packedBytes);
+    this.#buffer.copy(grown, 0, 0, this.length);
+    this.#buffer = grown;
+  }
+}

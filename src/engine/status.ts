@@ -1,0 +1,104 @@
+import type { GroupId, LogIndex, NodeId, Term } from '../base/ids.js';
+import type { Configuration } from '../base/messages.js';
+import type { Config } from './options.js';
+import type { Replica } from './replica.js';
+import type { Turn } from './turn.js';
+
+/** The leader's view of one follower. */
+export interface FollowerStatus {
+  id: NodeId;
+  state: 'probe' | 'replicate' | 'snapshot';
+  /** Known to be durable there. */
+  match: LogIndex;
+  next: LogIndex;
+  /** What it last said that its state machine has taken. */
+  applied: LogIndex;
+  /** Whether the append stream to it is up. */
+  connected: boolean;
+}
+
+export interface GroupStatus {
+  group: GroupId;
+  role: 'follower' | 'candidate' | 'leader';
+  term: Term;
+  /** 0: not known. */
+  leader: NodeId;
+  lastIndex: LogIndex;
+  durableIndex: LogIndex;
+  commitIndex: LogIndex;
+  appliedIndex: LogIndex;
+  entriesApplied: number;
+  /** Entries that the session table turned away. */
+  duplicates: number;
+  configuration: Configuration;
+  followers: FollowerStatus[];
+}
+
+export interface EngineStatus {
+  id: NodeId;
+  cluster: string;
+  address: string;
+  incarnation: number;
+  /** Which LZ4 this node runs. */
+  lz4: string;
+  /** Programs by thread. */
+  threads: Record<string, string[]>;
+  disk: { bytesWritten: number; syncs: number };
+  encoder: { batches: number; compressed: number; rawBytes: number; storedBytes: number };
+  rssBytes: number;
+  groups: GroupStatus[];
+}
+
+export function groupStatus(
+  replica: Replica,
+  isConnected: (peer: NodeId) => boolean = () => false,
+): GroupStatus {
+  const { role, term, leader, lastIndex, durableIndex, commitIndex, configuration, progress } =
+    replica.status();
+  const { applied, entriesApplied, duplicates } = replica.applier;
+  return {
+    group: replica.group,
+    role,
+    term,
+    leader,
+    lastIndex,
+    durableIndex,
+    commitIndex,
+    appliedIndex: applied,
+    entriesApplied,
+    duplicates,
+    configuration: configuration.configuration,
+    followers: progress.map(({ id, state, match, next }) => ({
+      id,
+      state,
+      match,
+      next,
+      applied: replica.peersApplied.get(id) ?? 0,
+      connected: isConnected(id),
+    })),
+  };
+}
+
+export function engineStatus(
+  turn: Turn,
+  about: { config: Config; incarnation: number; lz4: string; plan: readonly (readonly string[])[] },
+  address: string,
+): EngineStatus {
+  const threads: Record<string, string[]> = { main: ['turn'] };
+  about.plan.forEach((programs, at) => {
+    threads[`worker-${at + 1}`] = [...programs];
+  });
+  return {
+    id: about.config.id,
+    cluster: about.config.cluster,
+    address,
+    incarnation: about.incarnation,
+    lz4: about.lz4,
+    threads,
+    ...turn.counters(),
+    rssBytes: process.memoryUsage.rss(),
+    groups: [...turn.replicas.values()].map((replica) =>
+      groupStatus(replica, (peer) => turn.isConnected(peer)),
+    ),
+  };
+}

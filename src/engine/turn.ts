@@ -1,0 +1,417 @@
+import { randomInt } from 'node:crypto';
+import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
+import type { GroupId, NodeId } from '../base/ids.js';
+import { type BatchHeader, BatchKind, type Configuration } from '../base/messages.js';
+import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../codec/batch.js';
+import { decodeConfiguration } from '../codec/configuration.js';
+import { EntryCursor } from '../codec/entries.js';
+import { decodeEnvelope, encodeEnvelope } from '../codec/envelope.js';
+import type { RecoveredState } from '../core/options.js';
+import type { Role } from '../core/ready.js';
+import { RingConsumer } from '../ring/consumer.js';
+import type { Gate } from '../ring/gate.js';
+import { RingProducer } from '../ring/producer.js';
+import { cursorOf, type EngineMemory, gateOf } from '../workers/memory.js';
+import { inboxCodec } from '../workers/records.js';
+import type { SessionRun } from './applier.js';
+import type { Clock } from './clock.js';
+import { Hub } from './hub.js';
+import type { Proposed } from './open-batch.js';
+import type { Config } from './options.js';
+import { Outgoing } from './outgoing.js';
+import { ProposalSlots } from './proposal-slots.js';
+import { RemoteClients } from './remote-clients.js';
+import { Replica } from './replica.js';
+import type { EngineStatus } from './status.js';
+
+/** Inbox records that one turn takes at most. */
+const INBOX_PER_TURN = 512;
+/** How long one turn applies at most, ms: what arrives meanwhile waits no longer. */
+const APPLY_SLICE_MS = 4;
+/** Longest sleep when nothing happens; ticks come by a timer of their own. */
+const SLEEP_MS = 1000;
+
+type InboxRecord = ReturnType<typeof inboxCodec.read>;
+
+export interface TurnParts {
+  config: Config;
+  memory: EngineMemory;
+  clock: Clock;
+  recovered: ReadonlyMap<GroupId, Omit<RecoveredState, 'commitIndex'>>;
+  /** Whether the encoder has a thread of its own. */
+  spread: boolean;
+  status: () => EngineStatus;
+}
+
+export interface TurnListeners {
+  leadership: (event: { group: GroupId; role: Role; term: number; leader: NodeId }) => void;
+  peer: (event: {
+    id: NodeId;
+    lane: 'control' | 'append';
+    up: boolean;
+    code: string;
+    message: string;
+  }) => void;
+  log: (event: { level: 'info' | 'warn' | 'error'; message: string }) => void;
+  /** The log would like its next segment to be prepared. */
+  spareWanted: () => void;
+  failed: (error: RaftlineError) => void;
+}
+
+/**
+ * The main thread's loop. One turn: take in what arrived, let time pass, seal what is open, apply what is committed,
+ * wake whom it concerns. Nothing in it waits.
+ */
+export class Turn {
+  readonly replicas = new Map<GroupId, Replica>();
+  readonly #parts: TurnParts;
+  readonly #hub: Hub;
+  readonly #inbox: RingConsumer;
+  readonly #applyRing: RingConsumer;
+  readonly #clients: RemoteClients;
+  readonly #clock: Clock;
+  readonly #gate: Gate;
+  readonly #tickMs: number;
+  readonly #connected = new Set<NodeId>();
+  #listeners: TurnListeners | undefined;
+  #stopTicks = (): void => {};
+  #stopped: RaftlineError | undefined;
+  #scheduled = false;
+  /** A sleep on the gate is pending: threads will end it. */
+  #sleeping = false;
+  #tickedMs = 0;
+  #durableSeen = 0;
+  #spareSeen = 0;
+
+  constructor(parts: TurnParts) {
+    const { config, memory, clock } = parts;
+    this.#parts = parts;
+    this.#clock = clock;
+    this.#gate = gateOf(memory, 'main');
+    const { rings } = memory;
+    const slotRing = new RingConsumer(rings.proposal, 1);
+    this.#hub = new Hub({
+      orders: new RingProducer(rings.orders),
+      commands: new RingProducer(rings.commands),
+      proposals: new RingProducer(rings.proposal),
+      slots: new ProposalSlots(slotRing),
+      slotRing,
+      outgoing: new Outgoing(),
+      durable: cursorOf(memory, 'durable'),
+      gates: {
+        wal: gateOf(memory, 'wal'),
+        network: gateOf(memory, 'network'),
+        encoder: gateOf(memory, parts.spread ? 'encoder' : 'network'),
+      },
+    });
+    this.#inbox = new RingConsumer(rings.inbox, 0);
+    this.#applyRing = new RingConsumer(rings.apply, 0);
+    const addressOf = (node: NodeId) => config.peers.get(node) ?? '';
+    this.#clients = new RemoteClients(new RingConsumer(rings.client, 0), this.#hub, this.replicas, addressOf);
+    this.#tickMs = Math.max(5, Math.floor(config.election.heartbeatIntervalMs / 4));
+    for (const group of config.groups) this.#addReplica(group);
+  }
+
+  replica(group: GroupId): Replica {
+    return this.replicas.get(group)!;
+  }
+
+  isConnected(peer: NodeId): boolean {
+    return this.#connected.has(peer);
+  }
+
+  counters() {
+    const { memory } = this.#parts;
+    const read = (name: Parameters<typeof cursorOf>[1]): number => cursorOf(memory, name).load();
+    return {
+      disk: { bytesWritten: read('walBytes'), syncs: read('walSyncs') },
+      encoder: {
+        batches: read('encoderBatches'),
+        compressed: read('encoderCompressed'),
+        rawBytes: read('encoderRawBytes'),
+        storedBytes: read('encoderStoredBytes'),
+      },
+    };
+  }
+
+  start(listeners: TurnListeners): void {
+    this.#listeners = listeners;
+    this.#tickedMs = this.#clock.nowMs();
+    this.#stopTicks = this.#clock.every(this.#tickMs, () => this.#schedule());
+    this.#schedule();
+  }
+
+  /** Rejects everything that waits, with `error`; nothing is acknowledged any more. */
+  stop(error: RaftlineError): void {
+    if (this.#stopped !== undefined) return;
+    this.#stopped = error;
+    this.#stopTicks();
+    for (const replica of this.replicas.values()) replica.abandon(error);
+    this.#gate.kick();
+  }
+
+  propose(
+    group: GroupId,
+    bytes: Uint8Array,
+    resolve: (proposed: Proposed) => void,
+    reject: (error: Error) => void,
+  ): void {
+    if (this.#stopped !== undefined) throw this.#stopped;
+    if (!(bytes instanceof Uint8Array)) {
+      throw new RaftlineError(
+        ErrorCode.OptionInvalid,
+        `entry: expected a Uint8Array, received ${typeof bytes}`,
+      );
+    }
+    this.replica(group).propose(bytes, resolve, reject);
+    this.#schedule();
+  }
+
+  /** A pending sleep simply ends later; `#scheduled` keeps turns from doubling. */
+  #schedule(): void {
+    if (this.#scheduled || this.#stopped !== undefined) return;
+    this.#scheduled = true;
+    this.#clock.soon(() => this.#run());
+  }
+
+  #run(): void {
+    this.#scheduled = false;
+    if (this.#stopped !== undefined) return;
+    try {
+      if (this.#turn()) this.#schedule();
+      else this.#sleep();
+    } catch (thrown) {
+      this.#listeners!.failed(toRaftlineError(thrown));
+    }
+  }
+
+  /** Sleeps until a thread wakes main, a tick is due or somebody proposes. */
+  #sleep(): void {
+    if (this.#sleeping) return;
+    const sleep = this.#gate.sleepAsync(() => this.#hasWork(), SLEEP_MS);
+    if (sleep === undefined) {
+      this.#schedule();
+      return;
+    }
+    this.#sleeping = true;
+    sleep.then(() => {
+      this.#sleeping = false;
+      this.#schedule();
+    });
+  }
+
+  /** Looks without taking anything. */
+  #hasWork(): boolean {
+    if (this.#stopped !== undefined || this.#inbox.pending() || this.#applyRing.pending()) return true;
+    if (this.#hub.durable() !== this.#durableSeen) return true;
+    return this.#clients.pending();
+  }
+
+  /** One pass. Returns whether there was anything to do. */
+  #turn(): boolean {
+    if (!this.#hub.flush()) {
+      this.#hub.wake();
+      return false;
+    }
+    let worked = this.#drainInbox();
+    if (this.#noteDurable()) worked = true;
+    this.#tick();
+    if (this.#clients.drain()) worked = true;
+    for (const replica of this.replicas.values()) replica.maybeSeal();
+    if (this.#apply()) worked = true;
+    this.#noteSpare();
+    this.#hub.wake();
+    return worked;
+  }
+
+  #drainInbox(): boolean {
+    let taken = 0;
+    while (taken < INBOX_PER_TURN && !this.#hub.blocked && this.#inbox.poll()) {
+      this.#take(inboxCodec.read(this.#inbox));
+      this.#inbox.release();
+      taken++;
+    }
+    return taken > 0;
+  }
+
+  #noteDurable(): boolean {
+    const durable = this.#hub.durable();
+    if (durable === this.#durableSeen) return false;
+    this.#durableSeen = durable;
+    for (const replica of this.replicas.values()) replica.durableTo(durable);
+    return true;
+  }
+
+  /** After a stall the inbox was drained first, and the gap counts as one tick: nobody campaigns because main slept (T6). */
+  #tick(): void {
+    const now = this.#clock.nowMs();
+    if (now - this.#tickedMs < this.#tickMs) return;
+    this.#tickedMs = now - this.#tickedMs < 2 * this.#tickMs ? this.#tickedMs + this.#tickMs : now;
+    for (const replica of this.replicas.values()) replica.tick();
+  }
+
+  /** Applies for a slice of time; the rest goes on in the next turn, after the inbox. */
+  #apply(): boolean {
+    const until = this.#clock.nowMs() + APPLY_SLICE_MS;
+    let worked = false;
+    for (;;) {
+      let applied = this.#applyFed();
+      for (const replica of this.replicas.values()) {
+        if (replica.applyNear()) applied = true;
+      }
+      if (!applied) break;
+      worked = true;
+      if (this.#clock.nowMs() >= until) break;
+    }
+    if (worked) this.#hub.slots.release();
+    for (const replica of this.replicas.values()) replica.afterApply();
+    return worked;
+  }
+
+  #applyFed(): boolean {
+    const ring = this.#applyRing;
+    if (!ring.poll()) return false;
+    const header = readBatchHeader(ring.bytes, ring.offset);
+    this.replica(header.group).applyFed(header, ring.bytes, ring.offset + BATCH_PAYLOAD_OFFSET);
+    ring.release();
+    return true;
+  }
+
+  #noteSpare(): void {
+    const wanted = cursorOf(this.#parts.memory, 'spareWanted').load();
+    if (wanted === this.#spareSeen) return;
+    this.#spareSeen = wanted;
+    this.#listeners!.spareWanted();
+  }
+
+  #addReplica(group: Config['groups'][number]): void {
+    const { config, recovered } = this.#parts;
+    const { election } = config;
+    const found = recovered.get(group.id)!;
+    const ticks = (ms: number): number => Math.max(1, Math.ceil(ms / this.#tickMs));
+    const options = {
+      group: group.id,
+      id: config.id,
+      electionTicksMin: ticks(election.timeoutMsMin),
+      electionTicksMax: ticks(election.timeoutMsMax),
+      heartbeatTicks: ticks(election.heartbeatIntervalMs),
+      random: () => randomInt(0x1_0000_0000) / 0x1_0000_0000,
+    };
+    const state: RecoveredState = {
+      ...found,
+      commitIndex: Math.max(found.base.index, found.configurations[0]?.index ?? 0),
+    };
+    const events = {
+      leadership: (replica: Replica, { role, term, leader }: { role: Role; term: number; leader: NodeId }) =>
+        this.#leadership(replica, role, term, leader),
+      sessions: (replica: Replica, runs: SessionRun[]) => this.#clients.report(replica, runs),
+    };
+    const parts = { config, hub: this.#hub, clock: this.#clock, events };
+    this.replicas.set(group.id, new Replica(group, parts, options, state));
+  }
+
+  #leadership(replica: Replica, role: Role, term: number, leader: NodeId): void {
+    if (role !== 'leader') this.#clients.leadershipLost(replica);
+    this.#listeners?.leadership({ group: replica.group, role, term, leader });
+  }
+
+  #take(record: InboxRecord): void {
+    switch (record.type) {
+      case 'control':
+        this.#takeControl(record.body);
+        break;
+      case 'append':
+        this.#takeAppend(record);
+        break;
+      case 'appendReply':
+        this.#takeReply(record);
+        break;
+      case 'sessionBroken': {
+        const { group, peer, session } = record;
+        this.replicas.get(group)?.step({ type: 'sessionBroken', peer, session });
+        break;
+      }
+      case 'peer':
+        this.#takePeer(record);
+        break;
+      case 'clientOpen':
+        this.#clients.opened(record.stream, record.client);
+        break;
+      case 'clientClosed':
+        this.#clients.closed(record.stream);
+        break;
+      case 'statusRequest':
+        this.#answerStatus(record.stream, record.requestId);
+        break;
+      case 'log':
+        this.#listeners?.log(JSON.parse(record.body.toString()));
+        break;
+    }
+  }
+
+  #takeControl(body: Buffer): void {
+    const { envelope } = decodeEnvelope(body);
+    if (envelope.type !== 'control') return;
+    this.replicas.get(envelope.message.group)?.step(envelope.message);
+  }
+
+  #takeAppend(record: Extract<InboxRecord, { type: 'append' }>): void {
+    const { group, peer: from, term, session, prevIndex, prevTerm, commit, body } = record;
+    const headers: BatchHeader[] = [];
+    const configurations: Configuration[] = [];
+    for (let at = 0; at < body.length; ) {
+      const header = readBatchHeader(body, at);
+      headers.push(header);
+      if (header.kind === BatchKind.Configuration) configurations.push(configurationOf(body, at, header));
+      at += header.kind === BatchKind.Data ? BATCH_PAYLOAD_OFFSET : header.byteLength;
+    }
+    const to = this.#parts.config.id;
+    const message = { type: 'append', group, from, to, term, session, prevIndex, prevTerm, commit } as const;
+    this.replica(group).step({ ...message, headers, configurations });
+  }
+
+  #takeReply(record: Extract<InboxRecord, { type: 'appendReply' }>): void {
+    const { group, peer: from, term, session, match, hintIndex, hintTerm, applied } = record;
+    const replica = this.replicas.get(group);
+    if (replica === undefined) return;
+    replica.peersApplied.set(from, applied);
+    const refused = record.refused === 1;
+    const to = this.#parts.config.id;
+    replica.step({
+      type: 'appendReply',
+      group,
+      from,
+      to,
+      term,
+      session,
+      refused,
+      match,
+      hintIndex,
+      hintTerm,
+      applied,
+    });
+  }
+
+  #takePeer(record: Extract<InboxRecord, { type: 'peer' }>): void {
+    const { code, message } = JSON.parse(record.body.toString()) as { code: string; message: string };
+    const up = record.up === 1;
+    const append = record.lane === 1;
+    if (append && up) this.#connected.add(record.peer);
+    if (append && !up) this.#connected.delete(record.peer);
+    this.#listeners?.peer({ id: record.peer, lane: append ? 'append' : 'control', up, code, message });
+  }
+
+  #answerStatus(stream: number, requestId: number): void {
+    const json = JSON.stringify(this.#parts.status());
+    const body = encodeEnvelope({ type: 'statusReply', requestId, json }).bytes;
+    this.#hub.command({ type: 'clientReply', stream, body });
+  }
+}
+
+/** What is not data is stored uncompressed and alone: one entry, the configuration. */
+function configurationOf(body: Buffer, at: number, header: BatchHeader): Configuration {
+  const start = at + BATCH_PAYLOAD_OFFSET;
+  const cursor = new EntryCursor().reset(body, start, at + header.byteLength, header.count);
+  cursor.next();
+  return decodeConfiguration(cursor.bytes());
+}

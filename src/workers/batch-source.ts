@@ -1,0 +1,94 @@
+import type { GroupId, LogIndex, Term } from '../base/ids.js';
+import { lastIndexOf } from '../base/messages.js';
+import type { LogReader } from '../wal/log-reader.js';
+import type { NearBatch, NearIndex } from './near-index.js';
+
+/** Batches in one message at most. */
+const BATCHES_MAX = 64;
+
+/** A run of whole batches, ready to be copied into a message. */
+export interface BatchRun {
+  prevIndex: LogIndex;
+  prevTerm: Term;
+  lastIndex: LogIndex;
+  lastTerm: Term;
+  count: number;
+  byteLength: number;
+  /** False: a near batch was overwritten while it was copied; ask the source again. */
+  copyTo(target: Buffer, at: number): boolean;
+}
+
+/**
+ * Where a follower's batches come from: **near** (the batch ring of this leadership), or **far** (the log on disk, as
+ * stored). A slow follower falls from near to far by itself, and holds nothing while it does. (Too far, where the
+ * log no longer has them, is a snapshot's affair.)
+ */
+export class BatchSource {
+  readonly #near: NearIndex;
+  readonly #far: LogReader;
+
+  constructor(near: NearIndex, far: LogReader) {
+    this.#near = near;
+    this.#far = far;
+  }
+
+  /**
+   * Whole batches, starting with the one that contains `from`, up to `bytesMax` (one always). Undefined: not there yet.
+   * @throws RaftlineError `RAFTLINE_LOG_DAMAGED` when our own disk gives back something else than was written.
+   */
+  next(group: GroupId, term: Term, from: LogIndex, bytesMax: number): BatchRun | undefined {
+    return this.#nearRun(group, term, from, bytesMax) ?? this.#farRun(group, from, bytesMax);
+  }
+
+  #nearRun(group: GroupId, term: Term, from: LogIndex, bytesMax: number): BatchRun | undefined {
+    const first = this.#near.find(group, term, from);
+    if (first === undefined) return undefined;
+    const batches: NearBatch[] = [first];
+    let byteLength = first.byteLength;
+    let last = first;
+    while (batches.length < BATCHES_MAX) {
+      const next = this.#near.find(group, term, last.lastIndex + 1);
+      if (next === undefined || byteLength + next.byteLength > bytesMax) break;
+      batches.push(next);
+      byteLength += next.byteLength;
+      last = next;
+    }
+    const copyTo = (target: Buffer, at: number): boolean => {
+      let to = at;
+      for (const batch of batches) {
+        if (!this.#near.copy(batch, target, to)) return false;
+        to += batch.byteLength;
+      }
+      return true;
+    };
+    const prevIndex = first.firstIndex - 1;
+    const { lastIndex } = last;
+    const count = batches.length;
+    return { prevIndex, prevTerm: first.prevTerm, lastIndex, lastTerm: term, count, byteLength, copyTo };
+  }
+
+  #farRun(group: GroupId, from: LogIndex, bytesMax: number): BatchRun | undefined {
+    const read = this.#far.read(group, from, Number.MAX_SAFE_INTEGER, bytesMax);
+    if (read === undefined) return undefined;
+    const { batches, headers } = read;
+    const first = headers[0]!;
+    const last = headers[headers.length - 1]!;
+    const copyTo = (target: Buffer, at: number): boolean => {
+      let to = at;
+      for (const batch of batches) {
+        target.set(batch, to);
+        to += batch.length;
+      }
+      return true;
+    };
+    return {
+      prevIndex: first.firstIndex - 1,
+      prevTerm: first.prevTerm,
+      lastIndex: lastIndexOf(last),
+      lastTerm: last.term,
+      count: batches.length,
+      byteLength: batches.reduce((sum, batch) => sum + batch.length, 0),
+      copyTo,
+    };
+  }
+}

@@ -1,0 +1,79 @@
+import { BatchKind } from '../base/messages.js';
+import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../codec/batch.js';
+import type { Compression } from '../codec/compression.js';
+import { encodeBatch, encodedBytesMax } from '../codec/encoder.js';
+import type { RingConsumer } from '../ring/consumer.js';
+import type { Cursor } from '../ring/cursor.js';
+import type { RingProducer } from '../ring/producer.js';
+import type { Program } from './program.js';
+
+/** Batches that one poll encodes at most, so that its neighbours on the thread get their turn. */
+const BATCHES_PER_POLL = 4;
+
+export interface EncoderPorts {
+  proposals: RingConsumer;
+  batches: RingProducer;
+  /** Undefined: batches are stored as they are. */
+  compression: Compression | undefined;
+  counters: { batches: Cursor; compressed: Cursor; rawBytes: Cursor; storedBytes: Cursor };
+  /** Wakes the wal-writer and the replicators. */
+  wake: () => void;
+}
+
+/** Makes a batch's bytes, once in the whole cluster: compresses, adds the checksum, publishes in proposal order. */
+export class Encoder implements Program {
+  readonly name = 'encoder';
+  readonly #ports: EncoderPorts;
+  /** The proposal polled last still waits for room in the batch ring. */
+  #waiting = false;
+  #batches = 0;
+  #compressed = 0;
+  #rawBytes = 0;
+  #storedBytes = 0;
+
+  constructor(ports: EncoderPorts) {
+    this.#ports = ports;
+  }
+
+  poll(): boolean {
+    const { proposals } = this.#ports;
+    let encoded = 0;
+    while (encoded < BATCHES_PER_POLL) {
+      if (!this.#waiting && !proposals.poll()) break;
+      this.#waiting = !this.#encode(proposals);
+      if (this.#waiting) break;
+      encoded++;
+    }
+    if (encoded === 0) return false;
+    this.#count();
+    this.#ports.wake();
+    return true;
+  }
+
+  close(): void {}
+
+  /** False: the batch ring is full; the proposal keeps its slot and main feels the back-pressure in its ring. */
+  #encode(proposals: RingConsumer): boolean {
+    const { batches, compression } = this.#ports;
+    const rawLength = proposals.length - BATCH_PAYLOAD_OFFSET;
+    if (!batches.claim(encodedBytesMax(rawLength))) return false;
+    const { kind } = readBatchHeader(proposals.bytes, proposals.offset);
+    const useful = kind === BatchKind.Data ? compression : undefined;
+    const length = encodeBatch(proposals.bytes, proposals.offset, batches.bytes, batches.offset, useful);
+    batches.publish(length);
+    proposals.release();
+    this.#batches++;
+    if (length < proposals.length) this.#compressed++;
+    this.#rawBytes += proposals.length;
+    this.#storedBytes += length;
+    return true;
+  }
+
+  #count(): void {
+    const { counters } = this.#ports;
+    counters.batches.store(this.#batches);
+    counters.compressed.store(this.#compressed);
+    counters.rawBytes.store(this.#rawBytes);
+    counters.storedBytes.store(this.#storedBytes);
+  }
+}

@@ -1,0 +1,93 @@
+import type { GroupId, LogIndex } from '../base/ids.js';
+import { type BatchHeader, BatchKind, Codec, lastIndexOf } from '../base/messages.js';
+import { BATCH_PAYLOAD_OFFSET, writeBatchHead } from '../codec/batch.js';
+import type { Compression } from '../codec/compression.js';
+import { decodePayload } from '../codec/encoder.js';
+import { verifyEntries } from '../codec/entries.js';
+import type { RingProducer } from '../ring/producer.js';
+import type { LogReader } from '../wal/log-reader.js';
+import type { Program } from './program.js';
+
+/** Bytes of stored batches that one poll reads back at most, unless one batch alone is larger. */
+const READ_BYTES = 256 * 1024;
+
+export interface FeederPorts {
+  reader: LogReader;
+  apply: RingProducer;
+  compression: Compression;
+  entryBytesMax: number;
+  wake: () => void;
+}
+
+/**
+ * Reads committed batches back from the log, decompresses them and checks their inside off main, and puts them, raw,
+ * into the apply ring: for followers, after a restart, and for a leader that was deposed.
+ */
+export class Feeder implements Program {
+  readonly name = 'feeder';
+  readonly #ports: FeederPorts;
+  /** By group: the next index to feed and the last one that may be fed. */
+  readonly #wanted = new Map<GroupId, { next: LogIndex; to: LogIndex }>();
+  /** Read and decoded in part: batches that wait for room in the apply ring. */
+  #unpushed: { group: GroupId; batches: Buffer[]; headers: BatchHeader[]; at: number } | undefined;
+
+  constructor(ports: FeederPorts) {
+    this.#ports = ports;
+  }
+
+  /** Main wants `from` … `to`. Both only grow: what was fed once stands in the apply ring until main takes it. */
+  feed(group: GroupId, from: LogIndex, to: LogIndex): void {
+    const wanted = this.#wanted.get(group);
+    if (wanted === undefined) {
+      this.#wanted.set(group, { next: from, to });
+      return;
+    }
+    wanted.to = to;
+    if (from > wanted.next) wanted.next = from;
+  }
+
+  poll(): boolean {
+    if (this.#unpushed !== undefined) return this.#push();
+    for (const [group, wanted] of this.#wanted) {
+      if (wanted.next > wanted.to) continue;
+      const read = this.#ports.reader.read(group, wanted.next, wanted.to, READ_BYTES);
+      if (read === undefined) continue;
+      this.#unpushed = { group, ...read, at: 0 };
+      return this.#push();
+    }
+    return false;
+  }
+
+  close(): void {}
+
+  #push(): boolean {
+    const work = this.#unpushed!;
+    const wanted = this.#wanted.get(work.group)!;
+    let pushed = false;
+    while (work.at < work.batches.length) {
+      const header = work.headers[work.at]!;
+      if (!this.#pushBatch(work.batches[work.at]!, header)) break;
+      wanted.next = lastIndexOf(header) + 1;
+      work.at++;
+      pushed = true;
+    }
+    if (work.at === work.batches.length) this.#unpushed = undefined;
+    if (pushed) this.#ports.wake();
+    return pushed;
+  }
+
+  /** False: the apply ring is full; the state machine is behind, and nothing else waits for it. */
+  #pushBatch(batch: Buffer, header: BatchHeader): boolean {
+    const { apply, compression, entryBytesMax } = this.#ports;
+    const length = BATCH_PAYLOAD_OFFSET + header.rawLength;
+    if (!apply.claim(length)) return false;
+    const at = apply.offset + BATCH_PAYLOAD_OFFSET;
+    const raw = apply.bytes.subarray(at, at + header.rawLength);
+    const payload = decodePayload(batch, 0, header, compression, raw);
+    if (header.codec === Codec.None) raw.set(payload);
+    if (header.kind === BatchKind.Data) verifyEntries(raw, 0, raw.length, header.count, entryBytesMax);
+    writeBatchHead(apply.bytes, apply.offset, { ...header, codec: Codec.None, byteLength: length });
+    apply.publish(length);
+    return true;
+  }
+}

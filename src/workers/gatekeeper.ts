@@ -1,0 +1,83 @@
+import { ErrorCode, RaftlineError } from '../base/errors.js';
+import type { NodeId } from '../base/ids.js';
+import { decodeEnvelope, encodeEnvelope } from '../codec/envelope.js';
+import {
+  type Acquaintances,
+  checkHello,
+  type LanePorts,
+  makeHelloReply,
+  type Self,
+} from '../transport/handshake.js';
+import type { Lane, MessageStream } from '../transport/transport.js';
+import type { Program } from './program.js';
+
+/** Streams that have not introduced themselves yet, at most (S4). */
+const PENDING_MAX = 64;
+const HELLO_TIMEOUT_MS = 5000;
+
+export interface GatekeeperPorts {
+  self: Self & Acquaintances;
+  ports: () => LanePorts;
+  /** Makes a peer's incarnation known for good, before anything of it is believed. */
+  remember: (peer: NodeId, incarnation: number) => void;
+  adopt: (lane: 'control' | 'append', peer: NodeId, stream: MessageStream) => void;
+  refused: (peer: NodeId, lane: Lane, code: string, message: string) => void;
+}
+
+/** Lets in only peers that introduce themselves and match (S2): no Raft message is read before. */
+export class Gatekeeper implements Program {
+  readonly name = 'gatekeeper';
+  readonly #ports: GatekeeperPorts;
+  /** Streams that still have to say who they are, or were refused, and until when they may stay. */
+  readonly #pending = new Map<MessageStream, number>();
+  #nowMs = 0;
+
+  constructor(ports: GatekeeperPorts) {
+    this.#ports = ports;
+  }
+
+  admit(lane: 'control' | 'append', stream: MessageStream): void {
+    if (this.#pending.size >= PENDING_MAX) {
+      stream.close(new RaftlineError(ErrorCode.Overloaded, `more than ${PENDING_MAX} handshakes at a time`));
+      return;
+    }
+    this.#pending.set(stream, this.#nowMs + HELLO_TIMEOUT_MS);
+    stream.onMessage = (bytes) => this.#take(lane, stream, bytes);
+    stream.onClose = () => this.#pending.delete(stream);
+  }
+
+  poll(nowMs: number): boolean {
+    this.#nowMs = nowMs;
+    for (const [stream, deadlineMs] of this.#pending) {
+      if (nowMs > deadlineMs) stream.close(new RaftlineError(ErrorCode.Timeout, 'no hello in time'));
+    }
+    return false;
+  }
+
+  close(): void {
+    for (const stream of this.#pending.keys()) stream.close();
+  }
+
+  /** Throws BytesInvalid for anything but a hello, which costs the stream. A refused peer is told why, and closes. */
+  #take(lane: 'control' | 'append', stream: MessageStream, bytes: Buffer): void {
+    const { self, ports, remember, adopt, refused } = this.#ports;
+    const { envelope } = decodeEnvelope(bytes);
+    if (envelope.type !== 'hello' || envelope.lane !== lane) {
+      throw new RaftlineError(
+        ErrorCode.BytesInvalid,
+        `${lane} stream: expected a hello, received ${envelope.type}`,
+      );
+    }
+    const verdict = checkHello(self, envelope);
+    if (!verdict.accepted) {
+      stream.send(encodeEnvelope(makeHelloReply(self, verdict, ports())).bytes);
+      stream.onMessage = () => {};
+      refused(envelope.node, lane, verdict.code, verdict.message);
+      return;
+    }
+    remember(envelope.node, envelope.incarnation);
+    this.#pending.delete(stream);
+    stream.send(encodeEnvelope(makeHelloReply(self, verdict, ports())).bytes);
+    adopt(lane, envelope.node, stream);
+  }
+}

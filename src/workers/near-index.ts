@@ -1,0 +1,101 @@
+import type { GroupId, LogIndex, Term } from '../base/ids.js';
+import { readBatchHeader } from '../codec/batch.js';
+import type { RingObserver } from '../ring/observer.js';
+
+/** Where a batch of this node's own leadership stands in the batch ring. */
+export interface NearBatch {
+  firstIndex: LogIndex;
+  lastIndex: LogIndex;
+  term: Term;
+  prevTerm: Term;
+  position: number;
+  byteLength: number;
+}
+
+/** Slots that the head of a list may waste before the list is compacted. */
+const COMPACT_AT = 1024;
+
+/**
+ * What of each group is still near, that is in the batch ring: a list per group, ascending and without gaps, of one
+ * term (that of the newest leadership; older ones are read from the log, where truncations are known).
+ *
+ * It never holds the ring: a batch may be overwritten at any time, so whoever copies one asks `holds` afterwards.
+ */
+export class NearIndex {
+  readonly #ring: RingObserver;
+  readonly #groups = new Map<GroupId, { head: number; batches: NearBatch[] }>();
+
+  constructor(ring: RingObserver) {
+    this.#ring = ring;
+  }
+
+  /** Takes in what the encoder has published since the last call. */
+  follow(): boolean {
+    let found = false;
+    const ring = this.#ring;
+    while (ring.poll()) {
+      found = true;
+      const header = readBatchHeader(ring.bytes, ring.offset);
+      if (!ring.holds(ring.position)) continue;
+      this.#add(header.group, {
+        firstIndex: header.firstIndex,
+        lastIndex: header.firstIndex + header.count - 1,
+        term: header.term,
+        prevTerm: header.prevTerm,
+        position: ring.position,
+        byteLength: header.byteLength,
+      });
+    }
+    return found;
+  }
+
+  /** The batch of `term` that contains `index`, if it is near. */
+  find(group: GroupId, term: Term, index: LogIndex): NearBatch | undefined {
+    const list = this.#groups.get(group);
+    if (list === undefined) return undefined;
+    this.#forget(list);
+    const { batches } = list;
+    let low = list.head;
+    let high = batches.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >>> 1;
+      const batch = batches[middle]!;
+      if (batch.lastIndex < index) low = middle + 1;
+      else if (batch.firstIndex > index) high = middle - 1;
+      else return batch.term === term ? batch : undefined;
+    }
+    return undefined;
+  }
+
+  /** Copies a batch to `target`. False: it was overwritten meanwhile, and what was copied is worth nothing. */
+  copy(batch: NearBatch, target: Buffer, at: number): boolean {
+    const ring = this.#ring;
+    if (!ring.at(batch.position)) return false;
+    target.set(ring.bytes.subarray(ring.offset, ring.offset + batch.byteLength), at);
+    return ring.holds(batch.position);
+  }
+
+  #add(group: GroupId, batch: NearBatch): void {
+    let list = this.#groups.get(group);
+    if (list === undefined) {
+      list = { head: 0, batches: [] };
+      this.#groups.set(group, list);
+    }
+    const last = list.batches[list.batches.length - 1];
+    if (last !== undefined && (last.term !== batch.term || last.lastIndex + 1 !== batch.firstIndex)) {
+      list.head = 0;
+      list.batches.length = 0;
+    }
+    list.batches.push(batch);
+    this.#forget(list);
+  }
+
+  /** Drops what the ring no longer holds. */
+  #forget(list: { head: number; batches: NearBatch[] }): void {
+    const { batches } = list;
+    while (list.head < batches.length && !this.#ring.holds(batches[list.head]!.position)) list.head++;
+    if (list.head < COMPACT_AT && list.head < batches.length) return;
+    batches.splice(0, list.head);
+    list.head = 0;
+  }
+}

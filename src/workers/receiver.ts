@@ -1,0 +1,209 @@
+import { ErrorCode, RaftlineError } from '../base/errors.js';
+import type { GroupId, LogIndex, NodeId } from '../base/ids.js';
+import { type BatchHeader, BatchKind, lastIndexOf } from '../base/messages.js';
+import { BATCH_PAYLOAD_OFFSET, type BatchLimits, verifyBatch } from '../codec/batch.js';
+import { decodeEnvelope, encodeEnvelope } from '../codec/envelope.js';
+import type { AppendEnvelope, AppendReplyEnvelope } from '../codec/envelope-types.js';
+import type { RingProducer } from '../ring/producer.js';
+import type { MessageStream } from '../transport/transport.js';
+import type { Program } from './program.js';
+import type { inboxCodec } from './records.js';
+
+interface Verified {
+  inbound: Inbound;
+  envelope: AppendEnvelope;
+  bytes: Buffer;
+  headers: BatchHeader[];
+  bodyOffset: number;
+  /** Batches already copied into the receive ring. */
+  copied: number;
+}
+
+interface Inbound {
+  readonly peer: NodeId;
+  readonly stream: MessageStream;
+  /** By group: how far `received` may be told. */
+  readonly received: Map<GroupId, AppendReplyEnvelope>;
+}
+
+export interface ReceiverPorts {
+  self: NodeId;
+  receive: RingProducer;
+  push: (record: Parameters<typeof inboxCodec.push>[1]) => boolean;
+  limits: BatchLimits;
+  wake: () => void;
+}
+
+/**
+ * Takes appends in: checksum and structure here, off main; the bytes into the receive ring as they are; the heads
+ * to main, who decides. `received` leaves at once; `durable` and refusals are main's and come through the outbox.
+ */
+export class Receiver implements Program {
+  readonly name = 'receiver';
+  readonly #ports: ReceiverPorts;
+  /** The newest stream of each peer; an older one was closed when this came. */
+  readonly #inbound = new Map<NodeId, Inbound>();
+  /**
+   * Verified and not yet handed to main, in order of arrival over all streams: what stands in the receive ring and what
+   * main is told must have the same order. Non-empty only while a ring is full; the streams are paused then.
+   */
+  readonly #waiting: Verified[] = [];
+
+  constructor(ports: ReceiverPorts) {
+    this.#ports = ports;
+  }
+
+  /** A peer has introduced itself on an append stream. */
+  adopt(peer: NodeId, stream: MessageStream): void {
+    const before = this.#inbound.get(peer);
+    const inbound: Inbound = { peer, stream, received: new Map() };
+    this.#inbound.set(peer, inbound);
+    before?.stream.close(new RaftlineError(ErrorCode.Closed, `node ${peer} opened another append stream`));
+    stream.onMessage = (bytes) => this.#take(inbound, bytes);
+    stream.onClose = () => {
+      if (this.#inbound.get(peer) === inbound) this.#inbound.delete(peer);
+    };
+  }
+
+  /** Sends main's answer on the stream that the peer has open now; a reply to an older one has lost its meaning. */
+  reply(peer: NodeId, reply: AppendReplyEnvelope): void {
+    this.#inbound.get(peer)?.stream.send(encodeEnvelope(reply).bytes);
+  }
+
+  poll(): boolean {
+    let worked = this.#drain();
+    for (const inbound of this.#inbound.values()) {
+      if (this.#acknowledge(inbound)) worked = true;
+    }
+    return worked;
+  }
+
+  close(): void {
+    for (const { stream } of this.#inbound.values()) stream.close();
+  }
+
+  /** Throws BytesInvalid for nonsense, which costs the peer its stream (S7). */
+  #take(inbound: Inbound, bytes: Buffer): void {
+    const { envelope, bodyOffset } = decodeEnvelope(bytes);
+    if (envelope.type !== 'append' || envelope.from !== inbound.peer || envelope.to !== this.#ports.self) {
+      throw new RaftlineError(
+        ErrorCode.BytesInvalid,
+        `append stream of node ${inbound.peer}: not an append of its own`,
+      );
+    }
+    const headers = verifyBatches(envelope, bytes, bodyOffset, this.#ports.limits);
+    this.#waiting.push({ inbound, envelope, bytes, headers, bodyOffset, copied: 0 });
+    this.#drain();
+    if (this.#waiting.length > 0) inbound.stream.pause();
+    this.#ports.wake();
+  }
+
+  #drain(): boolean {
+    if (this.#waiting.length === 0) return false;
+    let drained = false;
+    for (let message = this.#waiting[0]; message !== undefined; message = this.#waiting[0]) {
+      if (!this.#handOver(message)) return drained;
+      this.#waiting.shift();
+      drained = true;
+    }
+    for (const { stream } of this.#inbound.values()) stream.resume();
+    return drained;
+  }
+
+  /** All batches into the receive ring, then the heads to main. False: a ring is full; goes on where it stopped. */
+  #handOver(message: Verified): boolean {
+    const { receive, push } = this.#ports;
+    const { inbound, envelope, headers, bytes } = message;
+    let at = message.bodyOffset;
+    for (let number = 0; number < headers.length; number++) {
+      const { byteLength } = headers[number]!;
+      if (number >= message.copied) {
+        if (!receive.claim(byteLength)) return false;
+        receive.bytes.set(bytes.subarray(at, at + byteLength), receive.offset);
+        receive.publish(byteLength);
+        message.copied++;
+      }
+      at += byteLength;
+    }
+    const { group, term, session, prevIndex, prevTerm, commit } = envelope;
+    const body = headsOf(message);
+    const record = { type: 'append', group, peer: inbound.peer, term, session, prevIndex, prevTerm } as const;
+    if (!push({ ...record, commit, batches: headers.length, body })) return false;
+    const last = headers.length === 0 ? prevIndex : lastIndexOf(headers[headers.length - 1]!);
+    this.#noteReceived(inbound, envelope, last);
+    return true;
+  }
+
+  #noteReceived(inbound: Inbound, envelope: AppendEnvelope, match: LogIndex): void {
+    const { group, from, term, session } = envelope;
+    const to = from;
+    inbound.received.set(group, {
+      type: 'appendReply',
+      group,
+      from: this.#ports.self,
+      to,
+      term,
+      session,
+      kind: 'received',
+      match,
+      hintIndex: 0,
+      hintTerm: 0,
+      applied: 0,
+    });
+  }
+
+  /** One `received` per group for all that came since the last poll. */
+  #acknowledge(inbound: Inbound): boolean {
+    if (inbound.received.size === 0) return false;
+    for (const [group, reply] of inbound.received) {
+      if (!inbound.stream.send(encodeEnvelope(reply).bytes)) break;
+      inbound.received.delete(group);
+    }
+    return true;
+  }
+}
+
+/** Checks every batch of an append and that together they are what the envelope says. */
+function verifyBatches(
+  envelope: AppendEnvelope,
+  bytes: Buffer,
+  bodyOffset: number,
+  limits: BatchLimits,
+): BatchHeader[] {
+  const headers: BatchHeader[] = [];
+  let at = bodyOffset;
+  let index = envelope.prevIndex;
+  let term = envelope.prevTerm;
+  while (at < bytes.length) {
+    const header = verifyBatch(bytes, at, bytes.length - at, limits);
+    const follows =
+      header.firstIndex === index + 1 && header.prevTerm === term && header.group === envelope.group;
+    if (!follows || header.term > envelope.term) {
+      throw new RaftlineError(
+        ErrorCode.BytesInvalid,
+        `append of group ${envelope.group}: batch ${header.group}/${header.firstIndex}@${header.term} after ${index}@${term} does not continue it`,
+      );
+    }
+    index = lastIndexOf(header);
+    term = header.term;
+    headers.push(header);
+    at += header.byteLength;
+  }
+  if (headers.length !== envelope.batches) {
+    const message = `append of group ${envelope.group}: expected ${envelope.batches} batches, received ${headers.length}`;
+    throw new RaftlineError(ErrorCode.BytesInvalid, message);
+  }
+  return headers;
+}
+
+/** The heads of a message's batches, back to back; whole where the batch is not data, since main reads those. */
+function headsOf(message: Verified): Buffer {
+  const parts: Buffer[] = [];
+  let at = message.bodyOffset;
+  for (const header of message.headers) {
+    const length = header.kind === BatchKind.Data ? BATCH_PAYLOAD_OFFSET : header.byteLength;
+    parts.push(message.bytes.subarray(at, at + length));
+    at += header.byteLength;
+  }
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,140 @@
+import { ErrorCode, RaftlineError } from '../base/errors.js';
+import type { RingConsumer } from '../ring/consumer.js';
+import type { RingProducer } from '../ring/producer.js';
+
+/** The record types of one ring: a name and, in order, the names of its numeric fields. */
+export type RecordSchema = Readonly<Record<string, readonly string[]>>;
+
+/** A record of a schema: its type, its fields as numbers, and bytes that follow them (empty where none were sent). */
+export type RecordOf<S extends RecordSchema> = {
+  [T in keyof S & string]: { type: T } & { [F in S[T][number]]: number } & { body: Buffer };
+}[keyof S & string];
+
+/** What is pushed: the body may be left out. */
+export type OutgoingRecord<S extends RecordSchema> = {
+  [T in keyof S & string]: { type: T } & { [F in S[T][number]]: number } & { body?: Uint8Array };
+}[keyof S & string];
+
+const FIELD_BYTES = 8;
+
+/**
+ * Turns the small messages between threads into ring records and back: the type's number, then each field as a double
+ * (exact up to 2^53), then the body. One table a ring says everything about its language.
+ */
+export class RecordCodec<const S extends RecordSchema> {
+  readonly #names: readonly (keyof S & string)[];
+  readonly #numbers = new Map<string, number>();
+  readonly #fields: readonly (readonly string[])[];
+
+  constructor(schema: S) {
+    this.#names = Object.keys(schema);
+    this.#fields = this.#names.map((name) => schema[name]!);
+    this.#names.forEach((name, number) => {
+      this.#numbers.set(name, number);
+    });
+  }
+
+  /** False: the ring is full now, nothing was written. */
+  push(ring: RingProducer, record: OutgoingRecord<S>): boolean {
+    const number = this.#numbers.get(record.type)!;
+    const fields = this.#fields[number]!;
+    const body: Uint8Array | undefined = record.body;
+    const head = FIELD_BYTES * (1 + fields.length);
+    const length = head + (body?.length ?? 0);
+    if (length > ring.recordBytesMax) throw tooLarge(record.type, length, ring.recordBytesMax);
+    if (!ring.claim(length)) return false;
+    const { bytes } = ring;
+    let at = bytes.writeDoubleLE(number, ring.offset);
+    const values = record as unknown as Record<string, number>;
+    for (const field of fields) at = bytes.writeDoubleLE(values[field]!, at);
+    if (body !== undefined) bytes.set(body, at);
+    ring.publish(length);
+    return true;
+  }
+
+  /** The record that the consumer polled last. The body is a view, valid until the record is released. */
+  read(ring: RingConsumer): RecordOf<S> {
+    const { bytes, offset, length } = ring;
+    const number = bytes.readDoubleLE(offset);
+    const type = this.#names[number]!;
+    const record: Record<string, unknown> = { type };
+    let at = offset + FIELD_BYTES;
+    for (const field of this.#fields[number]!) {
+      record[field] = bytes.readDoubleLE(at);
+      at += FIELD_BYTES;
+    }
+    record.body = bytes.subarray(at, offset + length);
+    return record as RecordOf<S>;
+  }
+}
+
+function tooLarge(type: string, length: number, limit: number): RaftlineError {
+  return new RaftlineError(
+    ErrorCode.Internal,
+    `a record ${type} of ${length} bytes does not fit a ring of records up to ${limit} bytes`,
+  );
+}
+
+/** Main → wal-writer: every disk write, in the one order that there is. `order` is the engine-wide OrderId. */
+export const orderCodec = new RecordCodec({
+  /** Write the next record of the batch ring. */
+  own: ['order', 'group', 'firstIndex', 'term'],
+  /** Write the next record of the receive ring. */
+  received: ['order', 'group', 'firstIndex', 'term'],
+  /** Give the next record of the receive ring back unwritten. */
+  drop: ['group'],
+  truncate: ['order', 'group', 'from'],
+  hardState: ['order', 'group', 'term', 'vote'],
+});
+
+/** Main → network thread. */
+export const commandCodec = new RecordCodec({
+  sessionOpen: ['group', 'peer', 'session', 'term', 'prevIndex', 'prevTerm'],
+  sessionStream: ['group', 'peer', 'session', 'term', 'next'],
+  sessionClose: ['group', 'peer', 'session'],
+  /** The leader of `term` has committed up to `commit`; replicators pass it on. */
+  commit: ['group', 'term', 'commit'],
+  /** A control envelope (body) for a peer; leaves once order `after` is durable. */
+  control: ['peer', 'after'],
+  appendReply: [
+    'group',
+    'peer',
+    'term',
+    'session',
+    'refused',
+    'match',
+    'hintIndex',
+    'hintTerm',
+    'applied',
+    'after',
+  ],
+  /** What this node's state machine has taken. */
+  applied: ['group', 'applied'],
+  /** Read batches `from` … `to` back from the log into the apply ring. */
+  feed: ['group', 'from', 'to'],
+  clientReply: ['stream'],
+  clientClose: ['stream'],
+});
+
+/** Network thread → main. */
+export const inboxCodec = new RecordCodec({
+  /** A control envelope (body) from a peer that has introduced itself. */
+  control: ['peer'],
+  /** An append whose batches now stand in the receive ring, in order; body: their heads (whole where not data). */
+  append: ['group', 'peer', 'term', 'session', 'prevIndex', 'prevTerm', 'commit', 'batches'],
+  /** The newest durable (or refused) acknowledgement of a session. */
+  appendReply: ['group', 'peer', 'term', 'session', 'refused', 'match', 'hintIndex', 'hintTerm', 'applied'],
+  sessionBroken: ['group', 'peer', 'session'],
+  /** `lane` 0 control, 1 append; body: JSON {code, message} where it went down or was refused. */
+  peer: ['peer', 'lane', 'up'],
+  clientOpen: ['stream', 'client'],
+  clientClosed: ['stream'],
+  statusRequest: ['stream', 'requestId'],
+  /** Body: JSON {level, message}. */
+  log: [],
+});
+
+/** Network thread → main: what remote clients propose, apart, so that it can be left waiting when main is full. */
+export const clientCodec = new RecordCodec({
+  propose: ['stream', 'group', 'client', 'firstSequence', 'count'],
+});

@@ -1,0 +1,250 @@
+import type { GroupId, LogIndex, NodeId, SessionCounter, Term } from '../base/ids.js';
+import type { SessionMode } from '../base/messages.js';
+import { encodeEnvelope } from '../codec/envelope.js';
+import type { AppendReplyEnvelope } from '../codec/envelope-types.js';
+import type { PeerLink } from '../transport/link.js';
+import type { BatchRun, BatchSource } from './batch-source.js';
+import type { Program } from './program.js';
+import type { inboxCodec } from './records.js';
+import { SendWindow } from './send-window.js';
+
+/** Bytes of batches in one message, unless one batch alone is larger. */
+const MESSAGE_BYTES = 256 * 1024;
+/** Messages that one poll sends in one session at most. */
+const MESSAGES_PER_POLL = 16;
+
+/** One leader's replication of one group to one follower. Lives within one stream; its counter says whose acknowledgements count. */
+interface Session {
+  readonly group: GroupId;
+  readonly counter: SessionCounter;
+  readonly term: Term;
+  /** `ended`: refused, or its stream broke; waits for main to open the next one. */
+  mode: SessionMode | 'ended';
+  /** The position right before `next`; its term goes with the next message as `prevTerm`. */
+  prevIndex: LogIndex;
+  prevTerm: Term;
+  next: LogIndex;
+  /** Something was sent in it: if the stream breaks now, main must be told. */
+  started: boolean;
+  /** The leader's commit index, and the highest that was sent. */
+  commit: LogIndex;
+  commitSent: LogIndex;
+  /** The newest durable or refused acknowledgement that main has not been told of. */
+  reply: AppendReplyEnvelope | undefined;
+  broken: boolean;
+  readonly window: SendWindow;
+}
+
+export interface ReplicatorPorts {
+  self: NodeId;
+  peer: NodeId;
+  link: PeerLink;
+  source: BatchSource;
+  /** False: the inbox is full; it is tried again at the next poll. */
+  push: (record: Parameters<typeof inboxCodec.push>[1]) => boolean;
+  depth: number;
+  inflightBytesMax: number;
+  /** Without a `received` for so long the stream is given up as stuck (H42). */
+  ackTimeoutMs: number;
+}
+
+/** Drives the streaming append pipeline of one follower: the sessions of all groups over one stream. Decides nothing. */
+export class Replicator implements Program {
+  readonly name: string;
+  readonly #ports: ReplicatorPorts;
+  readonly #sessions = new Map<GroupId, Session>();
+
+  constructor(ports: ReplicatorPorts) {
+    this.#ports = ports;
+    this.name = `replicator-${ports.peer}`;
+  }
+
+  open(command: {
+    group: GroupId;
+    session: SessionCounter;
+    term: Term;
+    prevIndex: LogIndex;
+    prevTerm: Term;
+  }): void {
+    const commit = this.#sessions.get(command.group);
+    this.#sessions.set(command.group, {
+      group: command.group,
+      counter: command.session,
+      term: command.term,
+      mode: 'probe',
+      prevIndex: command.prevIndex,
+      prevTerm: command.prevTerm,
+      next: command.prevIndex + 1,
+      started: false,
+      commit: commit?.term === command.term ? commit.commit : 0,
+      commitSent: 0,
+      reply: undefined,
+      broken: false,
+      window: new SendWindow(this.#ports.depth, this.#ports.inflightBytesMax),
+    });
+  }
+
+  /** The probe was accepted: everything from `next` on. */
+  stream(command: { group: GroupId; session: SessionCounter; next: LogIndex }): void {
+    const session = this.#sessions.get(command.group);
+    if (session?.counter !== command.session || session.mode !== 'probe') return;
+    session.mode = 'stream';
+    session.next = command.next;
+    session.window.reset();
+  }
+
+  closeSession(command: { group: GroupId; session: SessionCounter }): void {
+    if (this.#sessions.get(command.group)?.counter === command.session) this.#sessions.delete(command.group);
+  }
+
+  /** The leader of `term` has committed up to `commit`. */
+  commit(group: GroupId, term: Term, commit: LogIndex): void {
+    const session = this.#sessions.get(group);
+    if (session?.term === term && commit > session.commit) session.commit = commit;
+  }
+
+  /** A message from the follower on the append stream. A reply without a matching session moves nothing (A2, H26). */
+  onReply(reply: AppendReplyEnvelope): void {
+    const session = this.#sessions.get(reply.group);
+    if (session === undefined || session.counter !== reply.session) {
+      if (session !== undefined && reply.term > session.term) session.reply = reply;
+      return;
+    }
+    if (session.mode === 'ended') return;
+    if (reply.kind === 'received') {
+      session.window.received(reply.match);
+      return;
+    }
+    if (reply.kind === 'refused') session.mode = 'ended';
+    else session.window.received(reply.match);
+    if (session.reply?.kind !== 'refused') session.reply = reply;
+  }
+
+  poll(nowMs: number): boolean {
+    const { link } = this.#ports;
+    let worked = link.poll(nowMs);
+    for (const session of this.#sessions.values()) {
+      if (this.#report(session)) worked = true;
+      if (!link.up || session.broken) continue;
+      if (session.mode === 'probe') worked = this.#probe(session, nowMs) || worked;
+      else if (session.mode === 'stream') worked = this.#stream(session, nowMs) || worked;
+      this.#watch(session, nowMs);
+    }
+    return worked;
+  }
+
+  close(): void {
+    this.#ports.link.close();
+  }
+
+  /** Tells main what it has not heard yet; only the newest of each kind is kept (acknowledgements are cumulative). */
+  #report(session: Session): boolean {
+    const { push, peer } = this.#ports;
+    let told = false;
+    const { reply } = session;
+    if (reply !== undefined) {
+      const { group, term, match, hintIndex, hintTerm, applied } = reply;
+      const refused = reply.kind === 'refused' ? 1 : 0;
+      const record = { type: 'appendReply', group, peer, term, session: reply.session, refused } as const;
+      if (!push({ ...record, match, hintIndex, hintTerm, applied })) return false;
+      session.reply = undefined;
+      told = true;
+    }
+    if (session.broken && session.started) {
+      if (!push({ type: 'sessionBroken', group: session.group, peer, session: session.counter })) return told;
+      session.started = false;
+      told = true;
+    }
+    return told;
+  }
+
+  /** One empty append, and nothing more until it is answered. */
+  #probe(session: Session, nowMs: number): boolean {
+    if (session.window.messages > 0) return false;
+    return this.#sendEmpty(session, nowMs);
+  }
+
+  #stream(session: Session, nowMs: number): boolean {
+    let sent = 0;
+    while (sent < MESSAGES_PER_POLL) {
+      const room = session.window.room();
+      if (room === 0) break;
+      const run = this.#ports.source.next(
+        session.group,
+        session.term,
+        session.next,
+        Math.min(room, MESSAGE_BYTES),
+      );
+      if (run === undefined || !this.#sendRun(session, run, nowMs)) break;
+      sent++;
+    }
+    if (session.commit > session.commitSent && session.window.room() > 0 && sent === 0) {
+      return this.#sendEmpty(session, nowMs);
+    }
+    return sent > 0;
+  }
+
+  #sendRun(session: Session, run: BatchRun, nowMs: number): boolean {
+    const { prevIndex, prevTerm } = run;
+    const envelope = this.#envelope(session, prevIndex, prevTerm, run.count);
+    const { bytes, bodyOffset } = encodeEnvelope(envelope, run.byteLength);
+    if (!run.copyTo(bytes, bodyOffset) || !this.#ports.link.send(bytes)) return false;
+    this.#sent(session, run.lastIndex, bytes.length, nowMs);
+    session.prevIndex = run.lastIndex;
+    session.prevTerm = run.lastTerm;
+    session.next = run.lastIndex + 1;
+    return true;
+  }
+
+  /** A probe, or a commit index that moved alone (A7). */
+  #sendEmpty(session: Session, nowMs: number): boolean {
+    if (session.mode === 'stream' && session.prevIndex !== session.next - 1) return false;
+    const envelope = this.#envelope(session, session.prevIndex, session.prevTerm, 0);
+    const { bytes } = encodeEnvelope(envelope);
+    if (!this.#ports.link.send(bytes)) return false;
+    this.#sent(session, session.prevIndex, bytes.length, nowMs);
+    return true;
+  }
+
+  #envelope(session: Session, prevIndex: LogIndex, prevTerm: Term, batches: number) {
+    const { self: from, peer: to } = this.#ports;
+    const { group, term, counter, commit } = session;
+    const more = false;
+    return {
+      type: 'append',
+      group,
+      from,
+      to,
+      term,
+      session: counter,
+      prevIndex,
+      prevTerm,
+      commit,
+      more,
+      batches,
+    } as const;
+  }
+
+  #sent(session: Session, lastIndex: LogIndex, bytes: number, nowMs: number): void {
+    session.window.sent(lastIndex, bytes, nowMs);
+    session.started = true;
+    session.commitSent = session.commit;
+  }
+
+  /** A follower that no longer says that it received anything is stuck: the stream ends, and everything starts anew. */
+  #watch(session: Session, nowMs: number): void {
+    const oldest = session.window.oldestSentAtMs();
+    if (oldest !== undefined && nowMs - oldest > this.#ports.ackTimeoutMs)
+      this.#ports.link.reset('no acknowledgement');
+  }
+
+  /** The stream ended; nothing that was sent on it counts any more. */
+  streamBroke(): void {
+    for (const session of this.#sessions.values()) {
+      session.window.reset();
+      if (!session.started) continue;
+      session.mode = 'ended';
+      session.broken = true;
+    }
+  }
+}

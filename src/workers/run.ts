@@ -1,0 +1,199 @@
+import type { MessagePort } from 'node:worker_threads';
+import { type PlainError, toRaftlineError } from '../base/errors.js';
+import { MESSAGE_BYTES_CEILING } from '../base/limits.js';
+import { loadCompression } from '../codec/compression.js';
+import { RingConsumer } from '../ring/consumer.js';
+import type { Gate } from '../ring/gate.js';
+import { RingProducer } from '../ring/producer.js';
+import { GrpcTransport } from '../transport/grpc.js';
+import { lockDirectory } from '../wal/lock.js';
+import { RealDisk } from '../wal/real-disk.js';
+import { prepareSegment as prepare } from '../wal/segment.js';
+import type { RecoveredGroup, Wal } from '../wal/wal.js';
+import { Encoder } from './encoder.js';
+import { cursorOf, type EngineMemory, gateOf } from './memory.js';
+import { Network } from './network.js';
+import type { Program } from './program.js';
+import type { ProgramName, StoreFacts, WorkerSettings } from './settings.js';
+import { openStore } from './store.js';
+import { WalWriter } from './wal-writer.js';
+
+/** A resident task: the programs of one thread, until `stop`. */
+export interface ThreadTask {
+  programs: readonly ProgramName[];
+  memory: EngineMemory;
+  settings: WorkerSettings;
+  /** Present for threads that start after the store was opened. */
+  facts?: StoreFacts;
+  /** One message goes out on it: a ThreadReady. */
+  port: MessagePort;
+}
+
+/** What a thread says once it has started. Exactly the parts that its programs have. */
+export interface ThreadReady {
+  store?: { recovered: Map<number, RecoveredGroup>; facts: StoreFacts };
+  network?: { port: number; lz4: string };
+}
+
+/** How a thread ended; errors cross the border as plain objects. */
+export interface ThreadExit {
+  error?: PlainError;
+}
+
+/** Longest sleep of a thread that nobody wakes: it looks again, in case. */
+const SLEEP_MS = 25;
+const BLOCKING_SLEEP_MS = 500;
+/** Bytes that a stream queues at most before it takes no more. */
+const QUEUED_BYTES_MAX = 16 * 1024 * 1024;
+
+/** Runs a thread's programs until main says stop, or one of them fails. */
+export async function runThread(task: ThreadTask): Promise<ThreadExit> {
+  try {
+    if (task.programs.includes('wal-writer')) await runWalWriter(task);
+    else await runEventLoop(task);
+    return {};
+  } catch (thrown) {
+    return { error: toRaftlineError(thrown).toPlain() };
+  } finally {
+    task.port.close();
+  }
+}
+
+/** A short independent job: the next segment, full of zeros, off the path of every write. */
+export function prepareSegment(job: { directory: string; segmentBytes: number }): ThreadExit {
+  try {
+    prepare(new RealDisk(), job.directory, job.segmentBytes);
+    return {};
+  } catch (thrown) {
+    return { error: toRaftlineError(thrown).toPlain() };
+  }
+}
+
+async function runWalWriter(task: ThreadTask): Promise<void> {
+  const { memory, settings, port } = task;
+  const disk = new RealDisk();
+  disk.makeDirectory(settings.dataDirectory);
+  const lock = await lockDirectory(settings.dataDirectory);
+  try {
+    const { wal, recovered, facts } = openStore(disk, settings, memory);
+    const writer = new WalWriter({
+      wal,
+      orders: new RingConsumer(memory.rings.orders, 0),
+      batches: new RingConsumer(memory.rings.batch, 0),
+      received: new RingConsumer(memory.rings.receive, 0),
+      durable: cursorOf(memory, 'durable'),
+      report: reporter(memory),
+      wake: waker(memory, ['main', 'network', 'encoder']),
+    });
+    const ready: ThreadReady = { store: { recovered, facts } };
+    port.postMessage(ready);
+    loopBlocking(writer, memory);
+    writer.close();
+  } finally {
+    await lock.release();
+  }
+}
+
+async function runEventLoop(task: ThreadTask): Promise<void> {
+  const { memory, settings, port } = task;
+  const programs: Program[] = [];
+  const ready: ThreadReady = {};
+  if (task.programs.includes('encoder')) programs.push(makeEncoder(memory, settings));
+  try {
+    if (task.programs.includes('network')) {
+      const network = new Network(memory, settings, task.facts!, new RealDisk(), makeTransport(settings));
+      programs.push(network);
+      ready.network = { port: await network.listen(), lz4: loadCompression(settings.lz4).name };
+    }
+    port.postMessage(ready);
+    await loop(programs, memory, task.programs.includes('network') ? 'network' : 'encoder');
+  } finally {
+    for (const program of programs) program.close();
+  }
+}
+
+function makeEncoder(memory: EngineMemory, settings: WorkerSettings): Encoder {
+  const wakesNetwork = waker(memory, ['wal', 'network', 'main']);
+  return new Encoder({
+    proposals: new RingConsumer(memory.rings.proposal, 0),
+    batches: new RingProducer(memory.rings.batch),
+    compression: settings.compression === 'lz4' ? loadCompression(settings.lz4) : undefined,
+    counters: {
+      batches: cursorOf(memory, 'encoderBatches'),
+      compressed: cursorOf(memory, 'encoderCompressed'),
+      rawBytes: cursorOf(memory, 'encoderRawBytes'),
+      storedBytes: cursorOf(memory, 'encoderStoredBytes'),
+    },
+    wake: wakesNetwork,
+  });
+}
+
+function makeTransport(settings: WorkerSettings): GrpcTransport {
+  return new GrpcTransport({
+    messageBytesMax: Math.min(MESSAGE_BYTES_CEILING, settings.batchRawBytesMax + 1024 * 1024),
+    queuedBytesMax: QUEUED_BYTES_MAX,
+    receiveWindowBytes: settings.receiveWindowBytes,
+    insecure: settings.insecure,
+  });
+}
+
+function waker(memory: EngineMemory, names: readonly (keyof EngineMemory['gates'])[]): () => void {
+  const gates: Gate[] = names.map((name) => gateOf(memory, name));
+  return () => {
+    for (const gate of gates) gate.notify();
+  };
+}
+
+function reporter(memory: EngineMemory): (wal: Wal) => void {
+  const syncs = cursorOf(memory, 'walSyncs');
+  const bytes = cursorOf(memory, 'walBytes');
+  const spareWanted = cursorOf(memory, 'spareWanted');
+  /** Each time a spare segment comes to be wanted anew the cursor grows by one. */
+  let wanted = false;
+  let requests = 0;
+  return (wal) => {
+    syncs.store(wal.syncs);
+    bytes.store(wal.bytesWritten);
+    const now = wal.wantsSpare();
+    if (now && !wanted) spareWanted.store(++requests);
+    wanted = now;
+  };
+}
+
+function loopBlocking(program: Program, memory: EngineMemory): void {
+  const gate = gateOf(memory, 'wal');
+  const stop = cursorOf(memory, 'stop');
+  const look = () => program.poll(performance.now()) || stop.load() !== 0;
+  while (stop.load() === 0) {
+    if (!program.poll(performance.now())) gate.sleep(look, BLOCKING_SLEEP_MS);
+  }
+}
+
+async function loop(
+  programs: readonly Program[],
+  memory: EngineMemory,
+  gateName: 'network' | 'encoder',
+): Promise<void> {
+  const gate = gateOf(memory, gateName);
+  const stop = cursorOf(memory, 'stop');
+  const poll = (): boolean => {
+    let worked = false;
+    const nowMs = performance.now();
+    for (const program of programs) worked = program.poll(nowMs) || worked;
+    return worked;
+  };
+  const look = () => poll() || stop.load() !== 0;
+  // Waiting on shared memory does not keep a thread alive; this does.
+  const alive = setInterval(() => {}, 60_000);
+  try {
+    while (stop.load() === 0) {
+      if (poll()) {
+        await new Promise<void>((resolve) => setImmediate(resolve));
+        continue;
+      }
+      await gate.sleepAsync(look, SLEEP_MS);
+    }
+  } finally {
+    clearInterval(alive);
+  }
+}

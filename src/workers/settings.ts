@@ -1,0 +1,43 @@
+import type { GroupId, Incarnation, NodeId } from '../base/ids.js';
+import type { Configuration } from '../base/messages.js';
+
+/** What the threads of an engine are started with: plain, since it crosses a thread border. */
+export interface WorkerSettings {
+  readonly id: NodeId;
+  readonly cluster: string;
+  readonly dataDirectory: string;
+  readonly listen: string;
+  readonly peers: readonly { id: NodeId; address: string }[];
+  readonly groups: readonly GroupId[];
+  readonly insecure: boolean;
+  readonly compression: 'lz4' | 'none';
+  readonly lz4: 'auto' | 'native' | 'pure';
+  readonly entryBytesMax: number;
+  /** The largest payload of one batch, and the most entries in it; the same on every node. */
+  readonly batchRawBytesMax: number;
+  readonly batchEntriesMax: number;
+  readonly pipelineDepth: number;
+  readonly inflightBytesMax: number;
+  readonly segmentBytes: number;
+  readonly receiveWindowBytes: number;
+  readonly clientStreams: number;
+  readonly tailStreams: number;
+  /** What the first start writes into an empty log. */
+  readonly bootstrap: Configuration;
+}
+
+/** What of the data directory the network thread tells the peers. */
+export interface StoreFacts {
+  readonly incarnation: Incarnation;
+  readonly bootstrapChecksum: number;
+}
+
+/** Which programs a thread hosts. */
+export type ProgramName = 'wal-writer' | 'encoder' | 'network';
+export type ThreadPlan = readonly (readonly ProgramName[])[];
+
+/** Maps programs to threads: the wal-writer always has its own, since it blocks. */
+export function planThreads(wanted: 'auto' | 'shared' | 'spread', cores: number): ThreadPlan {
+  const spread = wanted === 'spread' || (wanted === 'auto' && cores >= 4);
+  return spread ? [['wal-writer'], ['encoder'], ['network']] : [['wal-writer'], ['encoder', 'network']];
+}

@@ -1,0 +1,126 @@
+import { MessageChannel } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
+import { cursorOf, type EngineMemory, gateOf } from './memory.js';
+import type { ThreadExit, ThreadReady, ThreadTask } from './run.js';
+import type { ProgramName, StoreFacts, ThreadPlan, WorkerSettings } from './settings.js';
+
+/** A thread that does not start in this time never will (a worker that fails to load hangs its pool). */
+const START_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 5000;
+
+/**
+ * The threads of one engine: a pool whose workers host resident tasks, one per thread of the plan, and one more worker
+ * for short jobs. A thread that ends before `stop` is reported with its cause, whatever ended it.
+ */
+export class Threads {
+  readonly #pool: Piscina;
+  readonly #memory: EngineMemory;
+  readonly #settings: WorkerSettings;
+  readonly #onDeath: (error: RaftlineError) => void;
+  readonly #running: Promise<void>[] = [];
+  #stopping = false;
+
+  constructor(
+    plan: ThreadPlan,
+    memory: EngineMemory,
+    settings: WorkerSettings,
+    onDeath: (error: RaftlineError) => void,
+  ) {
+    this.#memory = memory;
+    this.#settings = settings;
+    this.#onDeath = onDeath;
+    this.#pool = new Piscina({
+      filename: new URL('./run.js', import.meta.url).href,
+      minThreads: plan.length + 1,
+      maxThreads: plan.length + 1,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      atomics: 'disabled',
+      closeTimeout: STOP_TIMEOUT_MS,
+    });
+    this.#pool.on('error', (error: unknown) =>
+      this.#died('a worker', toRaftlineError(error, ErrorCode.ThreadDied)),
+    );
+  }
+
+  /** Starts one thread and resolves with what it says of itself. */
+  start(programs: readonly ProgramName[], facts?: StoreFacts): Promise<ThreadReady> {
+    const { port1, port2 } = new MessageChannel();
+    const task: ThreadTask = {
+      programs,
+      memory: this.#memory,
+      settings: this.#settings,
+      port: port2,
+      ...(facts === undefined ? {} : { facts }),
+    };
+    const name = programs.join('+');
+    return new Promise<ThreadReady>((resolve, reject) => {
+      let ready = false;
+      const timer = setTimeout(
+        () => fail(new RaftlineError(ErrorCode.ThreadDied, `thread ${name}: did not start`)),
+        START_TIMEOUT_MS,
+      );
+      const settle = (): void => {
+        ready = true;
+        clearTimeout(timer);
+        port1.close();
+      };
+      const fail = (error: RaftlineError): void => {
+        if (ready) {
+          this.#died(name, error);
+          return;
+        }
+        settle();
+        reject(error);
+      };
+      port1.once('message', (message: ThreadReady) => {
+        settle();
+        resolve(message);
+      });
+      const run = this.#pool.run(task, { name: 'runThread', transferList: [port2] }) as Promise<ThreadExit>;
+      const ended = run.then(
+        ({ error }) => {
+          if (error !== undefined) fail(RaftlineError.fromPlain(error));
+          else if (!this.#stopping)
+            fail(new RaftlineError(ErrorCode.ThreadDied, `thread ${name}: ended by itself`));
+        },
+        (thrown: unknown) => fail(toRaftlineError(thrown, ErrorCode.ThreadDied)),
+      );
+      this.#running.push(ended);
+    });
+  }
+
+  /** Fills the next segment with zeros on a worker of its own. */
+  async prepareSegment(): Promise<void> {
+    const { dataDirectory: directory, segmentBytes } = this.#settings;
+    const exit = (await this.#pool.run(
+      { directory, segmentBytes },
+      { name: 'prepareSegment' },
+    )) as ThreadExit;
+    if (exit.error !== undefined) throw RaftlineError.fromPlain(exit.error);
+  }
+
+  /** Ends every thread by a flag in shared memory (aborting a task would kill its worker), then the pool. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    cursorOf(this.#memory, 'stop').store(1);
+    for (const name of ['wal', 'network', 'encoder'] as const) gateOf(this.#memory, name).notify();
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, STOP_TIMEOUT_MS);
+    });
+    await Promise.race([Promise.all(this.#running), patience]);
+    clearTimeout(timer);
+    await this.#pool.destroy();
+  }
+
+  #died(name: string, error: RaftlineError): void {
+    if (this.#stopping) return;
+    const told =
+      error.code === ErrorCode.Internal || error.code === ErrorCode.ThreadDied
+        ? new RaftlineError(ErrorCode.ThreadDied, `thread ${name}: ${error.message}`, error.details, error)
+        : error;
+    this.#onDeath(told);
+  }
+}

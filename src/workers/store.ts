@@ -1,0 +1,81 @@
+import { ErrorCode, RaftlineError } from '../base/errors.js';
+import type { GroupId } from '../base/ids.js';
+import { FORMAT_VERSION } from '../base/limits.js';
+import type { Configuration } from '../base/messages.js';
+import { BatchKind, Codec } from '../base/messages.js';
+import { BATCH_PAYLOAD_OFFSET, sealBatch, writeBatchHead } from '../codec/batch.js';
+import { encodeConfiguration } from '../codec/configuration.js';
+import { packEntry, packedEntryBytes } from '../codec/entries.js';
+import type { Disk } from '../wal/disk.js';
+import { openIdentity } from '../wal/identity.js';
+import { type RecoveredGroup, Wal } from '../wal/wal.js';
+import { type EngineMemory, logIndexOf } from './memory.js';
+import type { StoreFacts, WorkerSettings } from './settings.js';
+
+export interface OpenedStore {
+  wal: Wal;
+  recovered: Map<GroupId, RecoveredGroup>;
+  facts: StoreFacts;
+}
+
+/**
+ * Opens the data directory: identity, then the log; at the first start it writes the bootstrap configuration of each
+ * group as its first batch. Whoever calls holds the directory's lock.
+ */
+export function openStore(disk: Disk, settings: WorkerSettings, memory: EngineMemory): OpenedStore {
+  const { dataDirectory, cluster, id, groups, segmentBytes } = settings;
+  const identity = openIdentity(disk, dataDirectory, {
+    clusterId: cluster,
+    nodeId: id,
+    newIncarnation: () => 1 + disk.randomNumber(),
+  });
+  const { wal, recovered } = Wal.open(disk, {
+    directory: dataDirectory,
+    segmentBytes,
+    groups,
+    index: logIndexOf(memory),
+  });
+  let fresh = false;
+  for (const group of groups) {
+    const found = recovered.get(group);
+    if (found !== undefined && (found.lastIndex > 0 || found.hardState.term > 0)) continue;
+    recovered.set(group, bootstrap(wal, group, settings.bootstrap));
+    fresh = true;
+  }
+  if (fresh) flushNow(wal);
+  const bootstrapChecksum = recovered.get(groups[0]!)?.bootstrapChecksum ?? 0;
+  return { wal, recovered, facts: { incarnation: identity.incarnation, bootstrapChecksum } };
+}
+
+/** The same bytes on every node that is started with the same members: index 1 of term 1, committed by decree. */
+function bootstrap(wal: Wal, group: GroupId, configuration: Configuration): RecoveredGroup {
+  const content = encodeConfiguration(configuration);
+  const rawLength = packedEntryBytes(content.length, false);
+  const byteLength = BATCH_PAYLOAD_OFFSET + rawLength;
+  const batch = Buffer.alloc(byteLength);
+  const head = { formatVersion: FORMAT_VERSION, group, kind: BatchKind.Configuration, flags: 0, term: 1 };
+  const place = { firstIndex: 1, count: 1, prevTerm: 0, codec: Codec.None, leaderTimeMs: 0, checksum: 0 };
+  writeBatchHead(batch, 0, { ...head, ...place, rawLength, byteLength });
+  packEntry(batch, BATCH_PAYLOAD_OFFSET, content);
+  const bootstrapChecksum = sealBatch(batch, 0, byteLength);
+  wal.stageHardState(group, { term: 1, vote: 0 });
+  wal.stageBatch(group, batch);
+  return {
+    hardState: { term: 1, vote: 0 },
+    base: { index: 0, term: 0 },
+    termRuns: [{ term: 1, firstIndex: 1 }],
+    lastIndex: 1,
+    lastTerm: 1,
+    configurations: [{ index: 1, term: 1, configuration }],
+    bootstrapChecksum,
+  };
+}
+
+/** Start-up may wait for the disk; nobody is served yet. */
+function flushNow(wal: Wal): void {
+  wal.flush();
+  for (let state = wal.poll(); state !== 'durable'; state = wal.poll()) {
+    if (state === 'idle')
+      throw new RaftlineError(ErrorCode.Internal, 'the bootstrap record was not taken by the log');
+  }
+}

@@ -1,0 +1,152 @@
+import { assert } from '../base/assert.js';
+import type { OrderId } from '../base/ids.js';
+import { readBatchHeader } from '../codec/batch.js';
+import type { RingConsumer } from '../ring/consumer.js';
+import type { Cursor } from '../ring/cursor.js';
+import type { Wal } from '../wal/wal.js';
+import type { Program } from './program.js';
+import { orderCodec } from './records.js';
+
+type Order = ReturnType<typeof orderCodec.read>;
+
+/** Bytes that one writev and one sync take at most: bounds how long the next batch waits. */
+const FLUSH_BYTES_MAX = 8 * 1024 * 1024;
+/** Records that one writev takes at most. */
+const FLUSH_RECORDS_MAX = 1024;
+
+export interface WalWriterPorts {
+  wal: Wal;
+  orders: RingConsumer;
+  /** Own batches, from the encoder. */
+  batches: RingConsumer;
+  /** Batches of leaders, from the receiver. */
+  received: RingConsumer;
+  durable: Cursor;
+  /** Publishes counters and whether a spare segment is wanted; called after each flush. */
+  report: (wal: Wal) => void;
+  /** Wakes those who wait for the durable cursor or for room in a ring. */
+  wake: () => void;
+}
+
+/**
+ * Executes main's orders, strictly in their order: stages whatever waits, writes it with one writev and makes it
+ * durable with one sync (group commit needs no timer: what arrives during a sync goes with the next).
+ */
+export class WalWriter implements Program {
+  readonly name = 'wal-writer';
+  readonly #ports: WalWriterPorts;
+  /** An order taken from the ring whose batch the encoder has not published yet. */
+  #waiting: Order | undefined;
+  /** The newest order staged; becomes `#flushing` when a flush takes it. */
+  #staged: OrderId = 0;
+  #flushing: OrderId = 0;
+  /** How far the rings may be given back once the flush in flight is written. */
+  #batchesEnd = 0;
+  #receivedEnd = 0;
+
+  constructor(ports: WalWriterPorts) {
+    this.#ports = ports;
+  }
+
+  poll(): boolean {
+    const advanced = this.#advance();
+    const staged = this.#stage();
+    const { wal } = this.#ports;
+    if (this.#flushing === 0 && wal.stagedRecords > 0 && wal.flush()) {
+      this.#flushing = this.#staged;
+      this.#advance();
+      return true;
+    }
+    return advanced || staged;
+  }
+
+  close(): void {
+    this.#ports.wal.close();
+  }
+
+  /** Moves the flush in flight on: first its ring slots come back, then its orders are durable. */
+  #advance(): boolean {
+    if (this.#flushing === 0) return false;
+    const { wal, batches, received, durable } = this.#ports;
+    let moved = false;
+    for (;;) {
+      const state = wal.poll();
+      if (state !== 'written' && state !== 'durable') break;
+      moved = true;
+      batches.releaseTo(this.#batchesEnd);
+      received.releaseTo(this.#receivedEnd);
+      if (state === 'written') continue;
+      durable.store(this.#flushing);
+      this.#flushing = 0;
+      this.#ports.report(wal);
+      break;
+    }
+    if (moved) this.#ports.wake();
+    return moved;
+  }
+
+  /**
+   * Stages orders while no flush is in flight (a flush takes all that is staged, and ring slots are given back by how
+   * far staging has come).
+   */
+  #stage(): boolean {
+    if (this.#flushing !== 0) return false;
+    const { wal, orders } = this.#ports;
+    let staged = false;
+    while (wal.stagedBytes < FLUSH_BYTES_MAX && wal.stagedRecords < FLUSH_RECORDS_MAX) {
+      if (this.#waiting === undefined) {
+        if (!orders.poll()) break;
+        this.#waiting = orderCodec.read(orders);
+        orders.release();
+      }
+      if (!this.#execute(this.#waiting)) break;
+      this.#waiting = undefined;
+      staged = true;
+    }
+    return staged;
+  }
+
+  /** False: the batch that the order names is not there yet. */
+  #execute(order: Order): boolean {
+    const { wal, batches, received } = this.#ports;
+    switch (order.type) {
+      case 'own':
+        if (!batches.poll()) return false;
+        this.#stageBatch(order, batches);
+        this.#batchesEnd = batches.end;
+        break;
+      case 'received':
+        assert(received.poll(), 'a batch ordered to be written stands in the receive ring');
+        this.#stageBatch(order, received);
+        this.#receivedEnd = received.end;
+        break;
+      case 'drop':
+        assert(received.poll(), 'a batch ordered to be dropped stands in the receive ring');
+        this.#receivedEnd = received.end;
+        if (wal.stagedRecords === 0) {
+          received.releaseTo(received.end);
+          this.#ports.wake();
+        }
+        return true;
+      case 'truncate':
+        wal.stageTruncate(order.group, order.from);
+        break;
+      case 'hardState':
+        wal.stageHardState(order.group, { term: order.term, vote: order.vote });
+        break;
+    }
+    this.#staged = order.order;
+    return true;
+  }
+
+  #stageBatch(order: { group: number; firstIndex: number; term: number }, ring: RingConsumer): void {
+    const header = readBatchHeader(ring.bytes, ring.offset);
+    const same =
+      header.group === order.group && header.firstIndex === order.firstIndex && header.term === order.term;
+    assert(
+      same,
+      `the batch in the ring (${header.group}/${header.firstIndex}@${header.term}) is the ordered one`,
+    );
+    this.#ports.wal.stageBatch(order.group, ring.bytes.subarray(ring.offset, ring.offset + ring.length));
+  }
+}
