@@ -1,0 +1,74 @@
+#!/usr/bin/env node
+import { createRequire } from 'node:module';
+import { ErrorCode, toRaftlineError } from '../base/errors.js';
+import { append, appendShape } from './append.js';
+import { type CommandShape, helpOf, usageError } from './arguments.js';
+import { demo, demoShape } from './demo/demo.js';
+import { ExitCode, exitCodeOf, oneLine } from './failure.js';
+import { note, Output, silenceBrokenStderr } from './output.js';
+import { serve, serveShape } from './serve.js';
+import { status, statusShape } from './status.js';
+import { tail, tailShape } from './tail.js';
+
+interface Command {
+  shape: CommandShape;
+  run(args: readonly string[]): Promise<ExitCode>;
+}
+
+const COMMANDS: readonly Command[] = [
+  { shape: serveShape, run: serve },
+  { shape: appendShape, run: append },
+  { shape: tailShape, run: tail },
+  { shape: statusShape, run: status },
+  { shape: demoShape, run: demo },
+];
+
+function overview(): string {
+  const names = COMMANDS.map(({ shape }) => shape.name);
+  const width = Math.max(...names.map((name) => name.length));
+  return [
+    'raftline: Raft log replication',
+    '',
+    'usage: raftline COMMAND [flags]',
+    '',
+    ...COMMANDS.map(({ shape }) => `  ${shape.name.padEnd(width)}  ${shape.summary}`),
+    '',
+    'raftline COMMAND --help tells more; raftline --version prints the version.',
+    '',
+  ].join('\n');
+}
+
+function version(): string {
+  const manifest = createRequire(import.meta.url)('../../package.json') as { version: string };
+  return manifest.version;
+}
+
+async function main([name, ...args]: readonly string[]): Promise<ExitCode> {
+  const output = new Output();
+  if (name === '--help' || name === 'help') output.write(overview());
+  else if (name === '--version') output.line(version());
+  else {
+    const command = COMMANDS.find(({ shape }) => shape.name === name);
+    const names = COMMANDS.map(({ shape }) => shape.name).join(', ');
+    if (command === undefined) {
+      throw usageError(
+        `expected a command (${names}), received ${name === undefined ? 'nothing' : `'${name}'`}`,
+      );
+    }
+    if (!args.includes('--help')) return command.run(args);
+    output.write(helpOf(command.shape));
+  }
+  return ExitCode.Done;
+}
+
+silenceBrokenStderr();
+const args = process.argv.slice(2);
+try {
+  process.exitCode = await main(args);
+} catch (thrown) {
+  const error = toRaftlineError(thrown);
+  const command = COMMANDS.some(({ shape }) => shape.name === args[0]) ? ` ${args[0]}` : '';
+  const hint = error.code === ErrorCode.UsageInvalid ? ` (see raftline${command} --help)` : '';
+  note(`raftline${command}: ${oneLine(error)}${hint}`);
+  process.exitCode = exitCodeOf(error);
+}

@@ -1,0 +1,104 @@
+import { type RaftlineError, toRaftlineError } from '../base/errors.js';
+import { RaftlineClient } from '../client/index.js';
+import type { EngineStatus } from '../engine/status.js';
+import { Arguments, CLUSTER_FLAG, type CommandShape, usageError } from './arguments.js';
+import { ExitCode, oneLine } from './failure.js';
+import { Output } from './output.js';
+import { table } from './table.js';
+
+export const statusShape: CommandShape = {
+  name: 'status',
+  summary: 'shows what each member says of itself',
+  flags: [
+    { name: 'peer', value: 'ID=HOST:PORT', repeated: true, required: true, help: 'a member to ask' },
+    CLUSTER_FLAG,
+    { name: 'json', help: 'print an array with the whole status of each instead' },
+    { name: 'help', help: 'show this' },
+  ],
+  notes: ['Exit code 0 if every member answered, 1 if not.'],
+};
+
+/** One member's answer. */
+export interface Answer {
+  id: number;
+  address: string;
+  status: EngineStatus | undefined;
+  error: RaftlineError | undefined;
+}
+
+type GroupStatus = EngineStatus['groups'][number];
+
+export async function status(args: readonly string[]): Promise<ExitCode> {
+  const given = new Arguments(statusShape, args);
+  const servers = given.peers();
+  if (Object.keys(servers).length === 0) throw usageError('--peer ID=HOST:PORT is missing');
+  const cluster = given.text('cluster');
+  const client = new RaftlineClient({ servers, ...(cluster === undefined ? {} : { cluster }) });
+  const output = new Output();
+  try {
+    const answers = await Promise.all(
+      Object.entries(servers).map(([id, address]) => ask(client, Number(id), address)),
+    );
+    if (given.flag('json')) output.json(answers.map(asJson));
+    else output.write(report(answers));
+    return answers.every(({ error }) => error === undefined) ? ExitCode.Done : ExitCode.Failed;
+  } finally {
+    client.close();
+  }
+}
+
+/** Never rejects: a member that is down is an answer too. */
+export async function ask(client: RaftlineClient, id: number, address: string): Promise<Answer> {
+  try {
+    const answer = (await client.status(address)) as EngineStatus;
+    return { id, address, status: answer, error: undefined };
+  } catch (thrown) {
+    return { id, address, status: undefined, error: toRaftlineError(thrown) };
+  }
+}
+
+function asJson({ id, address, status, error }: Answer): unknown {
+  if (status !== undefined) return status;
+  return { id, address, error: { code: error?.code, message: error?.message } };
+}
+
+/** A table of the members, then the leader's view of its followers. */
+export function report(answers: readonly Answer[]): string {
+  const rows: string[][] = [];
+  const followers: string[][] = [];
+  for (const { id, address, status, error } of answers) {
+    if (status === undefined) {
+      rows.push([String(id), address, '', `no answer: ${error === undefined ? '' : oneLine(error)}`]);
+      continue;
+    }
+    for (const group of status.groups) {
+      rows.push([String(id), address, String(group.group), group.role, ...positions(group)]);
+      for (const each of group.followers) followers.push(followerRow(group, each));
+    }
+  }
+  const head = ['node', 'address', 'group', 'role', 'term', 'leader', 'last', 'durable', 'commit', 'applied'];
+  const parts = [table([head, ...rows])];
+  if (followers.length > 0) {
+    const title = ['group', 'follower', 'state', 'match', 'next', 'applied', 'behind', 'connected'];
+    parts.push('', "the leader's view", table([title, ...followers]));
+  }
+  return `${parts.join('\n')}\n`;
+}
+
+function positions({
+  term,
+  leader,
+  lastIndex,
+  durableIndex,
+  commitIndex,
+  appliedIndex,
+}: GroupStatus): string[] {
+  const numbers = [lastIndex, durableIndex, commitIndex, appliedIndex].map(String);
+  return [String(term), leader === 0 ? 'none' : String(leader), ...numbers];
+}
+
+function followerRow(group: GroupStatus, follower: GroupStatus['followers'][number]): string[] {
+  const { id, state, match, next, applied, connected } = follower;
+  const numbers = [match, next, applied, Math.max(0, group.lastIndex - match)].map(String);
+  return [String(group.group), String(id), state, ...numbers, connected ? 'yes' : 'no'];
+}

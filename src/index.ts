@@ -1,0 +1,18 @@
+/** raftline: an embeddable Raft log-replication engine. The remote client is also exported alone, as `raftline/client`. */
+
+// Errors: one class, one list of codes (docs/errors.md).
+export { ErrorCode, type ErrorDetails, RaftlineError } from './base/errors.js';
+// The remote client: ordered appends that apply once.
+export {
+  type AppendCallback,
+  type AppendedRun,
+  type Appender,
+  type ClientOptions,
+  RaftlineClient,
+} from './client/index.js';
+// The engine: one per process and data directory.
+export { Engine, type Group } from './engine/engine.js';
+export type { EngineOptions, GroupOptions } from './engine/options.js';
+// What it replicates for.
+export type { CommittedBatch, StateMachine } from './engine/state-machine.js';
+export type { EngineStatus, FollowerStatus, GroupStatus } from './engine/status.js';
