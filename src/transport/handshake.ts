@@ -113,7 +113,7 @@ export function checkHelloReply(hello: Hello, peers: Acquaintances, reply: Hello
 
 /** A refused handshake as an error; `details.mismatch` is what did not match. */
 export function handshakeRefused(remote: string, code: string, message: string): RaftlineError {
-  const mismatch = foreignText(code);
+  const mismatch = /^\w{1,64}$/.test(code) ? code : 'unknown';
   return new RaftlineError(ErrorCode.HandshakeRefused, `handshake with ${remote} refused: ${message}`, {
     mismatch,
   });

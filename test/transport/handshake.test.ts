@@ -103,6 +103,8 @@ describe('handshake', () => {
     );
     const error = handshakeRefused('host:1', 'cluster', (verdict as { message: string }).message);
     expect(error.message).not.toContain('\u001b');
+    expect(error.details.mismatch).toBe('cluster');
+    expect(handshakeRefused('host:1', 'a\nb', 'no').details.mismatch).toBe('unknown');
     expect(error.message.length).toBeLessThan(300);
   });
 });

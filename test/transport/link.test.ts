@@ -191,7 +191,7 @@ describe('PeerLink', () => {
     expect(s.downs.length).toBe(1);
     expect(s.downs[0]!.cause).toMatchObject({
       code: ErrorCode.HandshakeRefused,
-      details: { mismatch: '"cluster"' },
+      details: { mismatch: 'cluster' },
     });
     s.peer = { ...two, groups: [9] };
     s.pass(5000);
