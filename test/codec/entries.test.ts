@@ -103,6 +103,22 @@ describe('packed entries', () => {
     }
   });
 
+  it('S6 say which part of which entry lies outside', () => {
+    const walk = (hex: string) => () => {
+      const payload = Buffer.from(hex, 'hex');
+      const cursor = new EntryCursor().reset(payload, 0, payload.length, 2);
+      while (cursor.next());
+    };
+    const verify = (hex: string) => () =>
+      verifyEntries(Buffer.from(hex, 'hex'), 0, hex.length / 2, 2, 2 ** 30);
+    for (const read of [walk, verify]) {
+      expectRefused(read('00000000' + '000000'), /entry 1: head: .* 3 bytes left/);
+      expectRefused(read(`0000000001000000${'11'.repeat(15)}`), /entry 1: session: .* 15 bytes left/);
+      expectRefused(read('00000000' + '10000000' + '61'), /entry 1: 2 bytes: .* 1 bytes left/);
+      expectRefused(read('f8ffffff' + '00000000'), /entry 0: 536870911 bytes: .* 4 bytes left/);
+    }
+  });
+
   it('S6 never lead a walk outside, whatever the bytes (by seed)', () => {
     for (let seed = 1; seed <= 3000; seed++) {
       const random = seededRandom(seed);

@@ -13,6 +13,7 @@ import { Hello } from '../../src/codec/generated/hello.js';
 import { Lane } from '../../src/codec/generated/lane.js';
 import { Message } from '../../src/codec/generated/message.js';
 import { ProposeOutcome } from '../../src/codec/generated/propose-outcome.js';
+import { TailRequest } from '../../src/codec/generated/tail-request.js';
 import { messageOf, SAMPLES } from './envelope-samples.js';
 import { expectHarmless, expectRefused, mutate } from './samples.js';
 
@@ -257,6 +258,16 @@ describe('an envelope whose checksum and structure are right but which means not
       /count: expected 1 to 1048576/,
     );
     expectRefused(() => decodeEnvelope(withNumber(sample('propose'), 'clientId', 0)), /clientId/);
+  });
+
+  it('is refused: a bool that is neither 0 nor 1', () => {
+    const flagged = encodeEnvelope(sample('tailRequest')).bytes;
+    const table = FlatEnvelope.getRootAsEnvelope(new ByteBuffer(flagged.subarray(HEAD))).message(
+      new TailRequest(),
+    );
+    flagged[HEAD + table.bb_pos + table.bb.__offset(table.bb_pos, 8)] = 2; // slot 2
+    reseal(flagged);
+    expectRefused(() => decodeEnvelope(flagged), /follow: expected 0 or 1, received 2/);
   });
 
   it('is refused: positions that no log has', () => {

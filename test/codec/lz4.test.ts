@@ -90,7 +90,11 @@ describe('an LZ4 block', () => {
       new Uint32Array(16 * 1024 * 1024).map((_, at) => Math.imul(at, 0x9e37_79b1)).buffer,
     );
     const target = Buffer.alloc(large.length + 300_000);
-    for (let round = 0; round < 18; round++) expect(compressLz4Block(large, target)).toBeGreaterThan(0);
+    for (let round = 0; round < 18; round++) {
+      expect(compressLz4Block(large, target)).toBeGreaterThan(0);
+      const zeros = Buffer.alloc(100);
+      expect(decompress(PURE, compress(PURE, zeros), 100).equals(zeros), `round ${round}`).toBe(true);
+    }
     expect(decompress(PURE, compress(PURE, json), json.length).equals(json)).toBe(true);
   });
 
@@ -98,6 +102,19 @@ describe('an LZ4 block', () => {
     expect(compress(PURE, Buffer.alloc(12, 0x61)).toString('hex')).toBe(`0c000000c0${'61'.repeat(12)}`);
     const thirteen = compress(PURE, Buffer.alloc(13, 0x61)).toString('hex');
     expect(thirteen).toBe('0d000000' + '13' + '61' + '0100' + '50' + '6161616161');
+  });
+
+  it('reaches back 65,535 bytes and not one more', () => {
+    for (const [distance, found] of [
+      [65_535, true],
+      [65_536, false],
+    ] as const) {
+      const source = randomBytes(seededRandom(8), distance + 300);
+      source.copy(source, distance, 0, 200);
+      const compressed = compress(PURE, source);
+      expect(decompress(NATIVE, compressed, source.length).equals(source)).toBe(true);
+      expect(compressed.length < source.length + 200).toBe(found); // noise alone takes some 260 bytes more
+    }
   });
 
   it('is not made where it does not fit, to the byte', () => {
