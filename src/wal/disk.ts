@@ -17,7 +17,7 @@ export interface FileStat {
  * The file operations that raftline's log needs, and no more, so that a simulated disk can stand in for the real
  * one. Paths are absolute or relative to the process; handles are numbers. Directories are made with mode 0700,
  * files with 0600, and no symbolic link is followed at the last component of a path (S8). Everything but the two
- * `submit…` calls completes before it returns and throws what the system reported.
+ * `submit…` calls completes before it returns and throws what the system reported. A write that falls short is an error.
  */
 export interface Disk {
   /** A random whole number from 1 to 2^53 − 1: the salt of a new segment. */
@@ -39,6 +39,10 @@ export interface Disk {
   submitWritev(fd: number, buffers: Buffer[], position: number): DiskOp;
   /** Makes everything written to the file so far survive a loss of power. */
   submitSync(fd: number): DiskOp;
+  /** As `submitWritev`, where the caller waits (start-up, rotation). */
+  write(fd: number, buffers: Buffer[], position: number): void;
+  /** As `submitSync`, where the caller waits. */
+  sync(fd: number): void;
   truncate(fd: number, length: number): void;
   rename(from: string, to: string): void;
   unlink(path: string): void;
@@ -73,13 +77,6 @@ export function logDamaged(file: string, offset: number, why: string): RaftlineE
   });
 }
 
-/** Throws unless an operation that must complete at once (start-up, rotation) did so without an error. */
-function settled(op: DiskOp): void {
-  if (op.error !== undefined) throw op.error;
-  if (!op.done)
-    throw new RaftlineError(ErrorCode.Internal, 'invariant broken: a synchronous write is pending');
-}
-
 /**
  * Writes and syncs a whole new file `name` so that a crash at any point leaves either no such name or the complete
  * file: temporary name, sync, rename, sync of the directory (H82). `fill` writes the content through the handle.
@@ -90,7 +87,7 @@ export function createDurably(disk: Disk, directory: string, name: string, fill:
   const fd = disk.create(temporary);
   try {
     fill(fd);
-    syncNow(disk, fd);
+    disk.sync(fd);
   } catch (thrown) {
     disk.close(fd);
     disk.unlink(temporary);
@@ -99,14 +96,4 @@ export function createDurably(disk: Disk, directory: string, name: string, fill:
   disk.close(fd);
   disk.rename(temporary, `${directory}/${name}`);
   disk.syncDirectory(directory);
-}
-
-/** Writes at start-up or rotation, where the caller waits. */
-export function writeNow(disk: Disk, fd: number, buffers: Buffer[], position: number): void {
-  settled(disk.submitWritev(fd, buffers, position));
-}
-
-/** Syncs at start-up or rotation, where the caller waits. */
-export function syncNow(disk: Disk, fd: number): void {
-  settled(disk.submitSync(fd));
 }

@@ -3,7 +3,7 @@ import type { Incarnation, NodeId } from '../base/ids.js';
 import { SAFE_MAX } from '../base/ids.js';
 import { writeU64 } from '../codec/bytes.js';
 import { crc32 } from '../codec/checksum.js';
-import { createDurably, type Disk, diskError, logDamaged, writeNow } from './disk.js';
+import { createDurably, type Disk, diskError, logDamaged } from './disk.js';
 import { readStoredU64 } from './format.js';
 import { listSegments } from './recovery.js';
 
@@ -110,7 +110,7 @@ function invalid(directory: string, expected: string, received: string): Raftlin
 function store(disk: Disk, directory: string, content: IdentityContent): void {
   const bytes = encode(content, directory);
   try {
-    createDurably(disk, directory, NAME, (fd) => writeNow(disk, fd, [bytes], 0));
+    createDurably(disk, directory, NAME, (fd) => disk.write(fd, [bytes], 0));
   } catch (thrown) {
     throw diskError(thrown, 'writing', `${directory}/${NAME}`);
   }

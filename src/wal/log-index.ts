@@ -31,8 +31,8 @@ export interface Location {
 const HEAD_WORDS = 8;
 const SEQUENCE = 0;
 const COUNT = 1;
-const LAST_LOW = 2;
-const LAST_HIGH = 3;
+/** Two words, read and written as one: it must be there for readers at any time. */
+const LAST = 2;
 const TRUNCATIONS = 4;
 const ANCHOR_WORDS = 4;
 // The second word of an anchor: the upper half of its index (21 bits), and two marks.
@@ -58,6 +58,7 @@ interface WriterState {
  */
 export class SharedLogIndex {
   private readonly words: Int32Array;
+  private readonly pairs: BigInt64Array;
   private readonly slots = new Map<GroupId, number>();
   private readonly writers = new Map<GroupId, WriterState>();
 
@@ -66,7 +67,7 @@ export class SharedLogIndex {
     return groups * (HEAD_WORDS + anchors * ANCHOR_WORDS) * 4;
   }
 
-  /** `groups` must be in the same order on every thread; `byteOffset` a multiple of four. */
+  /** `groups` must be in the same order on every thread; `byteOffset` a multiple of eight; the memory zeros at first. */
   constructor(
     memory: SharedArrayBuffer,
     byteOffset: number,
@@ -76,6 +77,7 @@ export class SharedLogIndex {
     assert(anchorsPerGroup >= 4, 'a log index has at least four anchors for each group');
     const stride = HEAD_WORDS + anchorsPerGroup * ANCHOR_WORDS;
     this.words = new Int32Array(memory, byteOffset, groups.length * stride);
+    this.pairs = new BigInt64Array(memory, byteOffset, (groups.length * stride) / 2);
     for (const [i, group] of groups.entries()) {
       this.slots.set(group, i * stride);
       this.writers.set(group, { spacing: SPACING_BYTES, bytesSinceAnchor: 0, afterTruncation: false });
@@ -121,7 +123,7 @@ export class SharedLogIndex {
   writtenLast(group: GroupId): LogIndex {
     const head = this.slots.get(group);
     if (head === undefined) return 0;
-    return this.consistently(head, () => this.lastAt(head)) ?? 0;
+    return this.lastAt(head);
   }
 
   /** undefined: not written, gone, or the writer kept changing the table while we looked; ask again later. */
@@ -213,12 +215,11 @@ export class SharedLogIndex {
   }
 
   private storeLast(head: number, last: LogIndex): void {
-    this.store(head + LAST_LOW, last % TWO_32);
-    this.store(head + LAST_HIGH, Math.floor(last / TWO_32));
+    Atomics.store(this.pairs, (head + LAST) / 2, BigInt(last));
   }
 
   private lastAt(head: number): LogIndex {
-    return this.load(head + LAST_HIGH) * TWO_32 + (this.load(head + LAST_LOW) >>> 0);
+    return Number(Atomics.load(this.pairs, (head + LAST) / 2));
   }
 
   private open(head: number): void {

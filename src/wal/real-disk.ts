@@ -83,6 +83,14 @@ export class RealDisk implements Disk {
     return attempt(() => fdatasyncSync(fd));
   }
 
+  write(fd: number, buffers: Buffer[], position: number): void {
+    writeAll(fd, buffers, position);
+  }
+
+  sync(fd: number): void {
+    fdatasyncSync(fd);
+  }
+
   truncate(fd: number, length: number): void {
     ftruncateSync(fd, length);
   }

@@ -1,7 +1,7 @@
 import type { GroupId } from '../base/ids.js';
 import { lastIndexOf } from '../base/messages.js';
 import { decodeCheckpoint, encodeCheckpoint } from './checkpoint.js';
-import { type Disk, diskError, logDamaged, syncNow } from './disk.js';
+import { type Disk, diskError, logDamaged } from './disk.js';
 import { HARD_STATE_BYTES, TRUNCATE_BYTES } from './flight.js';
 import {
   decodeRecordHeader,
@@ -190,7 +190,7 @@ function finish(disk: Disk, directory: string, file: SegmentFile, scan: LogScan)
   const fd = disk.openForWriting(file.path);
   try {
     if (garbageEnd > end) cut(disk, fd, end, garbageEnd, file.size);
-    syncNow(disk, fd);
+    disk.sync(fd);
     disk.syncDirectory(directory);
   } catch (thrown) {
     disk.close(fd);

@@ -1,6 +1,6 @@
 import { crc32 } from '../codec/checksum.js';
 import { type Checkpoint, encodeCheckpoint } from './checkpoint.js';
-import { createDurably, type Disk, diskError, syncNow, writeNow } from './disk.js';
+import { createDurably, type Disk, diskError } from './disk.js';
 import {
   encodeRecordHeader,
   encodeSegmentHeader,
@@ -30,7 +30,7 @@ export interface OpenSegment {
 /** Writes zeros over [from, to). */
 export function writeZeros(disk: Disk, fd: number, from: number, to: number): void {
   for (let at = from; at < to; at += ZERO_CHUNK.length) {
-    writeNow(disk, fd, [ZERO_CHUNK.subarray(0, Math.min(ZERO_CHUNK.length, to - at))], at);
+    disk.write(fd, [ZERO_CHUNK.subarray(0, Math.min(ZERO_CHUNK.length, to - at))], at);
   }
 }
 
@@ -40,7 +40,7 @@ export function writeZeros(disk: Disk, fd: number, from: number, to: number): vo
  * DiskFailed and leaves nothing behind; the log goes on without a spare, only slower.
  */
 export function prepareSegment(disk: Disk, directory: string, segmentBytes: number): void {
-  if (disk.stat(`${directory}/${SPARE}`)?.size === segmentBytes) return;
+  if (hasSpare(disk, directory, segmentBytes)) return;
   try {
     createDurably(disk, directory, SPARE, (fd) => writeZeros(disk, fd, 0, segmentBytes));
   } catch (thrown) {
@@ -48,8 +48,10 @@ export function prepareSegment(disk: Disk, directory: string, segmentBytes: numb
   }
 }
 
-export function hasSpare(disk: Disk, directory: string): boolean {
-  return disk.stat(`${directory}/${SPARE}`) !== undefined;
+/** Whether there is a spare of the right size. */
+export function hasSpare(disk: Disk, directory: string, segmentBytes: number): boolean {
+  const found = disk.stat(`${directory}/${SPARE}`);
+  return found?.kind === 'file' && found.size === segmentBytes;
 }
 
 /**
@@ -72,14 +74,15 @@ export function createSegment(
     const salt = disk.randomNumber();
     const head = encodeSegmentHeader({ number, salt, baseLsn });
     const opening = encodeCheckpointRecord(checkpoint, salt, baseLsn);
-    writeNow(disk, fd, [head, opening], 0);
-    syncNow(disk, fd);
+    disk.write(fd, [head, opening], 0);
+    disk.sync(fd);
     disk.rename(temporary, path);
     disk.syncDirectory(directory);
     const position = SEGMENT_HEADER_BYTES + opening.length;
     return { number, path, fd, salt, firstPosition: position, position };
   } catch (thrown) {
     disk.close(fd);
+    if (disk.stat(temporary) !== undefined) disk.unlink(temporary);
     throw thrown;
   }
 }
@@ -103,10 +106,8 @@ function encodeCheckpointRecord(checkpoint: Checkpoint, salt: number, lsn: numbe
 /** The spare under its new name, open; undefined if there is none. One of another size is thrown away. */
 function takeSpare(disk: Disk, directory: string, segmentBytes: number, name: string): number | undefined {
   const spare = `${directory}/${SPARE}`;
-  const found = disk.stat(spare);
-  if (found === undefined) return undefined;
-  if (found.kind !== 'file' || found.size !== segmentBytes) {
-    disk.unlink(spare);
+  if (!hasSpare(disk, directory, segmentBytes)) {
+    if (disk.stat(spare) !== undefined) disk.unlink(spare);
     return undefined;
   }
   disk.rename(spare, name);

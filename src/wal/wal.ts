@@ -151,8 +151,11 @@ export class Wal {
 
   /** Whether a file prepared by {@link prepareSegment} would be welcome. */
   wantsSpare(): boolean {
-    if (!this.spareSeen) this.spareSeen = hasSpare(this.disk, this.options.directory);
-    return !this.spareSeen;
+    const { directory, segmentBytes } = this.options;
+    return this.guarded('looking', () => {
+      if (!this.spareSeen) this.spareSeen = hasSpare(this.disk, directory, segmentBytes);
+      return !this.spareSeen;
+    });
   }
 
   /** Gives the files back; what is not durable by then may or may not be found again. */
@@ -165,8 +168,8 @@ export class Wal {
   private advance(): 'idle' | 'busy' | 'written' | 'durable' {
     const { flight } = this;
     if (flight === undefined) return 'idle';
-    if (this.op.error !== undefined) throw this.op.error;
     if (!this.op.done) return 'busy';
+    if (this.op.error !== undefined) throw this.op.error;
     switch (this.phase) {
       case 'writing':
         flight.publish();

@@ -4,6 +4,11 @@ import type { Disk, DiskOp, FileStat } from '../../src/wal/disk.js';
 /** Thrown by the operation at which the machine loses power; nothing after it happens. */
 export class PowerCut extends Error {}
 
+interface NameChange {
+  inode: Inode;
+  apply: (names: Map<string, Inode>) => void;
+}
+
 class Inode {
   /** What reads see. */
   bytes = Buffer.alloc(0);
@@ -38,8 +43,8 @@ function systemError(code: string): Error {
 
 /**
  * A disk in memory that keeps apart what was written and what was synced, names included. After `crash` each page of
- * 512 bytes or 4 KiB that was not synced is there or not, by the seed, and so is each change of a directory, in any
- * combination.
+ * 512 bytes or 4 KiB that was not synced is there or not, by the seed, and so are the changes of names:
+ * those of one file up to some point, in any combination with those of other files.
  */
 export class FaultyDisk implements Disk {
   operations = 0;
@@ -52,6 +57,7 @@ export class FaultyDisk implements Disk {
   private readonly random: Random;
   private names = new Map<string, Inode>();
   private syncedNames = new Map<string, Inode>();
+  private nameChanges: NameChange[] = [];
   private readonly directories = new Set<string>();
   private handles: Handle[] = [];
   private off = false;
@@ -63,15 +69,21 @@ export class FaultyDisk implements Disk {
 
   /** Power returns: handles are gone, unsynced pages and names have survived or not. */
   crash(): void {
-    const before = this.names;
-    const paths = new Set([...before.keys(), ...this.syncedNames.keys()]);
-    this.names = new Map();
-    for (const path of paths) {
-      const inode = this.random() < 0.5 ? before.get(path) : this.syncedNames.get(path);
-      if (inode !== undefined) this.names.set(path, inode);
+    const kept = new Map<Inode, number>();
+    for (const { inode } of this.nameChanges) {
+      if (kept.has(inode)) continue;
+      const changes = this.nameChanges.filter((change) => change.inode === inode).length;
+      kept.set(inode, randomInteger(this.random, 0, changes));
+    }
+    this.names = new Map(this.syncedNames);
+    for (const { inode, apply } of this.nameChanges) {
+      const left = kept.get(inode)!;
+      if (left > 0) apply(this.names);
+      kept.set(inode, left - 1);
     }
     for (const inode of new Set(this.names.values())) this.tear(inode);
     this.syncedNames = new Map(this.names);
+    this.nameChanges = [];
     this.restart();
   }
 
@@ -136,7 +148,8 @@ export class FaultyDisk implements Disk {
   create(path: string): number {
     this.step(`create ${path}`);
     if (this.names.has(path)) throw systemError('EEXIST');
-    this.names.set(path, new Inode());
+    const inode = new Inode();
+    this.change(inode, (names) => names.set(path, inode));
     return this.openForWriting(path);
   }
 
@@ -149,41 +162,42 @@ export class FaultyDisk implements Disk {
   }
 
   submitWritev(fd: number, buffers: Buffer[], position: number): DiskOp {
-    const inode = this.inode(fd);
-    return this.submit(() => {
-      this.writes += 1;
-      const data = Buffer.concat(buffers);
-      const cut = this.cutsPower('write');
-      if (cut) {
-        // Power goes in the middle: some of the bytes had reached the system.
-        this.put(inode, data.subarray(0, randomInteger(this.random, 0, data.length)), position);
-        throw new PowerCut();
-      }
-      if (this.writes === this.faults.failWriteAt) {
-        this.put(inode, data.subarray(0, data.length >> 1), position);
-        throw systemError(this.faults.failWriteCode ?? 'ENOSPC');
-      }
-      const room = (this.faults.capacity ?? Number.POSITIVE_INFINITY) - this.used();
-      const growth = position + data.length - inode.bytes.length;
-      if (growth > room) {
-        this.put(inode, data.subarray(0, Math.max(0, data.length - growth + room)), position);
-        throw systemError('ENOSPC');
-      }
-      this.put(inode, data, position);
-    });
+    return this.submit(() => this.write(fd, buffers, position));
   }
 
   submitSync(fd: number): DiskOp {
+    return this.submit(() => this.sync(fd));
+  }
+
+  write(fd: number, buffers: Buffer[], position: number): void {
     const inode = this.inode(fd);
-    return this.submit(() => {
-      this.step('sync');
-      this.syncs += 1;
-      if (this.syncs === this.faults.failSyncAt) {
-        // The kernel marks the pages clean although they never got to the platter.
-        throw systemError('EIO');
-      }
-      inode.synced = Buffer.from(inode.bytes);
-    });
+    const data = Buffer.concat(buffers);
+    this.writes += 1;
+    if (this.cutsPower('write')) {
+      // Power goes in the middle: some of the bytes had reached the system.
+      this.put(inode, data.subarray(0, randomInteger(this.random, 0, data.length)), position);
+      throw new PowerCut();
+    }
+    if (this.writes === this.faults.failWriteAt) {
+      this.put(inode, data.subarray(0, data.length >> 1), position);
+      throw systemError(this.faults.failWriteCode ?? 'ENOSPC');
+    }
+    const room = Math.max(0, (this.faults.capacity ?? Number.POSITIVE_INFINITY) - this.used());
+    const growth = position + data.length - inode.bytes.length;
+    if (growth > room) {
+      this.put(inode, data.subarray(0, Math.max(0, data.length - growth + room)), position);
+      throw systemError('ENOSPC');
+    }
+    this.put(inode, data, position);
+  }
+
+  sync(fd: number): void {
+    const inode = this.inode(fd);
+    this.step('sync');
+    this.syncs += 1;
+    // As the kernel does it: the pages count as clean from now on, although they never got to the platter.
+    if (this.syncs === this.faults.failSyncAt) throw systemError('EIO');
+    inode.synced = Buffer.from(inode.bytes);
   }
 
   truncate(fd: number, length: number): void {
@@ -199,13 +213,17 @@ export class FaultyDisk implements Disk {
     this.step(`rename ${to}`);
     const inode = this.names.get(from);
     if (inode === undefined) throw systemError('ENOENT');
-    this.names.delete(from);
-    this.names.set(to, inode);
+    this.change(inode, (names) => {
+      names.delete(from);
+      names.set(to, inode);
+    });
   }
 
   unlink(path: string): void {
     this.step(`unlink ${path}`);
-    if (!this.names.delete(path)) throw systemError('ENOENT');
+    const inode = this.names.get(path);
+    if (inode === undefined) throw systemError('ENOENT');
+    this.change(inode, (names) => names.delete(path));
   }
 
   syncDirectory(path: string): void {
@@ -213,6 +231,7 @@ export class FaultyDisk implements Disk {
     this.directorySyncs += 1;
     if (this.directorySyncs === this.faults.failDirectorySyncAt) throw systemError('EIO');
     this.syncedNames = new Map(this.names);
+    this.nameChanges = [];
   }
 
   close(fd: number): void {
@@ -223,6 +242,11 @@ export class FaultyDisk implements Disk {
   /** Files that are still open. */
   get openHandles(): number {
     return this.handles.filter((handle) => handle.open).length;
+  }
+
+  private change(inode: Inode, apply: (names: Map<string, Inode>) => void): void {
+    this.nameChanges.push({ inode, apply });
+    apply(this.names);
   }
 
   private inode(fd: number): Inode {

@@ -1,0 +1,146 @@
+import { describe, expect, it } from 'vitest';
+import type { RaftlineError } from '../../src/base/errors.js';
+import { type Faults, FaultyDisk } from './faulty-disk.js';
+import { expectPrefix, History, openHistory } from './history.js';
+
+const STEPS = 14;
+
+/** Runs a history into a fault; true if it got to its end. */
+function runInto(disk: FaultyDisk, history: History, faults: Faults): boolean {
+  try {
+    disk.faults = faults;
+    history.run(disk, 'd', openHistory(disk, 'd'), STEPS);
+    return true;
+  } catch (thrown) {
+    expect((thrown as RaftlineError).code).toMatch(/^RAFTLINE_DISK_/);
+    return false;
+  }
+}
+
+describe('losing power', () => {
+  for (const seed of [1, 2, 3, 4, 5]) {
+    it(`H31 H49 H76 H77 H79 H82 at every operation, whatever unsynced pages survive (seed ${seed})`, () => {
+      let crashAt = 1;
+      for (let finished = false; !finished; crashAt += 1) {
+        const story = `history ${seed}, power cut at operation ${crashAt}`;
+        const disk = new FaultyDisk(seed * 1000 + crashAt);
+        const history = new History(seed);
+        finished = runInto(disk, history, { crashAt, delay: seed % 3 });
+        disk.crash();
+        const second = openHistory(disk, 'd');
+        history.continueFrom(expectPrefix(history, disk, 'd', second, story));
+
+        // What is appended behind the cut survives the next power cut.
+        history.run(disk, 'd', second, 3);
+        disk.crash();
+        const third = openHistory(disk, 'd');
+        expect(expectPrefix(history, disk, 'd', third, `${story}, then again`)).toBe(history.staged);
+      }
+      expect(crashAt).toBeGreaterThan(60);
+    });
+  }
+
+  it('H76 while the torn tail is being cut, at every operation of that', () => {
+    for (let seed = 1; seed <= 40; seed += 1) {
+      for (let crashAt = 1; crashAt <= 6; crashAt += 1) {
+        const disk = new FaultyDisk(seed);
+        const history = new History(9);
+        runInto(disk, history, { crashAt: 20 + seed });
+        disk.crash();
+        disk.faults = { crashAt };
+        try {
+          openHistory(disk, 'd');
+        } catch (thrown) {
+          expect((thrown as RaftlineError).code).toBe('RAFTLINE_DISK_FAILED');
+        }
+        disk.crash();
+        const log = openHistory(disk, 'd');
+        expectPrefix(history, disk, 'd', log, `seed ${seed}, cut at operation ${crashAt} of recovery`);
+      }
+    }
+  });
+
+  it('what a recovery has reported is synced, though the process before it never synced it', () => {
+    for (let seed = 1; seed <= 60; seed += 1) {
+      const disk = new FaultyDisk(seed);
+      const history = new History(11);
+      // The write of some flush is complete, its sync is not reached; the process dies, the machine does not.
+      runInto(disk, history, { failSyncAt: 3 + (seed % 12) });
+      disk.restart();
+      const k = expectPrefix(history, disk, 'd', openHistory(disk, 'd'), `seed ${seed}, process died`);
+      history.continueFrom(k);
+      disk.crash();
+      const after = expectPrefix(history, disk, 'd', openHistory(disk, 'd'), `seed ${seed}, then power cut`);
+      expect(after).toBe(k);
+    }
+  });
+});
+
+describe('a disk that fails', () => {
+  it('H75 a failed sync poisons the log for good, although the next one would succeed', () => {
+    const disk = new FaultyDisk(1);
+    const { wal } = openHistory(disk, 'd');
+    disk.faults = { failSyncAt: disk.syncs + 1 };
+    wal.stageHardState(1, { term: 2, vote: 0 });
+    wal.flush();
+    expect(wal.poll()).toBe('written');
+    const failed = expect.objectContaining({ code: 'RAFTLINE_DISK_FAILED' });
+    expect(() => wal.poll()).toThrow(failed);
+    const { operations } = disk;
+    expect(() => wal.poll()).toThrow(failed);
+    expect(() => wal.flush()).toThrow(failed);
+    expect(() => wal.stageHardState(1, { term: 99, vote: 0 })).toThrow(failed);
+    expect(disk.operations).toBe(operations);
+  });
+
+  it('H75 a failed sync of the directory at a rotation poisons as well', () => {
+    const disk = new FaultyDisk(1);
+    const log = openHistory(disk, 'd');
+    const history = new History(3, false);
+    disk.faults = { failDirectorySyncAt: disk.directorySyncs + 3 };
+    expect(() => history.run(disk, 'd', log, 40)).toThrow(/EIO/);
+    expect(() => log.wal.poll()).toThrow(/EIO/);
+  });
+
+  for (const [code, expected] of [
+    ['ENOSPC', 'RAFTLINE_DISK_FULL'],
+    ['EIO', 'RAFTLINE_DISK_FAILED'],
+  ] as const) {
+    it(`H80 H81 a write that stops half way with ${code} at any point: ${expected}, never durable`, () => {
+      for (let nth = 2; nth < 40; nth += 1) {
+        const disk = new FaultyDisk(nth);
+        const history = new History(4, false);
+        disk.faults = { failWriteAt: nth, failWriteCode: code };
+        const log = openHistory(disk, 'd');
+        let caught: unknown;
+        try {
+          history.run(disk, 'd', log, 60);
+        } catch (thrown) {
+          caught = thrown;
+        }
+        expect(caught).toMatchObject({ code: expected });
+        disk.restart();
+        expectPrefix(history, disk, 'd', openHistory(disk, 'd'), `write ${nth} failed with ${code}`);
+      }
+    });
+  }
+
+  it('H80 a restart needs no new space, and once there is some the log goes on', () => {
+    for (let capacity = 6_000; capacity < 30_000; capacity += 777) {
+      const disk = new FaultyDisk(capacity);
+      const history = new History(5);
+      const log = openHistory(disk, 'd');
+      disk.faults = { capacity };
+      expect(() => history.run(disk, 'd', log, 60)).toThrow(
+        expect.objectContaining({ code: 'RAFTLINE_DISK_FULL' }),
+      );
+      disk.restart();
+      disk.faults = { capacity: 0 };
+      const again = openHistory(disk, 'd');
+      history.continueFrom(expectPrefix(history, disk, 'd', again, `full at ${capacity} bytes`));
+      disk.faults = {};
+      history.run(disk, 'd', again, 5);
+      expect(history.durable).toBe(history.staged);
+    }
+  });
+});

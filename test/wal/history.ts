@@ -1,0 +1,181 @@
+import { expect } from 'vitest';
+import type { RaftlineError } from '../../src/base/errors.js';
+import { type Random, randomInteger, seededRandom } from '../../src/base/prng.js';
+import type { Disk } from '../../src/wal/disk.js';
+import { LogReader } from '../../src/wal/log-reader.js';
+import { prepareSegment } from '../../src/wal/segment.js';
+import type { RecoveredGroup } from '../../src/wal/wal.js';
+import { configurationOf, headers, makeBatch, type OpenedLog, openLog } from './log-tools.js';
+
+/** What one group must add up to: kept in the plainest way, to hold the log against. */
+interface ModelGroup {
+  term: number;
+  vote: number;
+  batches: Buffer[];
+}
+
+export const GROUPS = [1, 2, 7];
+const SEGMENT_BYTES = 4096;
+
+/** A history made up by a seed: what was staged, in order, and how much of it was reported durable. */
+export class History {
+  /** states[k]: everything after the first k records, each group's hard state and batches. */
+  readonly states: Map<number, ModelGroup>[] = [
+    new Map(GROUPS.map((g) => [g, { term: 0, vote: 0, batches: [] }])),
+  ];
+  durable = 0;
+  private readonly random: Random;
+
+  constructor(
+    seed: number,
+    private readonly spares = true,
+  ) {
+    this.random = seededRandom(seed);
+  }
+
+  get staged(): number {
+    return this.states.length - 1;
+  }
+
+  /** Goes on from what was recovered. */
+  continueFrom(k: number): void {
+    this.states.length = k + 1;
+    this.durable = k;
+  }
+
+  /** Runs `steps` flushes; throws what the disk throws. */
+  run(disk: Disk, directory: string, log: OpenedLog, steps: number): void {
+    const { wal } = log;
+    for (let step = 0; step < steps; step += 1) {
+      if (this.spares && wal.wantsSpare() && this.random() < 0.3) prepareIfPossible(disk, directory);
+      for (let records = randomInteger(this.random, 1, 6); records > 0; records -= 1) this.stageOne(log);
+      wal.flush();
+      for (let state = wal.poll(); state !== 'idle'; state = wal.poll()) {
+        if (state === 'durable') this.durable = this.staged;
+      }
+    }
+  }
+
+  private stageOne({ wal }: OpenedLog): void {
+    const next = new Map(this.states.at(-1)!);
+    this.states.push(next);
+    const group = GROUPS[randomInteger(this.random, 0, GROUPS.length - 1)]!;
+    const old = next.get(group)!;
+    const model = { ...old, batches: [...old.batches] };
+    next.set(group, model);
+    const what = this.random();
+    if (what < 0.15 || model.term === 0) {
+      model.term += 1;
+      model.vote = randomInteger(this.random, 0, 3);
+      wal.stageHardState(group, { term: model.term, vote: model.vote });
+    } else if (what < 0.3 && model.batches.length > 0) {
+      const kept = randomInteger(
+        this.random,
+        Math.max(0, model.batches.length - 4),
+        model.batches.length - 1,
+      );
+      wal.stageTruncate(group, headers(model.batches)[kept]!.firstIndex);
+      model.batches.length = kept;
+    } else {
+      const last = headers(model.batches).at(-1);
+      const firstIndex = last === undefined ? 1 : last.firstIndex + last.count;
+      const batch = makeBatch({
+        group,
+        term: model.term,
+        firstIndex,
+        prevTerm: last?.term ?? 0,
+        ...(what > 0.92
+          ? { configuration: configurationOf(1, 2, randomInteger(this.random, 3, 9)) }
+          : {
+              count: randomInteger(this.random, 1, 4),
+              entryBytes: randomInteger(this.random, 0, what > 0.88 ? 6000 : 200),
+              fill: randomInteger(this.random, 0, 255),
+            }),
+      });
+      wal.stageBatch(group, batch);
+      model.batches.push(batch);
+    }
+  }
+}
+
+/** A preparation that fails costs nothing but time. */
+function prepareIfPossible(disk: Disk, directory: string): void {
+  try {
+    prepareSegment(disk, directory, SEGMENT_BYTES);
+  } catch (thrown) {
+    expect((thrown as RaftlineError).code).toMatch(/^RAFTLINE_DISK_/);
+  }
+}
+
+export function openHistory(disk: Disk, directory: string, anchors = 8): OpenedLog {
+  return openLog(disk, directory, { segmentBytes: SEGMENT_BYTES, groups: GROUPS, anchors });
+}
+
+/** A short text that is the same exactly for the same hard states and the same batches. */
+function fingerprint(state: Map<number, ModelGroup>): string {
+  const parts = [...state].map(([group, { term, vote, batches }]) => {
+    const runs: string[] = [];
+    const configurations: number[] = [];
+    let lastTerm = 0;
+    for (const header of headers(batches)) {
+      if (header.term !== lastTerm) runs.push(`${header.term}:${header.firstIndex}`);
+      lastTerm = header.term;
+      if (header.kind === 3) configurations.push(header.firstIndex);
+    }
+    const last = headers(batches).at(-1);
+    const lastIndex = last === undefined ? 0 : last.firstIndex + last.count - 1;
+    const first = headers(batches)[0]?.checksum ?? 0;
+    return `${group}: ${term}/${vote} ${runs} last ${lastIndex}@${lastTerm} conf ${configurations} first ${first}`;
+  });
+  return parts.join('\n');
+}
+
+function fingerprintRecovered(recovered: Map<number, RecoveredGroup>): string {
+  const parts = GROUPS.map((group) => {
+    const found = recovered.get(group)!;
+    const runs = found.termRuns.map((run) => `${run.term}:${run.firstIndex}`);
+    const configurations = found.configurations.map((configuration) => configuration.index);
+    const { term, vote } = found.hardState;
+    return `${group}: ${term}/${vote} ${runs} last ${found.lastIndex}@${found.lastTerm} conf ${configurations} first ${found.bootstrapChecksum}`;
+  });
+  return parts.join('\n');
+}
+
+/** Reads a whole group in pieces of `bytesMax`. */
+export function readAll(reader: LogReader, group: number, last: number, bytesMax: number): Buffer[] {
+  const all: Buffer[] = [];
+  for (let from = 1; from <= last; ) {
+    const read = reader.read(group, from, last, bytesMax);
+    if (read === undefined) throw new Error(`group ${group}: nothing at index ${from} of ${last}`);
+    all.push(...read.batches.map((batch) => Buffer.from(batch)));
+    const header = read.headers.at(-1)!;
+    from = header.firstIndex + header.count;
+  }
+  return all;
+}
+
+/**
+ * The recovered log must be the history's state after some k records, at least all that were reported durable. Reads
+ * every batch back as well. Returns k.
+ */
+export function expectPrefix(
+  history: History,
+  disk: Disk,
+  directory: string,
+  log: OpenedLog,
+  story: string,
+): number {
+  const reader = new LogReader(disk, directory, log.index);
+  const stored = GROUPS.map((group) => {
+    const last = log.recovered.get(group)!.lastIndex;
+    return Buffer.concat(readAll(reader, group, last, 2000)).toString('hex');
+  });
+  reader.close();
+  const found = `${fingerprintRecovered(log.recovered)}\n${stored}`;
+  for (let k = history.staged; k >= history.durable; k -= 1) {
+    const state = history.states[k]!;
+    const batches = GROUPS.map((group) => Buffer.concat(state.get(group)!.batches).toString('hex'));
+    if (`${fingerprint(state)}\n${batches}` === found) return k;
+  }
+  return expect.fail(`${story}: not a prefix with the ${history.durable} durable records:\n${found}`);
+}
