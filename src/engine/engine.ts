@@ -95,7 +95,10 @@ export class Engine extends EventEmitter<EngineEvents> {
     const sizes = { ...config.memory, batchRawBytesMax: settings.batchRawBytesMax };
     const memory = createEngineMemory(sizes, groupIds);
     const plan = planThreads(config.threads, availableParallelism());
-    let fail = (_error: RaftlineError): void => {};
+    let died: RaftlineError | undefined;
+    let fail = (error: RaftlineError): void => {
+      died = error;
+    };
     const threads = new Threads(plan, memory, settings, (error) => fail(error));
     try {
       const { store } = await threads.start(plan[0]!);
@@ -113,6 +116,7 @@ export class Engine extends EventEmitter<EngineEvents> {
       });
       const { incarnation } = facts;
       const engine: Engine = new Engine({ config, turn, threads, plan, incarnation, ...network });
+      if (died !== undefined) throw died;
       fail = (error) => engine.#fail(error);
       engine.#start();
       return engine;

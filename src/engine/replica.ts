@@ -442,9 +442,8 @@ export class Replica {
     const first = this.#near[this.#nearHead]?.firstIndex ?? Number.MAX_SAFE_INTEGER;
     const to = Math.min(this.#commit, first - 1);
     if (to <= this.applier.applied || to <= this.#fedTo) return;
-    const from = Math.max(this.applier.applied, this.#fedTo) + 1;
     this.#fedTo = to;
-    this.#hub.command({ type: 'feed', group: this.group, from, to });
+    this.#hub.command({ type: 'feed', group: this.group, from: this.applier.applied + 1, to });
   }
 
   /** Ends everything that waits: the engine closes or has failed. */

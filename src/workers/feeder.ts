@@ -35,7 +35,10 @@ export class Feeder implements Program {
     this.#ports = ports;
   }
 
-  /** Main wants `from` … `to`. Both only grow: what was fed once stands in the apply ring until main takes it. */
+  /**
+   * Main has applied everything before `from` and wants what follows, up to `to`. Both only grow: what was fed once
+   * stands in the apply ring until main takes it.
+   */
   feed(group: GroupId, from: LogIndex, to: LogIndex): void {
     const wanted = this.#wanted.get(group);
     if (wanted === undefined) {

@@ -84,10 +84,7 @@ export class Network implements Program {
       groups: [...groups],
       bootstrapChecksum: facts.bootstrapChecksum,
     };
-    const openReader = (): LogReader => {
-      const reader = new LogReader(disk, dataDirectory, logIndexOf(memory));
-      return reader;
-    };
+    const openReader = (): LogReader => new LogReader(disk, dataDirectory, logIndexOf(memory));
     const shared = {
       push: (record: InboxRecord) => this.#push(record),
       compression: loadCompression(settings.lz4),
@@ -110,6 +107,7 @@ export class Network implements Program {
     this.#receiver = new Receiver({
       ...shared,
       self: id,
+      groups,
       receive: new RingProducer(memory.rings.receive),
       limits,
     });

@@ -28,6 +28,7 @@ interface Inbound {
 
 export interface ReceiverPorts {
   self: NodeId;
+  groups: readonly GroupId[];
   receive: RingProducer;
   push: (record: Parameters<typeof inboxCodec.push>[1]) => boolean;
   limits: BatchLimits;
@@ -89,6 +90,12 @@ export class Receiver implements Program {
       throw new RaftlineError(
         ErrorCode.BytesInvalid,
         `append stream of node ${inbound.peer}: not an append of its own`,
+      );
+    }
+    if (!this.#ports.groups.includes(envelope.group)) {
+      throw new RaftlineError(
+        ErrorCode.BytesInvalid,
+        `append for group ${envelope.group}, which is not on this node`,
       );
     }
     const headers = verifyBatches(envelope, bytes, bodyOffset, this.#ports.limits);

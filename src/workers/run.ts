@@ -10,6 +10,7 @@ import { lockDirectory } from '../wal/lock.js';
 import { RealDisk } from '../wal/real-disk.js';
 import { prepareSegment as prepare } from '../wal/segment.js';
 import type { RecoveredGroup, Wal } from '../wal/wal.js';
+import { afterEvents, keepAlive, nowMs } from './clock.js';
 import { Encoder } from './encoder.js';
 import { cursorOf, type EngineMemory, gateOf } from './memory.js';
 import { Network } from './network.js';
@@ -163,9 +164,9 @@ function reporter(memory: EngineMemory): (wal: Wal) => void {
 function loopBlocking(program: Program, memory: EngineMemory): void {
   const gate = gateOf(memory, 'wal');
   const stop = cursorOf(memory, 'stop');
-  const look = () => program.poll(performance.now()) || stop.load() !== 0;
+  const look = () => program.poll(nowMs()) || stop.load() !== 0;
   while (stop.load() === 0) {
-    if (!program.poll(performance.now())) gate.sleep(look, BLOCKING_SLEEP_MS);
+    if (!program.poll(nowMs())) gate.sleep(look, BLOCKING_SLEEP_MS);
   }
 }
 
@@ -178,22 +179,21 @@ async function loop(
   const stop = cursorOf(memory, 'stop');
   const poll = (): boolean => {
     let worked = false;
-    const nowMs = performance.now();
-    for (const program of programs) worked = program.poll(nowMs) || worked;
+    const now = nowMs();
+    for (const program of programs) worked = program.poll(now) || worked;
     return worked;
   };
   const look = () => poll() || stop.load() !== 0;
-  // Waiting on shared memory does not keep a thread alive; this does.
-  const alive = setInterval(() => {}, 60_000);
+  const release = keepAlive();
   try {
     while (stop.load() === 0) {
       if (poll()) {
-        await new Promise<void>((resolve) => setImmediate(resolve));
+        await afterEvents();
         continue;
       }
       await gate.sleepAsync(look, SLEEP_MS);
     }
   } finally {
-    clearInterval(alive);
+    release();
   }
 }

@@ -1,6 +1,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
+import { deadline } from './clock.js';
 import { cursorOf, type EngineMemory, gateOf } from './memory.js';
 import type { ThreadExit, ThreadReady, ThreadTask } from './run.js';
 import type { ProgramName, StoreFacts, ThreadPlan, WorkerSettings } from './settings.js';
@@ -56,13 +57,12 @@ export class Threads {
     const name = programs.join('+');
     return new Promise<ThreadReady>((resolve, reject) => {
       let ready = false;
-      const timer = setTimeout(
-        () => fail(new RaftlineError(ErrorCode.ThreadDied, `thread ${name}: did not start`)),
-        START_TIMEOUT_MS,
+      const inTime = deadline(START_TIMEOUT_MS, () =>
+        fail(new RaftlineError(ErrorCode.ThreadDied, `thread ${name}: did not start`)),
       );
       const settle = (): void => {
         ready = true;
-        clearTimeout(timer);
+        inTime();
         port1.close();
       };
       const fail = (error: RaftlineError): void => {
@@ -106,12 +106,12 @@ export class Threads {
     this.#stopping = true;
     cursorOf(this.#memory, 'stop').store(1);
     for (const name of ['wal', 'network', 'encoder'] as const) gateOf(this.#memory, name).notify();
-    let timer: NodeJS.Timeout | undefined;
+    let inTime = (): void => {};
     const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, STOP_TIMEOUT_MS);
+      inTime = deadline(STOP_TIMEOUT_MS, resolve);
     });
     await Promise.race([Promise.all(this.#running), patience]);
-    clearTimeout(timer);
+    inTime();
     await this.#pool.destroy();
   }
 
