@@ -125,6 +125,8 @@ function stopRequested(): Promise<string> {
       });
     }
     process.on('disconnect', () => resolve('the parent process is gone'));
+    // Listening keeps the channel open, and an open channel would keep the closed node's process alive.
+    process.channel?.unref();
   });
 }
 
@@ -134,7 +136,7 @@ function logEvents(engine: Engine): void {
     log('info', id, `group ${group}: ${role} in term ${term}, leader ${leader === 0 ? 'unknown' : leader}`);
   });
   engine.on('peer', ({ id: peer, lane, up, code, message }) => {
-    const reason = code === undefined ? '' : `: ${message ?? ''} [${code}]`;
+    const reason = code === undefined || code === '' ? '' : `: ${message ?? ''} [${code}]`;
     log(up ? 'info' : 'warn', id, `peer ${peer}: ${lane} ${up ? 'up' : 'down'}${reason}`);
   });
   engine.on('log', ({ level, message }) => log(level, id, message));
