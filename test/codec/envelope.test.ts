@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { ByteBuffer } from 'flatbuffers';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { randomInteger, seededRandom } from '../../src/base/prng.js';
 import { crc32 } from '../../src/codec/checksum.js';
 import { decodeEnvelope, type Envelope, encodeEnvelope } from '../../src/codec/envelope.js';
@@ -86,6 +86,17 @@ describe('the bytes of an envelope', () => {
     expect(decodeEnvelope(encodeEnvelope(reply).bytes).envelope).toStrictEqual(reply);
     const hello: Envelope = { ...sample('hello'), clusterId: '', groups: [], bootstrapChecksum: 0 };
     expect(decodeEnvelope(encodeEnvelope(hello).bytes).envelope).toStrictEqual(hello);
+  });
+
+  it('are padded with zeros, whatever the memory held before', () => {
+    const dirty = vi.spyOn(Buffer, 'allocUnsafe').mockImplementation((length) => Buffer.alloc(length, 0xff));
+    for (const envelope of SAMPLES) {
+      expect(decodeEnvelope(encodeEnvelope(envelope).bytes).envelope).toStrictEqual(envelope);
+    }
+    for (const code of ['', 'four', 'eight ch']) {
+      decodeEnvelope(encodeEnvelope({ ...sample('clientWelcome'), code }).bytes);
+    }
+    dirty.mockRestore();
   });
 
   it('have a sample and a layout for every message of the union', () => {
