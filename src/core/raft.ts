@@ -108,6 +108,16 @@ export class Raft {
     };
   }
 
+  /** Known to be committed. */
+  get commitIndex(): LogIndex {
+    return this.#state.log.commitIndex;
+  }
+
+  /** What this node's own disk holds of its log for certain. */
+  get durableIndex(): LogIndex {
+    return this.#state.log.durableIndex;
+  }
+
   /** The term of an entry; 0 at index 0 of a whole log; undefined beyond the log's ends. */
   termAt(index: LogIndex): Term | undefined {
     return this.#state.log.termAt(index);

@@ -317,7 +317,7 @@ export class Replica {
     } else {
       const { term, prevIndex, prevTerm } = command;
       this.#hub.command({ type: 'sessionOpen', group, peer, session, term, prevIndex, prevTerm });
-      this.#hub.command({ type: 'commit', group, term, commit: this.#raft.status().commitIndex });
+      this.#hub.command({ type: 'commit', group, term, commit: this.#raft.commitIndex });
     }
   }
 
@@ -402,7 +402,7 @@ export class Replica {
   applyNear(): boolean {
     const slot = this.#near[this.#nearHead];
     if (slot === undefined || slot.firstIndex !== this.applier.applied + 1) return false;
-    if (slot.firstIndex + slot.count - 1 > this.#commit) return false;
+    if (slot.firstIndex + slot.count - 1 > this.#applicable()) return false;
     this.#passNear();
     // A slot sealed in a term that was lost may have been overtaken; then the log says what stands there.
     if (this.#raft.termAt(slot.firstIndex) === slot.term) {
@@ -411,6 +411,11 @@ export class Replica {
     }
     this.#finish(slot);
     return true;
+  }
+
+  /** Committed, and on this node's own disk: a state machine never knows what its own log could lose. */
+  #applicable(): LogIndex {
+    return Math.min(this.#commit, this.#raft.durableIndex);
   }
 
   #passNear(): void {
@@ -440,7 +445,7 @@ export class Replica {
 
   #askFeeder(): void {
     const first = this.#near[this.#nearHead]?.firstIndex ?? Number.MAX_SAFE_INTEGER;
-    const to = Math.min(this.#commit, first - 1);
+    const to = Math.min(this.#applicable(), first - 1);
     if (to <= this.applier.applied || to <= this.#fedTo) return;
     this.#fedTo = to;
     this.#hub.command({ type: 'feed', group: this.group, from: this.applier.applied + 1, to });
