@@ -59,7 +59,7 @@ export class Invariants {
     assert(followed.match <= log.lastIndex, 'what was verified is in the log');
     for (const follower of progress.values()) {
       assert(follower.match <= log.lastIndex, 'match ≤ last');
-      assert(follower.match < follower.status().next || follower.state === 'probe', 'match < next');
+      assert(follower.match < follower.next, 'match < next');
     }
   }
 }

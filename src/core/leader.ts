@@ -43,9 +43,10 @@ function handleRefused(state: RaftState, progress: Progress, reply: AppendReply)
     state.invalidMessages += 1;
     return;
   }
-  const usable = isUsableHint(state, reply);
-  if (refusedAt <= progress.match || (usable && reply.hintIndex < progress.match)) progress.forget();
-  probeAt(state, progress, usable ? agreementBelow(state, reply) : halve(progress.match, refusedAt));
+  if (refusedAt <= progress.match) progress.forget();
+  const below = isUsableHint(state, reply) ? agreementBelow(state, reply) : halve(progress.match, refusedAt);
+  if (below < progress.match) progress.forget();
+  probeAt(state, progress, below);
 }
 
 function isUsableHint(state: RaftState, reply: AppendReply): boolean {

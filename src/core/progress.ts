@@ -39,6 +39,10 @@ export class Progress {
     return this.#match;
   }
 
+  get next(): LogIndex {
+    return this.#next;
+  }
+
   /** Where the probe in force asks. */
   get probeIndex(): LogIndex {
     return this.#next - 1;

@@ -2,7 +2,7 @@ import { assert } from '../base/assert.js';
 import type { LogIndex, NodeId } from '../base/ids.js';
 import type { Configuration } from '../base/messages.js';
 
-export type VoteResult = 'won' | 'lost' | 'pending';
+type VoteResult = 'won' | 'lost' | 'pending';
 
 type Halves = Pick<Configuration, 'voters' | 'votersOutgoing'>;
 

@@ -12,9 +12,9 @@ describe('clusters of Raft objects over a network and disks that misbehave', () 
     it(`${size} nodes keep Raft's promises and converge`, () => {
       let terms = 0;
       let committed = 0;
-      const all = seeds(125);
+      const all = seeds(100);
       for (const seed of all) {
-        const run = runCluster(seed, size, 2500);
+        const run = runCluster(seed, size, 2000);
         terms += run.terms;
         committed += run.committed;
       }
