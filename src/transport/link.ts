@@ -137,7 +137,6 @@ export class PeerLink {
 
   /** The one place where the state changes. */
   #enter(state: LinkState, stream?: MessageStream): void {
-    if (this.#state === 'closed') return;
     this.#state = state;
     this.#stream = stream;
     if (state === 'connecting') this.#upSinceMs = undefined;
@@ -167,6 +166,7 @@ export class PeerLink {
       throw new RaftlineError(ErrorCode.BytesInvalid, message, { remote: this.#address });
     }
     const verdict = this.#options.checkReply(hello, envelope);
+    if (this.#stream !== stream) return;
     if (!verdict.accepted) {
       stream.close(handshakeRefused(this.#address, verdict.code, verdict.message));
       return;

@@ -51,7 +51,7 @@ describe('handshake', () => {
     ['cluster', { clusterId: 'bills' }, 'cluster', /expected "orders", received "bills"/],
     ['bootstrap', { bootstrapChecksum: 78 }, 'bootstrap', /expected 77, received 78/],
     ['receiver', { receiver: 3 }, 'receiver', /expected 2, received 3/],
-    ['our own id', { node: 2 }, 'node', /received 2/],
+    ['our own id', { node: 2 }, 'node', /another than 2, which is this node's, received 2/],
     ['a stranger', { node: 9 }, 'node', /expected a member of the cluster, received 9/],
     [
       'incarnation',

@@ -233,9 +233,11 @@ describe('PeerLink', () => {
     s.link.setAddress('c:2');
     s.pass(0);
     expect(s.link.up).toBe(true);
+    await s.listen('d:3');
     s.link.setAddress('d:3');
-    s.pass(0);
     expect(s.link.up).toBe(false);
+    s.pass(0);
+    expect([s.link.up, s.link.address]).toEqual([true, 'd:3']);
     expect(() => s.link.setAddress('nonsense')).toThrow(
       expect.objectContaining({ code: ErrorCode.AddressInvalid }),
     );
@@ -249,6 +251,24 @@ describe('PeerLink', () => {
     expect(s.downs.map(({ cause, wasUp }) => [cause.code, wasUp])).toEqual([[ErrorCode.Unreachable, true]]);
     s.pass(10);
     expect([s.link.up, s.ups.length]).toEqual([true, 2]);
+  });
+
+  it('B11 stays closed when it is closed while the reply is looked at', async () => {
+    const s = story();
+    await s.listen();
+    const link: PeerLink = new PeerLink({
+      transport: s.network.transport('a'),
+      address: 'b:1',
+      hello: () => makeHello(one, 2, 'append'),
+      checkReply: () => {
+        link.close();
+        return { accepted: true };
+      },
+    });
+    link.onUp = (reply) => s.ups.push(reply);
+    link.poll(1);
+    s.network.settle();
+    expect([link.state, link.stream, s.ups, link.poll(99_999)]).toEqual(['closed', undefined, [], false]);
   });
 
   it('B11 a closed link is closed for good and says nothing more', async () => {
