@@ -16,7 +16,6 @@ export interface HttpSession {
 export interface ServerLimits {
   /** Receive window of each stream and each connection, bytes. */
   windowBytes: number;
-  streamsPerConnectionMax: number;
   connectionsMax: number;
 }
 
@@ -40,7 +39,6 @@ export function prepareServer(server: object, limits: ServerLimits): boolean {
   options.settings = {
     ...settings,
     initialWindowSize: limits.windowBytes,
-    maxConcurrentStreams: limits.streamsPerConnectionMax,
     maxHeaderListSize: HEADER_LIST_BYTES_MAX,
   };
   options.maxHeaderListPairs = HEADERS_MAX;

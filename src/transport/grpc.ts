@@ -273,8 +273,8 @@ class GrpcListener implements Listener {
   }
 
   async bind({ host, port }: { host: string; port: number }, windowBytes: number, onMissing: () => void) {
-    const { tls, streamsPerConnectionMax = 16, connectionsMax = 1024 } = this.#options;
-    const limits = { windowBytes, streamsPerConnectionMax, connectionsMax };
+    const { tls, connectionsMax = 1024 } = this.#options;
+    const limits = { windowBytes, connectionsMax };
     await probe({ host, port });
     const prepared = prepareServer(this.#server, limits);
     const serverCredentials =

@@ -149,7 +149,6 @@ export class PeerLink {
     this.#enter('connecting', stream);
     this.#dueMs = nowMs + (this.#options.handshakeTimeoutMs ?? 2000);
     stream.onMessage = (bytes) => {
-      if (this.#stream !== stream) return;
       if (this.#state === 'up') this.onMessage(bytes);
       else this.#takeReply(hello, stream, bytes);
     };

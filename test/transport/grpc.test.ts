@@ -81,7 +81,7 @@ describe('gRPC: the receive window', () => {
   });
 
   it('says so, and touches nothing, when a later library has other fields', () => {
-    const limits = { windowBytes: 1, streamsPerConnectionMax: 1, connectionsMax: 1 };
+    const limits = { windowBytes: 1, connectionsMax: 1 };
     expect(prepareServer({}, limits)).toBe(false);
     expect(prepareServer({ commonServerOptions: 5 }, limits)).toBe(false);
     expect(watchSessions({}, limits)).toBeUndefined();
@@ -174,10 +174,10 @@ describe('gRPC: hostile and mistaken peers', () => {
     session.destroy();
   });
 
-  it('S11 a call with hundreds of headers is refused', async () => {
+  it('S11 a call with a hundred headers is refused', async () => {
     const { port, streams } = await echoServer();
     const session = await rawSession(port);
-    const many = Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`x-flood-${n}`, 'y']));
+    const many = Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`x-flood-${n}`, 'y']));
     const request = session.request({ ...headers, ...many });
     request.on('error', () => {});
     await new Promise((closed) => request.once('close', closed));
