@@ -4,6 +4,7 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
+  statSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -55,7 +56,7 @@ export async function lockDirectory(directory: string): Promise<DirectoryLock> {
 /** undefined where the system has no abstract sockets: the file decides alone. */
 function bindSocket(directory: string, path: string): Promise<Server | undefined> {
   if (process.platform !== 'linux') return Promise.resolve(undefined);
-  const { dev, ino } = lstatSync(directory, { bigint: true });
+  const { dev, ino } = statSync(directory, { bigint: true });
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => socket.destroy());
     server.once('error', (error) => {

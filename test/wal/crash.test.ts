@@ -76,6 +76,29 @@ describe('losing power', () => {
   });
 });
 
+describe('a process that died', () => {
+  it('H82 between a rotation and the sync of its directory: the next one syncs it before it goes on', () => {
+    for (let seed = 1; seed <= 30; seed += 1) {
+      const disk = new FaultyDisk(seed);
+      const history = new History(seed, false);
+      const log = openHistory(disk, 'd');
+      disk.faults = { failDirectorySyncAt: disk.directorySyncs + 1 + (seed % 4) };
+      expect(() => history.run(disk, 'd', log, 60)).toThrow(/EIO/);
+      disk.restart();
+      const second = openHistory(disk, 'd');
+      history.continueFrom(expectPrefix(history, disk, 'd', second, `seed ${seed}, process died`));
+      second.wal.stageHardState(1, { term: 1000, vote: 1 });
+      second.wal.flush();
+      while (second.wal.poll() !== 'durable');
+      disk.crash();
+      expect(openHistory(disk, 'd').recovered.get(1)?.hardState, `seed ${seed}`).toEqual({
+        term: 1000,
+        vote: 1,
+      });
+    }
+  });
+});
+
 describe('a disk that fails', () => {
   it('H75 a failed sync poisons the log for good, although the next one would succeed', () => {
     const disk = new FaultyDisk(1);

@@ -75,7 +75,12 @@ describe('bytes that went bad', () => {
     const end = disk.file(SEGMENT).length;
     for (const offset of [end - 20, end - 150, 2000, 100]) {
       disk.damage(SEGMENT, offset);
-      expect(() => openLog(disk, 'd', { segmentBytes: 4096 })).toThrow(damaged);
+      expect(() => openLog(disk, 'd', { segmentBytes: 4096 })).toThrow(
+        expect.objectContaining({
+          code: 'RAFTLINE_LOG_DAMAGED',
+          details: expect.objectContaining({ file: SEGMENT }),
+        }),
+      );
       disk.damage(SEGMENT, offset);
     }
     openLog(disk, 'd', { segmentBytes: 4096 });
