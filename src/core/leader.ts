@@ -81,16 +81,11 @@ export function handleHeartbeatReply(state: RaftState, reply: HeartbeatReply): v
 export function handleSessionBroken(state: RaftState, peer: NodeId, session: SessionCounter): void {
   const progress = state.progress.get(peer);
   if (progress === undefined || progress.session === 0 || progress.session !== session) return;
-  probeAgain(state, progress);
+  probeAt(state, progress, progress.probeIndex);
 }
 
 /** A stream to a peer that cannot be reached goes back to asking (B13). One that asks already goes on. */
 export function handleUnreachable(state: RaftState, peer: NodeId): void {
   const progress = state.progress.get(peer);
-  if (progress?.state === 'replicate') probeAgain(state, progress);
-}
-
-/** From a stream at `match`; a question that was not answered is asked again. */
-function probeAgain(state: RaftState, progress: Progress): void {
-  probeAt(state, progress, progress.state === 'probe' ? progress.probeIndex : progress.match);
+  if (progress?.state === 'replicate') probeAt(state, progress, progress.probeIndex);
 }

@@ -43,7 +43,7 @@ export class Progress {
     return this.#next;
   }
 
-  /** Where the probe in force asks. */
+  /** Where a probe in force asks, and where the next one would: a stream's `match`. */
   get probeIndex(): LogIndex {
     return this.#next - 1;
   }
