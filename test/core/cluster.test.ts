@@ -18,7 +18,8 @@ describe('clusters of Raft objects over a network and disks that misbehave', () 
         terms += run.terms;
         committed += run.committed;
       }
-      // A harness in which nothing happens proves nothing.
+      // A harness in which nothing happens proves nothing; one seed alone may be a quiet one.
+      if (only !== undefined) return;
       expect(terms / all.length).toBeGreaterThan(2);
       expect(committed / all.length).toBeGreaterThan(10);
     });
