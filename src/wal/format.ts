@@ -6,13 +6,13 @@ import { crc32 } from '../codec/checksum.js';
  * The bytes of segment and record headers (docs/formats-log.md). All numbers are little-endian; 64-bit ones hold
  * at most 2^53 − 1. Records begin at multiples of eight.
  */
-export const LOG_FORMAT_VERSION = 1;
+const LOG_FORMAT_VERSION = 1;
 
-export const SEGMENT_MAGIC = 0x47534c52;
+const SEGMENT_MAGIC = 0x47534c52;
 export const SEGMENT_HEADER_BYTES = 48;
 const SEGMENT_CHECKSUM_AT = 44;
 
-export const RECORD_MAGIC = 0x43524c52;
+const RECORD_MAGIC = 0x43524c52;
 export const RECORD_HEADER_BYTES = 48;
 const RECORD_CHECKSUM_AT = 44;
 

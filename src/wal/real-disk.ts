@@ -76,7 +76,7 @@ export class RealDisk implements Disk {
   }
 
   submitWritev(fd: number, buffers: Buffer[], position: number): DiskOp {
-    return attempt(() => writeAll(fd, buffers, position));
+    return attempt(() => this.write(fd, buffers, position));
   }
 
   submitSync(fd: number): DiskOp {
@@ -84,7 +84,7 @@ export class RealDisk implements Disk {
   }
 
   write(fd: number, buffers: Buffer[], position: number): void {
-    writeAll(fd, buffers, position);
+    writeAll((rest, at) => writevSync(fd, rest, at), buffers, position);
   }
 
   sync(fd: number): void {
@@ -126,12 +126,19 @@ function attempt(operation: () => void): DiskOp {
   }
 }
 
-/** A full disk shows as a short count without an error; only writing the rest makes the system say why (H81). */
-function writeAll(fd: number, buffers: Buffer[], position: number): void {
+/**
+ * Calls `writev`, which returns how many bytes it took, until everything is written. A full disk shows as a short
+ * count without an error; only writing the rest makes the system say why (H81).
+ */
+export function writeAll(
+  writev: (buffers: Buffer[], position: number) => number,
+  buffers: Buffer[],
+  position: number,
+): void {
   let rest = buffers;
   let at = position;
   while (rest.length > 0) {
-    const count = writevSync(fd, rest, at);
+    const count = writev(rest, at);
     const left = dropBytes(rest, count);
     if (count === 0 && left.length > 0) throw new Error(`write of ${left.length} buffers made no progress`);
     rest = left;
@@ -140,7 +147,7 @@ function writeAll(fd: number, buffers: Buffer[], position: number): void {
 }
 
 /** What is left of `buffers` once their first `count` bytes are written; empty ones vanish. */
-export function dropBytes(buffers: Buffer[], count: number): Buffer[] {
+function dropBytes(buffers: Buffer[], count: number): Buffer[] {
   let remaining = count;
   for (let i = 0; i < buffers.length; i += 1) {
     const buffer = buffers[i]!;

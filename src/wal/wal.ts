@@ -36,8 +36,8 @@ export interface RecoveredGroup {
   bootstrapChecksum: number;
 }
 
-export const SEGMENT_BYTES_MIN = 4096;
-export const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024;
+const SEGMENT_BYTES_MIN = 4096;
+const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024;
 
 /**
  * The write-ahead log of one engine, shared by its groups. Records are staged, then written and synced together; one

@@ -66,6 +66,17 @@ describe('bytes that went bad', () => {
     }
   });
 
+  it('H77 a record header belongs to one batch: intact ones under each other’s headers are a torn write', () => {
+    const { disk, starts, end } = logOf(5);
+    const file = disk.file(SEGMENT);
+    const start = starts.at(-1)!;
+    const size = (end - start) / 3;
+    const first = Buffer.from(file.subarray(start + 48, start + size));
+    file.copy(file, start + 48, start + size + 48, start + 2 * size);
+    first.copy(file, start + size + 48);
+    expect(openLog(disk, 'd').recovered.get(1)?.lastIndex).toBe(12);
+  });
+
   it('H78 in an older segment: damage even in its last sync group', () => {
     const disk = new FaultyDisk(2);
     const { wal } = openLog(disk, 'd', { segmentBytes: 4096 });

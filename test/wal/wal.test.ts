@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { lastIndexOf } from '../../src/base/messages.js';
 import type { Disk } from '../../src/wal/disk.js';
 import { LogReader } from '../../src/wal/log-reader.js';
-import { dropBytes, RealDisk } from '../../src/wal/real-disk.js';
+import { RealDisk, writeAll } from '../../src/wal/real-disk.js';
 import { prepareSegment } from '../../src/wal/segment.js';
 import { FaultyDisk } from './faulty-disk.js';
 import { expectPrefix, History, openHistory, readAll } from './history.js';
@@ -291,11 +291,16 @@ describe('the real disk', () => {
     expect(() => openLog(realDisk, other)).toThrow(expect.objectContaining({ code: 'RAFTLINE_DISK_FAILED' }));
   });
 
-  it('H81 drops exactly the bytes that a short write took', () => {
-    const buffers = [Buffer.from('abc'), Buffer.from(''), Buffer.from('defg'), Buffer.from('h')];
-    const rest = (count: number): string => Buffer.concat(dropBytes(buffers, count)).toString();
-    expect([0, 2, 3, 5, 7, 8].map(rest)).toEqual(['abcdefgh', 'cdefgh', 'defgh', 'fgh', 'h', '']);
-    expect(dropBytes(buffers, 8)).toEqual([]);
+  it('H81 goes on behind a short count, wherever it fell, and gives up where nothing is taken', () => {
+    const buffers = ['abc', '', 'defg', 'h'].map((text) => Buffer.from(text));
+    for (let most = 1; most <= 9; most += 1) {
+      const file = Buffer.alloc(10, '.');
+      const writev = (rest: Buffer[], position: number): number =>
+        Buffer.concat(rest).copy(file, position, 0, Math.min(most, Buffer.concat(rest).length));
+      writeAll(writev, buffers, 1);
+      expect(file.toString()).toBe('.abcdefgh.');
+    }
+    expect(() => writeAll(() => 0, buffers, 0)).toThrow(/no progress/);
   });
 
   it('gives salts that differ and fit a number', () => {
