@@ -1,21 +1,17 @@
 import { randomInt } from 'node:crypto';
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 import type { GroupId, NodeId } from '../base/ids.js';
-import { type BatchHeader, BatchKind, type Configuration } from '../base/messages.js';
 import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../codec/batch.js';
-import { decodeConfiguration } from '../codec/configuration.js';
-import { EntryCursor } from '../codec/entries.js';
-import { decodeEnvelope, encodeEnvelope } from '../codec/envelope.js';
 import type { RecoveredState } from '../core/options.js';
 import type { Role } from '../core/ready.js';
 import { RingConsumer } from '../ring/consumer.js';
 import type { Gate } from '../ring/gate.js';
 import { RingProducer } from '../ring/producer.js';
 import { cursorOf, type EngineMemory, gateOf } from '../workers/memory.js';
-import { inboxCodec } from '../workers/records.js';
 import type { SessionRun } from './applier.js';
 import type { Clock } from './clock.js';
 import { Hub } from './hub.js';
+import { Inbox } from './inbox.js';
 import type { Proposed } from './open-batch.js';
 import type { Config } from './options.js';
 import { Outgoing } from './outgoing.js';
@@ -24,14 +20,10 @@ import { RemoteClients } from './remote-clients.js';
 import { Replica } from './replica.js';
 import type { EngineStatus } from './status.js';
 
-/** Inbox records that one turn takes at most. */
-const INBOX_PER_TURN = 512;
 /** How long one turn applies at most, ms: what arrives meanwhile waits no longer. */
 const APPLY_SLICE_MS = 4;
 /** Longest sleep when nothing happens; ticks come by a timer of their own. */
 const SLEEP_MS = 1000;
-
-type InboxRecord = ReturnType<typeof inboxCodec.read>;
 
 export interface TurnParts {
   config: Config;
@@ -66,13 +58,12 @@ export class Turn {
   readonly replicas = new Map<GroupId, Replica>();
   readonly #parts: TurnParts;
   readonly #hub: Hub;
-  readonly #inbox: RingConsumer;
+  readonly #inbox: Inbox;
   readonly #applyRing: RingConsumer;
   readonly #clients: RemoteClients;
   readonly #clock: Clock;
   readonly #gate: Gate;
   readonly #tickMs: number;
-  readonly #connected = new Set<NodeId>();
   #listeners: TurnListeners | undefined;
   #stopTicks = (): void => {};
   #stopped: RaftlineError | undefined;
@@ -104,10 +95,19 @@ export class Turn {
         encoder: gateOf(memory, parts.spread ? 'encoder' : 'network'),
       },
     });
-    this.#inbox = new RingConsumer(rings.inbox, 0);
     this.#applyRing = new RingConsumer(rings.apply, 0);
     const addressOf = (node: NodeId) => config.peers.get(node) ?? '';
     this.#clients = new RemoteClients(new RingConsumer(rings.client, 0), this.#hub, this.replicas, addressOf);
+    this.#inbox = new Inbox({
+      self: config.id,
+      ring: new RingConsumer(rings.inbox, 0),
+      hub: this.#hub,
+      replicas: this.replicas,
+      clients: this.#clients,
+      status: parts.status,
+      onPeer: (event) => this.#listeners?.peer(event),
+      onLog: (event) => this.#listeners?.log(event),
+    });
     this.#tickMs = Math.max(5, Math.floor(config.election.heartbeatIntervalMs / 4));
     for (const group of config.groups) this.#addReplica(group);
   }
@@ -117,7 +117,7 @@ export class Turn {
   }
 
   isConnected(peer: NodeId): boolean {
-    return this.#connected.has(peer);
+    return this.#inbox.isConnected(peer);
   }
 
   counters() {
@@ -213,7 +213,7 @@ export class Turn {
       this.#hub.wake();
       return false;
     }
-    let worked = this.#drainInbox();
+    let worked = this.#inbox.drain();
     if (this.#noteDurable()) worked = true;
     this.#tick();
     if (this.#clients.drain()) worked = true;
@@ -222,16 +222,6 @@ export class Turn {
     this.#noteSpare();
     this.#hub.wake();
     return worked;
-  }
-
-  #drainInbox(): boolean {
-    let taken = 0;
-    while (taken < INBOX_PER_TURN && !this.#hub.blocked && this.#inbox.poll()) {
-      this.#take(inboxCodec.read(this.#inbox));
-      this.#inbox.release();
-      taken++;
-    }
-    return taken > 0;
   }
 
   #noteDurable(): boolean {
@@ -314,104 +304,4 @@ export class Turn {
     if (role !== 'leader') this.#clients.leadershipLost(replica);
     this.#listeners?.leadership({ group: replica.group, role, term, leader });
   }
-
-  #take(record: InboxRecord): void {
-    switch (record.type) {
-      case 'control':
-        this.#takeControl(record.body);
-        break;
-      case 'append':
-        this.#takeAppend(record);
-        break;
-      case 'appendReply':
-        this.#takeReply(record);
-        break;
-      case 'sessionBroken': {
-        const { group, peer, session } = record;
-        this.replicas.get(group)?.step({ type: 'sessionBroken', peer, session });
-        break;
-      }
-      case 'peer':
-        this.#takePeer(record);
-        break;
-      case 'clientOpen':
-        this.#clients.opened(record.stream, record.client);
-        break;
-      case 'clientClosed':
-        this.#clients.closed(record.stream);
-        break;
-      case 'statusRequest':
-        this.#answerStatus(record.stream, record.requestId);
-        break;
-      case 'log':
-        this.#listeners?.log(JSON.parse(record.body.toString()));
-        break;
-    }
-  }
-
-  #takeControl(body: Buffer): void {
-    const { envelope } = decodeEnvelope(body);
-    if (envelope.type !== 'control') return;
-    this.replicas.get(envelope.message.group)?.step(envelope.message);
-  }
-
-  #takeAppend(record: Extract<InboxRecord, { type: 'append' }>): void {
-    const { group, peer: from, term, session, prevIndex, prevTerm, commit, body } = record;
-    const headers: BatchHeader[] = [];
-    const configurations: Configuration[] = [];
-    for (let at = 0; at < body.length; ) {
-      const header = readBatchHeader(body, at);
-      headers.push(header);
-      if (header.kind === BatchKind.Configuration) configurations.push(configurationOf(body, at, header));
-      at += header.kind === BatchKind.Data ? BATCH_PAYLOAD_OFFSET : header.byteLength;
-    }
-    const to = this.#parts.config.id;
-    const message = { type: 'append', group, from, to, term, session, prevIndex, prevTerm, commit } as const;
-    this.replica(group).step({ ...message, headers, configurations });
-  }
-
-  #takeReply(record: Extract<InboxRecord, { type: 'appendReply' }>): void {
-    const { group, peer: from, term, session, match, hintIndex, hintTerm, applied } = record;
-    const replica = this.replicas.get(group);
-    if (replica === undefined) return;
-    replica.peersApplied.set(from, applied);
-    const refused = record.refused === 1;
-    const to = this.#parts.config.id;
-    replica.step({
-      type: 'appendReply',
-      group,
-      from,
-      to,
-      term,
-      session,
-      refused,
-      match,
-      hintIndex,
-      hintTerm,
-      applied,
-    });
-  }
-
-  #takePeer(record: Extract<InboxRecord, { type: 'peer' }>): void {
-    const { code, message } = JSON.parse(record.body.toString()) as { code: string; message: string };
-    const up = record.up === 1;
-    const append = record.lane === 1;
-    if (append && up) this.#connected.add(record.peer);
-    if (append && !up) this.#connected.delete(record.peer);
-    this.#listeners?.peer({ id: record.peer, lane: append ? 'append' : 'control', up, code, message });
-  }
-
-  #answerStatus(stream: number, requestId: number): void {
-    const json = JSON.stringify(this.#parts.status());
-    const body = encodeEnvelope({ type: 'statusReply', requestId, json }).bytes;
-    this.#hub.command({ type: 'clientReply', stream, body });
-  }
-}
-
-/** What is not data is stored uncompressed and alone: one entry, the configuration. */
-function configurationOf(body: Buffer, at: number, header: BatchHeader): Configuration {
-  const start = at + BATCH_PAYLOAD_OFFSET;
-  const cursor = new EntryCursor().reset(body, start, at + header.byteLength, header.count);
-  cursor.next();
-  return decodeConfiguration(cursor.bytes());
 }

@@ -49,7 +49,7 @@ interface OptionTable {
   }[];
 }
 
-const optionsFile = join(ROOT, 'src/engine/options.ts');
+const optionsFile = join(ROOT, 'src/engine/option-table.ts');
 
 describe('docs/options.md', () => {
   const rows = parseOptionPage(optionPage);
@@ -62,7 +62,7 @@ describe('docs/options.md', () => {
 
   it('lists the options of the engine with their defaults and limits, and no others', async () => {
     if (!existsSync(optionsFile)) {
-      console.info('src/engine/options.ts does not exist yet; docs/options.md was only read');
+      console.info('src/engine/option-table.ts does not exist yet; docs/options.md was only read');
       return;
     }
     const { optionTable }: OptionTable = await import(pathToFileURL(optionsFile).href);

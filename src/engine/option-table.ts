@@ -1,0 +1,218 @@
+import { U32_MAX } from '../base/ids.js';
+import { BATCH_ENTRIES_CEILING, ENTRY_BYTES_CEILING } from '../base/limits.js';
+
+/** One row of the table that docs/options.md shows and the validation follows. */
+export interface OptionRow {
+  path: string;
+  type: 'integer' | 'string' | 'boolean';
+  /** Absent: the option must be given. */
+  default?: number | string | boolean;
+  min?: number;
+  max?: number;
+  oneOf?: readonly string[];
+  unit?: string;
+  meaning: string;
+}
+
+const MiB = 1024 * 1024;
+
+/** Every scalar option: its path, default, limits and meaning. `groups` and `peers` are checked beside it. */
+export const optionTable: readonly OptionRow[] = [
+  {
+    path: 'id',
+    type: 'integer',
+    min: 1,
+    max: U32_MAX,
+    meaning: "this node's id; never reused for another data directory",
+  },
+  {
+    path: 'cluster',
+    type: 'string',
+    meaning:
+      'name of the cluster, 1 to 64 characters; kept in the data directory and checked in every handshake',
+  },
+  {
+    path: 'dataDirectory',
+    type: 'string',
+    meaning: 'where log, identity and lock are kept; one process at a time',
+  },
+  {
+    path: 'listen',
+    type: 'string',
+    default: '127.0.0.1:0',
+    meaning: 'host:port for peers and clients; port 0 takes any free one',
+  },
+  {
+    path: 'insecure',
+    type: 'boolean',
+    default: false,
+    meaning: 'allows listening beyond loopback without TLS',
+  },
+  {
+    path: 'threads',
+    type: 'string',
+    default: 'auto',
+    oneOf: ['auto', 'shared', 'spread'],
+    meaning:
+      "how programs are mapped to threads: 'shared' keeps encoder and network on one, 'spread' gives the encoder its own, 'auto' spreads from four cores up",
+  },
+  {
+    path: 'compression',
+    type: 'string',
+    default: 'lz4',
+    oneOf: ['lz4', 'none'],
+    meaning: 'codec for batches that this node seals as leader; any node reads all',
+  },
+  {
+    path: 'lz4',
+    type: 'string',
+    default: 'auto',
+    oneOf: ['auto', 'native', 'pure'],
+    meaning:
+      "implementation of LZ4: the native addon where it loads, or pure TypeScript; 'native' fails where it does not load",
+  },
+  {
+    path: 'entryBytesMax',
+    type: 'integer',
+    default: 1 * MiB,
+    min: 1,
+    max: ENTRY_BYTES_CEILING,
+    unit: 'bytes',
+    meaning: 'largest entry; the same on every node',
+  },
+  {
+    path: 'uncommittedBytesMax',
+    type: 'integer',
+    default: 16 * MiB,
+    min: 64 * 1024,
+    max: 1024 * MiB,
+    unit: 'bytes',
+    meaning:
+      'payload that a leader holds in a group before it commits; beyond it proposals are refused as overloaded',
+  },
+  {
+    path: 'segmentBytes',
+    type: 'integer',
+    default: 64 * MiB,
+    min: 1 * MiB,
+    max: 1024 * MiB,
+    unit: 'bytes',
+    meaning: 'size of a segment of the log on disk',
+  },
+  {
+    path: 'prepareSegments',
+    type: 'boolean',
+    default: true,
+    meaning:
+      'fill the next segment with zeros beforehand, in a thread of its own: smaller syncs, twice the writing',
+  },
+  {
+    path: 'election.timeoutMsMin',
+    type: 'integer',
+    default: 500,
+    min: 50,
+    max: 60_000,
+    unit: 'ms',
+    meaning: 'shortest time without a leader before a follower stands for election',
+  },
+  {
+    path: 'election.timeoutMsMax',
+    type: 'integer',
+    default: 1000,
+    min: 51,
+    max: 120_000,
+    unit: 'ms',
+    meaning: 'longest such time; each node draws anew between the two',
+  },
+  {
+    path: 'election.heartbeatIntervalMs',
+    type: 'integer',
+    default: 100,
+    min: 5,
+    max: 30_000,
+    unit: 'ms',
+    meaning: 'how often a leader says that it is there; at most half of election.timeoutMsMin',
+  },
+  {
+    path: 'pipeline.depth',
+    type: 'integer',
+    default: 8,
+    min: 1,
+    max: 1024,
+    unit: 'batches',
+    meaning: 'batches in flight to a follower, and uncommitted ones before the open batch is left to grow',
+  },
+  {
+    path: 'pipeline.inflightBytesMax',
+    type: 'integer',
+    default: 4 * MiB,
+    min: 64 * 1024,
+    max: 256 * MiB,
+    unit: 'bytes',
+    meaning: 'bytes in flight to a follower; one message always goes',
+  },
+  {
+    path: 'pipeline.batchBytesMax',
+    type: 'integer',
+    default: 256 * 1024,
+    min: 1024,
+    max: 16 * MiB,
+    unit: 'bytes',
+    meaning: 'payload at which an open batch is sealed; a larger entry stands alone',
+  },
+  {
+    path: 'pipeline.batchEntriesMax',
+    type: 'integer',
+    default: 16_384,
+    min: 1,
+    max: BATCH_ENTRIES_CEILING,
+    unit: 'entries',
+    meaning: 'entries at which an open batch is sealed',
+  },
+  {
+    path: 'memory.ringBytes',
+    type: 'integer',
+    default: 16 * MiB,
+    min: 1 * MiB,
+    max: 512 * MiB,
+    unit: 'bytes',
+    meaning:
+      'capacity of each ring that carries payload (rounded up to a power of two, and to four of the largest entries)',
+  },
+  {
+    path: 'memory.clientRingBytes',
+    type: 'integer',
+    default: 4 * MiB,
+    min: 1 * MiB,
+    max: 512 * MiB,
+    unit: 'bytes',
+    meaning: 'capacity of the ring that carries what remote clients propose (rounded likewise)',
+  },
+  {
+    path: 'transport.receiveWindowBytes',
+    type: 'integer',
+    default: 1 * MiB,
+    min: 65_535,
+    max: 64 * MiB,
+    unit: 'bytes',
+    meaning: 'HTTP/2 receive window of each stream',
+  },
+  {
+    path: 'limits.clientStreams',
+    type: 'integer',
+    default: 256,
+    min: 1,
+    max: 10_000,
+    unit: 'streams',
+    meaning: 'client streams open at a time; the next is refused',
+  },
+  {
+    path: 'limits.tailStreams',
+    type: 'integer',
+    default: 16,
+    min: 1,
+    max: 1000,
+    unit: 'streams',
+    meaning: 'tail streams open at a time; the next is refused',
+  },
+];
