@@ -240,3 +240,16 @@ export class Story {
     );
   };
 }
+
+export const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
+
+/** Appends entries that must find room. */
+export function appendAll(client: RaftlineClient, story: Story, entries: readonly string[]): void {
+  for (const entry of entries) {
+    if (!client.appender.append(bytes(entry), story.callback)) throw new Error(`no room for ${entry}`);
+  }
+}
+
+/** `entry 1`, `entry 2` … */
+export const letters = (from: number, count: number): string[] =>
+  Array.from({ length: count }, (_, at) => `entry ${from + at}`);
