@@ -2,7 +2,6 @@ import type { GroupId, LogIndex, NodeId, Term } from '../base/ids.js';
 import type { Configuration } from '../base/messages.js';
 import type { Config } from './options.js';
 import type { Replica } from './replica.js';
-import type { Turn } from './turn.js';
 
 /** The leader's view of one follower. */
 export interface FollowerStatus {
@@ -79,8 +78,15 @@ export function groupStatus(
   };
 }
 
+/** Where an engine's status is read from. */
+export interface StatusSource {
+  readonly replicas: ReadonlyMap<GroupId, Replica>;
+  counters(): Pick<EngineStatus, 'disk' | 'encoder'>;
+  isConnected(peer: NodeId): boolean;
+}
+
 export function engineStatus(
-  turn: Turn,
+  turn: StatusSource,
   about: { config: Config; incarnation: number; lz4: string; plan: readonly (readonly string[])[] },
   address: string,
 ): EngineStatus {

@@ -62,6 +62,7 @@ export class Network implements Program {
     facts: StoreFacts,
     disk: Disk,
     transport: Transport,
+    wakeSelf: () => void,
   ) {
     this.#settings = settings;
     this.#transport = transport;
@@ -74,9 +75,8 @@ export class Network implements Program {
     this.#inbox = new RingProducer(memory.rings.inbox);
     this.#commands = new RingConsumer(memory.rings.commands, 0);
     const main = gateOf(memory, 'main');
-    const own = gateOf(memory, 'network');
     this.#wakeMain = () => main.notify();
-    this.#wakeSelf = () => own.kick();
+    this.#wakeSelf = wakeSelf;
     const self: Self = {
       clusterId: cluster,
       node: id,
@@ -129,7 +129,7 @@ export class Network implements Program {
       batchEntriesMax: settings.batchEntriesMax,
       streamsMax: settings.clientStreams,
       tailsMax: settings.tailStreams,
-      propose: (record) => clientCodec.push(clientRing, record),
+      pass: (record) => clientCodec.push(clientRing, record),
       openReader,
       applied: (group) => this.#applied.get(group) ?? 0,
     });

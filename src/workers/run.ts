@@ -99,15 +99,24 @@ async function runEventLoop(task: ThreadTask): Promise<void> {
   const { memory, settings, port } = task;
   const programs: Program[] = [];
   const ready: ThreadReady = {};
+  // The one on which this thread sleeps: only it can end that sleep from within.
+  const gate = gateOf(memory, task.programs.includes('network') ? 'network' : 'encoder');
   if (task.programs.includes('encoder')) programs.push(makeEncoder(memory, settings));
   try {
     if (task.programs.includes('network')) {
-      const network = new Network(memory, settings, task.facts!, new RealDisk(), makeTransport(settings));
+      const network = new Network(
+        memory,
+        settings,
+        task.facts!,
+        new RealDisk(),
+        makeTransport(settings),
+        () => gate.kick(),
+      );
       programs.push(network);
       ready.network = { port: await network.listen(), lz4: loadCompression(settings.lz4).name };
     }
     port.postMessage(ready);
-    await loop(programs, memory, task.programs.includes('network') ? 'network' : 'encoder');
+    await loop(programs, memory, gate);
   } finally {
     for (const program of programs) program.close();
   }
@@ -170,12 +179,7 @@ function loopBlocking(program: Program, memory: EngineMemory): void {
   }
 }
 
-async function loop(
-  programs: readonly Program[],
-  memory: EngineMemory,
-  gateName: 'network' | 'encoder',
-): Promise<void> {
-  const gate = gateOf(memory, gateName);
+async function loop(programs: readonly Program[], memory: EngineMemory, gate: Gate): Promise<void> {
   const stop = cursorOf(memory, 'stop');
   const poll = (): boolean => {
     let worked = false;

@@ -27,7 +27,7 @@ export function openStore(disk: Disk, settings: WorkerSettings, memory: EngineMe
   const identity = openIdentity(disk, dataDirectory, {
     clusterId: cluster,
     nodeId: id,
-    newIncarnation: () => 1 + disk.randomNumber(),
+    newIncarnation: () => disk.randomNumber(),
   });
   const { wal, recovered } = Wal.open(disk, {
     directory: dataDirectory,
