@@ -7,7 +7,6 @@ import { decodeEnvelope, encodeEnvelope } from '../codec/envelope.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import { inboxCodec } from '../workers/records.js';
 import type { Hub } from './hub.js';
-import type { RemoteClients } from './remote-clients.js';
 import type { Replica } from './replica.js';
 import type { EngineStatus } from './status.js';
 
@@ -21,7 +20,6 @@ export interface InboxParts {
   ring: RingConsumer;
   hub: Hub;
   replicas: ReadonlyMap<GroupId, Replica>;
-  clients: RemoteClients;
   status: () => EngineStatus;
   onPeer: (event: {
     id: NodeId;
@@ -82,12 +80,6 @@ export class Inbox {
       }
       case 'peer':
         this.#takePeer(record);
-        break;
-      case 'clientOpen':
-        this.#parts.clients.opened(record.stream, record.client);
-        break;
-      case 'clientClosed':
-        this.#parts.clients.closed(record.stream);
         break;
       case 'statusRequest':
         this.#answerStatus(record.stream, record.requestId);

@@ -7,6 +7,8 @@ import type { SessionRun } from './applier.js';
 import type { Hub } from './hub.js';
 import type { Replica } from './replica.js';
 
+type ClientRecord = ReturnType<typeof clientCodec.read>;
+
 interface ClientStream {
   readonly client: ClientId;
   /** The group that it proposes to; 0 before its first proposal. */
@@ -45,18 +47,6 @@ export class RemoteClients {
     this.#hub = hub;
     this.#replicas = replicas;
     this.#addressOf = addressOf;
-  }
-
-  opened(stream: number, client: ClientId): void {
-    this.#streams.set(stream, { client, group: 0, nextSequence: 0, ended: false });
-    this.#byClient.set(client, stream);
-  }
-
-  closed(stream: number): void {
-    const known = this.#streams.get(stream);
-    if (known === undefined) return;
-    this.#streams.delete(stream);
-    if (this.#byClient.get(known.client) === stream) this.#byClient.delete(known.client);
   }
 
   /** Takes proposals in, in order, while there is room. What has no room waits in its ring, and so does the client. */
@@ -112,9 +102,32 @@ export class RemoteClients {
     return !this.#waiting && this.#ring.pending();
   }
 
-  /** False: no room. A proposal that is not taken ends its stream, so nothing later can slip past it. */
+  /** False: no room. */
   #take(): boolean {
-    const { stream: id, group, firstSequence, count, body } = clientCodec.read(this.#ring);
+    const record = clientCodec.read(this.#ring);
+    switch (record.type) {
+      case 'opened':
+        this.#streams.set(record.stream, { client: record.client, group: 0, nextSequence: 0, ended: false });
+        this.#byClient.set(record.client, record.stream);
+        return true;
+      case 'closed':
+        this.#forget(record.stream);
+        return true;
+      case 'propose':
+        return this.#takeProposal(record);
+    }
+  }
+
+  #forget(stream: number): void {
+    const known = this.#streams.get(stream);
+    if (known === undefined) return;
+    this.#streams.delete(stream);
+    if (this.#byClient.get(known.client) === stream) this.#byClient.delete(known.client);
+  }
+
+  /** False: no room. A proposal that is not taken ends its stream, so nothing later can slip past it. */
+  #takeProposal(proposal: Extract<ClientRecord, { type: 'propose' }>): boolean {
+    const { stream: id, group, firstSequence, count, body } = proposal;
     const stream = this.#streams.get(id);
     if (stream === undefined || stream.ended) return true;
     const replica = this.#replicas.get(group)!;

@@ -103,7 +103,6 @@ export class Turn {
       ring: new RingConsumer(rings.inbox, 0),
       hub: this.#hub,
       replicas: this.replicas,
-      clients: this.#clients,
       status: parts.status,
       onPeer: (event) => this.#listeners?.peer(event),
       onLog: (event) => this.#listeners?.log(event),

@@ -38,7 +38,8 @@ export interface ClientServicePorts {
   streamsMax: number;
   tailsMax: number;
   push: (record: Parameters<typeof inboxCodec.push>[1]) => boolean;
-  propose: (record: Parameters<typeof clientCodec.push>[1]) => boolean;
+  /** Into the client ring; false: it is full now. */
+  pass: (record: Parameters<typeof clientCodec.push>[1]) => boolean;
   compression: Compression;
   openReader: () => LogReader;
   applied: (group: GroupId) => LogIndex;
@@ -109,7 +110,7 @@ export class ClientService implements Program {
 
   #tellClosed(): boolean {
     const [stream] = this.#closed;
-    if (stream === undefined || !this.#ports.push({ type: 'clientClosed', stream })) return false;
+    if (stream === undefined || !this.#ports.pass({ type: 'closed', stream })) return false;
     this.#closed.shift();
     return true;
   }
@@ -157,7 +158,7 @@ export class ClientService implements Program {
     }
     const opened =
       hello.clientId === 0 ||
-      this.#ports.push({ type: 'clientOpen', stream: client.stream.id, client: hello.clientId });
+      this.#ports.pass({ type: 'opened', stream: client.stream.id, client: hello.clientId });
     if (!opened) return refuse(ErrorCode.Overloaded, 'the node is busy');
     client.id = hello.clientId;
     client.state = 'open';
@@ -246,7 +247,7 @@ export class ClientService implements Program {
       const { group, clientId, firstSequence, count } = next.propose;
       const stream = client.stream.id;
       const record = { type: 'propose', stream, group, client: clientId, firstSequence, count } as const;
-      if (!this.#ports.propose({ ...record, body: next.packed })) return drained;
+      if (!this.#ports.pass({ ...record, body: next.packed })) return drained;
       client.waiting.shift();
       drained = true;
       if (client.waiting.length === 0) client.stream.resume();

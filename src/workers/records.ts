@@ -127,14 +127,17 @@ export const inboxCodec = new RecordCodec({
   sessionBroken: ['group', 'peer', 'session'],
   /** `lane` 0 control, 1 append; body: JSON {code, message} where it went down or was refused. */
   peer: ['peer', 'lane', 'up'],
-  clientOpen: ['stream', 'client'],
-  clientClosed: ['stream'],
   statusRequest: ['stream', 'requestId'],
   /** Body: JSON {level, message}. */
   log: [],
 });
 
-/** Network thread → main: what remote clients propose, apart, so that it can be left waiting when main is full. */
+/**
+ * Network thread → main: remote clients, apart, so that they can be left waiting when main is full. That a stream opened or
+ * closed comes the same way: a proposal must not overtake it.
+ */
 export const clientCodec = new RecordCodec({
+  opened: ['stream', 'client'],
+  closed: ['stream'],
   propose: ['stream', 'group', 'client', 'firstSequence', 'count'],
 });

@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest';
+import { BatchKind, Codec } from '../../src/base/messages.js';
+import { seededRandom } from '../../src/base/prng.js';
+import { CEILING_LIMITS, readBatchHeader, verifyBatch } from '../../src/codec/batch.js';
+import { type Compression, loadCompression } from '../../src/codec/compression.js';
+import { decodePayload } from '../../src/codec/encoder.js';
+import { Encoder } from '../../src/workers/encoder.js';
+import { jsonLike, packEntries, randomBytes, sampleBatch } from '../codec/samples.js';
+import { makeCursor, putBytes, ringPair, takeAll } from './parts.js';
+
+const pure = loadCompression('pure');
+
+function makeEncoder(compression: Compression | undefined, capacity = 65_536) {
+  const proposals = ringPair(65_536, 2);
+  const batches = ringPair(capacity);
+  const counters = {
+    batches: makeCursor(),
+    compressed: makeCursor(),
+    rawBytes: makeCursor(),
+    storedBytes: makeCursor(),
+  };
+  const state = { wakes: 0 };
+  const ports = { proposals: proposals.consumer, batches: batches.producer, compression, counters };
+  const encoder = new Encoder({ ...ports, wake: () => state.wakes++ });
+  return { encoder, proposals, batches, counters, state };
+}
+
+/** What main publishes: the checksum is not there yet. */
+function proposal(payload: Buffer, firstIndex: number, kind: BatchKind = BatchKind.Data): Buffer {
+  const batch = sampleBatch(payload, { firstIndex, kind });
+  batch.writeUInt32LE(0, 24);
+  return batch;
+}
+
+describe('the encoder', () => {
+  it('seals batches in the order of the proposals, compressed where that saves, and counts', () => {
+    const random = seededRandom(1);
+    const { encoder, proposals, batches, counters, state } = makeEncoder(pure);
+    const payloads = [jsonLike(random, 3000), randomBytes(random, 3000), jsonLike(random, 20)].map((entry) =>
+      packEntries([entry]),
+    );
+    payloads.forEach((payload, at) => {
+      putBytes(proposals.producer, proposal(payload, at + 9));
+    });
+    expect(encoder.poll()).toBe(true);
+    expect(encoder.poll()).toBe(false);
+    const stored = takeAll(batches.consumer);
+    const headers = stored.map((batch) => verifyBatch(batch, 0, batch.length, CEILING_LIMITS));
+    expect(headers.map(({ firstIndex }) => firstIndex)).toEqual([9, 10, 11]);
+    expect(headers.map(({ codec }) => codec)).toEqual([Codec.Lz4, Codec.None, Codec.None]);
+    stored.forEach((batch, at) => {
+      expect(decodePayload(batch, 0, headers[at]!, pure).equals(payloads[at]!)).toBe(true);
+    });
+    expect(counters.batches.load()).toBe(3);
+    expect(counters.compressed.load()).toBe(1);
+    expect(counters.rawBytes.load()).toBe(payloads.reduce((sum, { length }) => sum + 84 + length, 0));
+    expect(counters.storedBytes.load()).toBe(stored.reduce((sum, { length }) => sum + length, 0));
+    expect(state.wakes).toBe(1);
+  });
+
+  it('leaves what is not data as it is, since heads are read without a decompressor', () => {
+    const { encoder, proposals, batches } = makeEncoder(pure);
+    const payload = packEntries([Buffer.alloc(4000, 7)]);
+    for (const kind of [BatchKind.Configuration, BatchKind.NoOp, BatchKind.Data]) {
+      putBytes(proposals.producer, proposal(payload, 9, kind));
+    }
+    while (encoder.poll());
+    const codecs = takeAll(batches.consumer).map((batch) => readBatchHeader(batch, 0).codec);
+    expect(codecs).toEqual([Codec.None, Codec.None, Codec.Lz4]);
+  });
+
+  it('with a full batch ring it keeps the proposal, and main feels it', () => {
+    const { encoder, proposals, batches, counters } = makeEncoder(undefined, 4096);
+    const payload = packEntries([Buffer.alloc(1500)]);
+    for (let index = 9; index < 15; index++) putBytes(proposals.producer, proposal(payload, index));
+    const held = () => proposals.producer.position - proposals.consumer.position;
+    while (encoder.poll());
+    expect(counters.batches.load(), 'as many as fit').toBe(2);
+    expect(encoder.poll()).toBe(false);
+    expect(held()).toBeGreaterThan(0);
+    const indexes: number[] = [];
+    for (let round = 0; round < 6; round++) {
+      for (const batch of takeAll(batches.consumer)) indexes.push(readBatchHeader(batch, 0).firstIndex);
+      while (encoder.poll());
+    }
+    expect(indexes).toEqual([9, 10, 11, 12, 13, 14]);
+  });
+
+  it('does a bounded piece of work in one poll', () => {
+    const { encoder, proposals, counters } = makeEncoder(undefined);
+    for (let index = 9; index < 29; index++)
+      putBytes(proposals.producer, proposal(packEntries([Buffer.alloc(8)]), index));
+    encoder.poll();
+    expect(counters.batches.load()).toBe(4);
+  });
+});
