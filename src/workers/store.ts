@@ -35,14 +35,19 @@ export function openStore(disk: Disk, settings: WorkerSettings, memory: EngineMe
     groups,
     index: logIndexOf(memory),
   });
+  // A node that has met itself has begun its log: an empty one then means that the log was taken away, and with it
+  // votes and acknowledgements that others count on (H83).
+  const begun = identity.peerIncarnation(id) !== undefined;
+  if (begun && [...recovered.values()].every(isEmpty)) throw logGone(dataDirectory);
   let fresh = false;
   for (const group of groups) {
     const found = recovered.get(group);
-    if (found !== undefined && (found.lastIndex > 0 || found.hardState.term > 0)) continue;
+    if (found !== undefined && !isEmpty(found)) continue;
     recovered.set(group, bootstrap(wal, group, settings.bootstrap));
     fresh = true;
   }
   if (fresh) flushNow(wal);
+  identity.rememberPeer(id, identity.incarnation);
   const bootstrapChecksum = recovered.get(groups[0]!)?.bootstrapChecksum ?? 0;
   return { wal, recovered, facts: { incarnation: identity.incarnation, bootstrapChecksum } };
 }
@@ -69,6 +74,18 @@ function bootstrap(wal: Wal, group: GroupId, configuration: Configuration): Reco
     configurations: [{ index: 1, term: 1, configuration }],
     bootstrapChecksum,
   };
+}
+
+function isEmpty(group: RecoveredGroup): boolean {
+  return group.lastIndex === 0 && group.hardState.term === 0;
+}
+
+function logGone(directory: string): RaftlineError {
+  return new RaftlineError(
+    ErrorCode.DirectoryInvalid,
+    `data directory ${directory}: expected the log that this node has begun, received an empty one; a node that lost its log must be removed from the cluster and added anew`,
+    { path: directory },
+  );
 }
 
 /** Start-up may wait for the disk; nobody is served yet. */
