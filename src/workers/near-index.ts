@@ -1,5 +1,5 @@
 import type { GroupId, LogIndex, Term } from '../base/ids.js';
-import { readBatchHeader } from '../codec/batch.js';
+import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../codec/batch.js';
 import type { RingObserver } from '../ring/observer.js';
 
 /** Where a batch of this node's own leadership stands in the batch ring. */
@@ -24,6 +24,8 @@ const COMPACT_AT = 1024;
 export class NearIndex {
   readonly #ring: RingObserver;
   readonly #groups = new Map<GroupId, { head: number; batches: NearBatch[] }>();
+  /** A batch's head, out of the encoder's reach: what is being overwritten may not even be readable as one. */
+  readonly #head = Buffer.alloc(BATCH_PAYLOAD_OFFSET);
 
   constructor(ring: RingObserver) {
     this.#ring = ring;
@@ -35,8 +37,9 @@ export class NearIndex {
     const ring = this.#ring;
     while (ring.poll()) {
       found = true;
-      const header = readBatchHeader(ring.bytes, ring.offset);
+      ring.bytes.copy(this.#head, 0, ring.offset, ring.offset + BATCH_PAYLOAD_OFFSET);
       if (!ring.holds(ring.position)) continue;
+      const header = readBatchHeader(this.#head, 0);
       this.#add(header.group, {
         firstIndex: header.firstIndex,
         lastIndex: header.firstIndex + header.count - 1,
