@@ -37,7 +37,7 @@ export class BatchSource {
    * @throws RaftlineError `RAFTLINE_LOG_DAMAGED` when our own disk gives back something else than was written.
    */
   next(group: GroupId, term: Term, from: LogIndex, bytesMax: number): BatchRun | undefined {
-    return this.#nearRun(group, term, from, bytesMax) ?? this.#farRun(group, from, bytesMax);
+    return this.#nearRun(group, term, from, bytesMax) ?? this.#farRun(group, term, from, bytesMax);
   }
 
   #nearRun(group: GroupId, term: Term, from: LogIndex, bytesMax: number): BatchRun | undefined {
@@ -67,10 +67,13 @@ export class BatchSource {
     return { prevIndex, prevTerm: first.prevTerm, lastIndex, lastTerm: term, count, byteLength, copyTo };
   }
 
-  #farRun(group: GroupId, from: LogIndex, bytesMax: number): BatchRun | undefined {
+  /** Nothing of a later term: then this leadership is over, and main has not closed its session yet (A9, H24). */
+  #farRun(group: GroupId, term: Term, from: LogIndex, bytesMax: number): BatchRun | undefined {
     const read = this.#far.read(group, from, Number.MAX_SAFE_INTEGER, bytesMax);
     if (read === undefined) return undefined;
-    const { batches, headers } = read;
+    const headers = read.headers.filter((header) => header.term <= term);
+    if (headers.length === 0) return undefined;
+    const batches = read.batches.slice(0, headers.length);
     const first = headers[0]!;
     const last = headers[headers.length - 1]!;
     const copyTo = (target: Buffer, at: number): boolean => {

@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest';
+import { randomInteger, seededRandom } from '../../src/base/prng.js';
+import { SendWindow } from '../../src/workers/send-window.js';
+
+describe('the send window', () => {
+  it('A14 an acknowledgement takes out everything up to it and yields the sending time of the last one', () => {
+    const window = new SendWindow(8, 1000);
+    window.sent(10, 100, 5);
+    window.sent(20, 100, 6);
+    window.sent(30, 100, 9);
+    expect(window.received(20)).toBe(6);
+    expect([window.messages, window.bytes, window.oldestSentAtMs()]).toEqual([1, 100, 9]);
+    expect(window.received(20), 'it matches nothing any more').toBeUndefined();
+    expect(window.received(29), 'a message counts as a whole').toBeUndefined();
+    expect(window.received(1000)).toBe(9);
+    expect([window.messages, window.bytes, window.oldestSentAtMs()]).toEqual([0, 0, undefined]);
+  });
+
+  it('H37 is bounded in messages and in bytes, but an empty one takes any message', () => {
+    const window = new SendWindow(2, 1000);
+    expect(window.room()).toBe(1000);
+    window.sent(1, 5000, 0);
+    expect(window.room()).toBe(0);
+    window.received(1);
+    window.sent(2, 400, 0);
+    expect(window.room()).toBe(600);
+    window.sent(3, 1, 0);
+    expect(window.room(), 'two messages are the depth').toBe(0);
+  });
+
+  it('H28 a reset leaks nothing', () => {
+    const window = new SendWindow(2, 1000);
+    window.sent(1, 600, 0);
+    window.sent(2, 600, 0);
+    window.reset();
+    expect([window.messages, window.bytes, window.room()]).toEqual([0, 0, 1000]);
+    expect(window.received(2)).toBeUndefined();
+    expect(window.room()).toBe(1000);
+  });
+
+  it('keeps its accounts over a long random life', () => {
+    for (let seed = 1; seed <= 50; seed++) {
+      const random = seededRandom(seed);
+      const window = new SendWindow(randomInteger(random, 1, 9), randomInteger(random, 1, 2000));
+      let model: { last: number; bytes: number; at: number }[] = [];
+      let last = 0;
+      for (let step = 0; step < 300; step++) {
+        if (random() < 0.6 && window.room() > 0) {
+          last += randomInteger(random, 0, 3);
+          const message = { last, bytes: randomInteger(random, 0, 500), at: step };
+          model.push(message);
+          window.sent(message.last, message.bytes, step);
+        } else {
+          const index = randomInteger(random, Math.max(0, last - 10), last + 1);
+          const gone = model.filter((message) => message.last <= index);
+          model = model.filter((message) => message.last > index);
+          expect(window.received(index), `seed ${seed}`).toBe(gone[gone.length - 1]?.at);
+        }
+        expect(window.messages, `seed ${seed}`).toBe(model.length);
+        expect(window.bytes, `seed ${seed}`).toBe(model.reduce((sum, { bytes }) => sum + bytes, 0));
+      }
+    }
+  });
+});
