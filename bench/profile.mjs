@@ -1,0 +1,47 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** `node bench/profile.mjs DIR [COUNT]`: the functions with the largest self time of each `.cpuprofile` below DIR. */
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+function profilesBelow(directory) {
+  return readdirSync(directory).flatMap((name) => {
+    const path = join(directory, name);
+    if (statSync(path).isDirectory()) return profilesBelow(path);
+    return name.endsWith('.cpuprofile') ? [path] : [];
+  });
+}
+
+/** Self time by function, µs, largest first. */
+function selfTimes({ nodes, samples, timeDeltas }) {
+  const names = new Map(nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
+  const times = new Map();
+  samples.forEach((id, at) => {
+    const name = names.get(id);
+    times.set(name, (times.get(name) ?? 0) + timeDeltas[at]);
+  });
+  return [...times].sort((a, b) => b[1] - a[1]);
+}
+
+function nameOf({ functionName, url, lineNumber }) {
+  const name = functionName === '' ? '(anonymous)' : functionName;
+  if (url === '') return name;
+  const file = url.startsWith('file:') ? relative(ROOT, fileURLToPath(url)) : url;
+  return `${name} ${file.replace(/^.*node_modules\//, '')}:${lineNumber + 1}`;
+}
+
+const [directory, count = '15'] = process.argv.slice(2);
+if (directory === undefined) {
+  process.stderr.write('usage: node bench/profile.mjs DIR [COUNT]\n');
+  process.exit(2);
+}
+for (const path of profilesBelow(directory)) {
+  const times = selfTimes(JSON.parse(readFileSync(path, 'utf8')));
+  const total = times.reduce((sum, [, time]) => sum + time, 0);
+  process.stdout.write(`\n${relative(directory, path)}: ${(total / 1e6).toFixed(1)} s\n`);
+  for (const [name, time] of times.slice(0, Number(count))) {
+    process.stdout.write(`  ${((100 * time) / total).toFixed(1).padStart(5)} %  ${name}\n`);
+  }
+}
