@@ -27,6 +27,7 @@ import type {
 import { Applier, type SessionRun } from './applier.js';
 import type { Clock } from './clock.js';
 import { type Hub, OrderMap } from './hub.js';
+import { NearSlots } from './near-slots.js';
 import { OpenBatch, type Proposed, type Waiter } from './open-batch.js';
 import type { Config } from './options.js';
 import type { ProposalSlot } from './proposal-slots.js';
@@ -57,12 +58,7 @@ export class Replica {
   readonly #orders = new OrderMap();
   readonly #open: OpenBatch;
   /** Own sealed batches not yet applied, ascending and without gaps; emptied when this node stops leading. */
-  #near: ProposalSlot[] = [];
-  #nearHead = 0;
-  /** Payload bytes of `#near`. */
-  #nearBytes = 0;
-  /** Own batches sealed and not committed: what the depth of the pipeline counts. */
-  #lastSealed: LogIndex[] = [];
+  readonly #near = new NearSlots();
   #commit: LogIndex;
   /** How far the feeder was asked to feed. */
   #fedTo: LogIndex = 0;
@@ -128,7 +124,7 @@ export class Replica {
 
   /** Entries of a remote client, packed. False: no room now, try again later; the order of the stream is kept. */
   proposePacked(packed: Buffer, count: number): boolean {
-    const used = this.#nearBytes + this.#open.length;
+    const used = this.#near.bytes + this.#open.length;
     if (used > 0 && used + packed.length > this.#config.uncommittedBytesMax) return false;
     if (!this.#makeRoom(packed.length, count)) return false;
     this.#open.addPacked(packed, count);
@@ -138,7 +134,8 @@ export class Replica {
 
   /** Seals the open batch if the pipeline has room for one more; else it grows. */
   maybeSeal(): void {
-    if (this.#open.count > 0 && this.#uncommitted() < this.#config.pipeline.depth) this.seal();
+    if (this.#open.count > 0 && this.#near.uncommitted(this.#commit) < this.#config.pipeline.depth)
+      this.seal();
   }
 
   /** Closes the open batch and gives it its place in the log. False: the rings are full, it stays open. */
@@ -167,7 +164,7 @@ export class Replica {
       throw new RaftlineError(ErrorCode.EntryTooLarge, message, { limit: entryBytesMax, received: length });
     }
     if (this.role !== 'leader') throw this.#notLeader();
-    const used = this.#nearBytes + this.#open.length;
+    const used = this.#near.bytes + this.#open.length;
     if (used > 0 && used + packedBytes > uncommittedBytesMax) {
       throw this.#overloaded(
         `${used} bytes are not committed yet (uncommittedBytesMax ${uncommittedBytesMax})`,
@@ -199,15 +196,6 @@ export class Replica {
     for (const waiter of waiters) waiter.reject(error);
   }
 
-  /** Own batches sealed and not committed. */
-  #uncommitted(): number {
-    const sealed = this.#lastSealed;
-    let committed = 0;
-    while (committed < sealed.length && sealed[committed]! <= this.#commit) committed++;
-    if (committed > 0) sealed.splice(0, committed);
-    return sealed.length;
-  }
-
   /** Writes the head of a batch whose payload stands in the claimed slot, and publishes it. */
   #publish(batch: ProposedBatch, rawLength: number, flags: number, waiters: Waiter[]): void {
     const { proposals } = this.#hub;
@@ -237,9 +225,7 @@ export class Replica {
       done: false,
     };
     this.#hub.slots.add(slot);
-    this.#near.push(slot);
-    this.#nearBytes += rawLength;
-    this.#lastSealed.push(firstIndex + count - 1);
+    this.#near.add(slot);
   }
 
   // — carrying out what the core decided ————————————————————————————————————————————————————————————————————————————
@@ -370,24 +356,12 @@ export class Replica {
       ErrorCode.OutcomeUnknown,
       `group ${this.group}: leadership was lost while the entry was being replicated; it may be committed or not`,
     );
-    const kept: ProposalSlot[] = [];
-    for (const slot of this.#near.slice(this.#nearHead)) {
-      if (slot.term === term) {
-        kept.push(slot);
-        continue;
-      }
-      this.#rejectAll(slot.waiters, outcome);
-      this.#finish(slot);
-    }
-    this.#near = kept;
-    this.#nearHead = 0;
-    this.#lastSealed = kept.map((slot) => slot.firstIndex + slot.count - 1);
+    for (const slot of this.#near.takeOthers(term)) this.#abandonSlot(slot, outcome);
   }
 
-  #finish(slot: ProposalSlot): void {
-    slot.waiters = [];
-    slot.done = true;
-    this.#nearBytes -= slot.end - slot.start;
+  #abandonSlot(slot: ProposalSlot, error: RaftlineError): void {
+    this.#rejectAll(slot.waiters, error);
+    this.#near.finish(slot);
   }
 
   #commitMoved(commit: LogIndex): void {
@@ -400,29 +374,22 @@ export class Replica {
 
   /** Applies the next committed batch if it is near. False: nothing near is due. */
   applyNear(): boolean {
-    const slot = this.#near[this.#nearHead];
+    const slot = this.#near.first();
     if (slot === undefined || slot.firstIndex !== this.applier.applied + 1) return false;
     if (slot.firstIndex + slot.count - 1 > this.#applicable()) return false;
-    this.#passNear();
+    this.#near.shift();
     // A slot sealed in a term that was lost may have been overtaken; then the log says what stands there.
     if (this.#raft.termAt(slot.firstIndex) === slot.term) {
       const runs = this.applier.apply({ ...slot, bytes: this.#hub.slots.bytes }, slot);
       if (runs.length > 0) this.#events.sessions(this, runs);
     }
-    this.#finish(slot);
+    this.#near.finish(slot);
     return true;
   }
 
   /** Committed, and on this node's own disk: a state machine never knows what its own log could lose. */
   #applicable(): LogIndex {
     return Math.min(this.#commit, this.#raft.durableIndex);
-  }
-
-  #passNear(): void {
-    this.#nearHead++;
-    if (this.#nearHead <= 256 && this.#nearHead < this.#near.length) return;
-    this.#near.splice(0, this.#nearHead);
-    this.#nearHead = 0;
   }
 
   /** A batch that the feeder read back. What was applied already (it came near) is passed over. */
@@ -444,7 +411,7 @@ export class Replica {
   }
 
   #askFeeder(): void {
-    const first = this.#near[this.#nearHead]?.firstIndex ?? Number.MAX_SAFE_INTEGER;
+    const first = this.#near.first()?.firstIndex ?? Number.MAX_SAFE_INTEGER;
     const to = Math.min(this.#applicable(), first - 1);
     if (to <= this.applier.applied || to <= this.#fedTo) return;
     this.#fedTo = to;
@@ -454,8 +421,6 @@ export class Replica {
   /** Ends everything that waits: the engine closes or has failed. */
   abandon(error: RaftlineError): void {
     this.#rejectAll(this.#open.take(), error);
-    for (const slot of this.#near.slice(this.#nearHead)) this.#rejectAll(slot.waiters, error);
-    this.#near = [];
-    this.#nearHead = 0;
+    for (const slot of this.#near.takeOthers(0)) this.#abandonSlot(slot, error);
   }
 }
