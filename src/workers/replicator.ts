@@ -111,12 +111,10 @@ export class Replicator implements Program {
       return;
     }
     if (session.mode === 'ended') return;
-    if (reply.kind === 'received') {
-      session.window.received(reply.match);
-      return;
-    }
+    // A probe stays in the window until main has decided on its answer: otherwise it would be sent again meanwhile.
+    if (session.mode === 'stream' && reply.kind !== 'refused') session.window.received(reply.match);
+    if (reply.kind === 'received') return;
     if (reply.kind === 'refused') session.mode = 'ended';
-    else session.window.received(reply.match);
     if (session.reply?.kind !== 'refused') session.reply = reply;
   }
 

@@ -72,8 +72,8 @@ describe('what is near', () => {
       if (!poll()) return false;
       if (!overrun) {
         overrun = true;
-        // The ninth fills the place of the first batch, in the next lap.
-        for (let fill = 0; fill < 9; fill++) put(Buffer.alloc(400, 0xff));
+        // The tenth fills the place of the first batch, in the next lap.
+        for (let fill = 0; fill < 10; fill++) put(Buffer.alloc(400, 0xff));
         expect(observer.bytes[observer.offset]).toBe(0xff);
         put(batchAt(12));
       }

@@ -1,0 +1,362 @@
+import { describe, expect, it } from 'vitest';
+import { readBatchHeader } from '../../src/codec/batch.js';
+import type { AppendEnvelope, AppendReplyEnvelope } from '../../src/codec/envelope-types.js';
+import { RingObserver } from '../../src/ring/byte-ring.js';
+import { makeHello, makeHelloReply } from '../../src/transport/handshake.js';
+import { PeerLink } from '../../src/transport/link.js';
+import { LogReader } from '../../src/wal/log-reader.js';
+import { BatchSource } from '../../src/workers/batch-source.js';
+import { NearIndex } from '../../src/workers/near-index.js';
+import { Replicator } from '../../src/workers/replicator.js';
+import { FaultyDisk } from '../wal/faulty-disk.js';
+import { makeBatch, makeIndex } from '../wal/log-tools.js';
+import { append, appendReply, Inbox, Meeting, putBytes, Remote, ringPair, takeAll } from './parts.js';
+
+const ACK_TIMEOUT_MS = 1000;
+
+function self(node: number) {
+  return { clusterId: 'c', node, incarnation: node * 100, groups: [1, 2], bootstrapChecksum: 0 };
+}
+
+/** Node 1's replicator to node 2, whose end of the append stream the test holds by hand. */
+async function makeWorld(
+  options: { depth?: number; inflightBytesMax?: number; receiveWindowBytes?: number } = {},
+) {
+  const { receiveWindowBytes } = options;
+  const meeting = new Meeting({
+    messageBytesMax: 1 << 22,
+    queuedBytesMax: 1 << 23,
+    ...(receiveWindowBytes === undefined ? {} : { receiveWindowBytes }),
+  });
+  const { network } = meeting;
+  const followers: Remote[] = [];
+  const verdict = { accepted: true } as const;
+  const ports = { controlPort: 0, dataPort: 0, clientPort: 0 };
+  await meeting.listen((_lane, stream) => {
+    const remote = new Remote(stream, network);
+    const take = stream.onMessage;
+    stream.onMessage = (bytes) => {
+      take(bytes);
+      const hello = remote.heard[0];
+      if (hello?.type !== 'hello') return;
+      remote.take();
+      remote.say(makeHelloReply(self(2), verdict, ports));
+    };
+    followers.push(remote);
+  });
+  const link = new PeerLink({
+    transport: network.transport('leader'),
+    address: 'node:1',
+    hello: () => makeHello(self(1), 2, 'append'),
+    checkReply: () => verdict,
+  });
+  const { region, producer, consumer } = ringPair(1 << 20);
+  const near = new NearIndex(new RingObserver(region));
+  const far = new LogReader(new FaultyDisk(1), '/data', makeIndex([1, 2]));
+  const inbox = new Inbox();
+  const replicator = new Replicator({
+    self: 1,
+    peer: 2,
+    link,
+    source: new BatchSource(near, far),
+    push: inbox.push,
+    depth: options.depth ?? 4,
+    inflightBytesMax: options.inflightBytesMax ?? 1 << 20,
+    ackTimeoutMs: ACK_TIMEOUT_MS,
+  });
+  link.onDown = () => replicator.streamBroke();
+  link.onMessage = (bytes) => {
+    const remote = new Remote({ send: () => true } as never, network);
+    remote.stream.onMessage(bytes);
+    replicator.onReply(remote.heard[0] as AppendReplyEnvelope);
+  };
+  const world = {
+    network,
+    replicator,
+    inbox,
+    link,
+    now: 0,
+    /** The follower's end of the stream that is up now. */
+    get follower() {
+      return followers[followers.length - 1]!;
+    },
+    followers,
+    publish(batch: Buffer) {
+      takeAll(consumer);
+      putBytes(producer, batch);
+      near.follow();
+    },
+    /** Polls until nothing more happens. */
+    settle() {
+      for (let idle = 0, turns = 0; idle < 3; turns++) {
+        if (turns > 5000) throw new Error('the replicator never came to rest');
+        const worked = replicator.poll(world.now);
+        const steps = network.settle();
+        idle = worked || steps > 0 ? 0 : idle + 1;
+      }
+    },
+    /** The appends that the follower heard since the last call. */
+    heard(): AppendEnvelope[] {
+      world.settle();
+      return (world.followers.length === 0 ? [] : world.follower.take()) as AppendEnvelope[];
+    },
+    reply(changes: Partial<AppendReplyEnvelope>) {
+      world.follower.say(appendReply(changes));
+      world.settle();
+    },
+  };
+  return world;
+}
+
+const batchAt = (firstIndex: number, changes: Partial<Parameters<typeof makeBatch>[0]> = {}) =>
+  makeBatch({ firstIndex, term: 3, prevTerm: firstIndex === 1 ? 0 : 3, entryBytes: 100, ...changes });
+
+/** A session of term 3 that has got to streaming from index 1 on. */
+async function makeStreaming(options: Parameters<typeof makeWorld>[0] = {}) {
+  const world = await makeWorld(options);
+  world.replicator.open({ group: 1, session: 1, term: 3, prevIndex: 0, prevTerm: 0 });
+  world.heard();
+  world.reply({ term: 3, match: 0 });
+  world.replicator.stream({ group: 1, session: 1, next: 1 });
+  world.heard();
+  world.inbox.take('appendReply');
+  return world;
+}
+
+describe('the replicator', () => {
+  it('A2 probes with one empty append, and says nothing more until it is answered', async () => {
+    const world = await makeWorld();
+    world.replicator.open({ group: 1, session: 7, term: 3, prevIndex: 9, prevTerm: 2 });
+    world.publish(batchAt(10, { prevTerm: 2 }));
+    expect(world.heard()).toEqual([append({ session: 7, term: 3, prevIndex: 9, prevTerm: 2 })]);
+    world.now = ACK_TIMEOUT_MS / 2;
+    expect(world.heard()).toEqual([]);
+    world.reply({ session: 7, term: 3, match: 9, kind: 'received' });
+    expect(world.heard(), 'that it was received is no answer').toEqual([]);
+    world.reply({ session: 7, term: 3, match: 9, kind: 'durable', applied: 5 });
+    expect(world.inbox.take('appendReply')).toMatchObject([
+      { group: 1, peer: 2, term: 3, session: 7, refused: 0, match: 9, applied: 5 },
+    ]);
+    expect(world.heard(), 'main decides what comes next').toEqual([]);
+    world.replicator.stream({ group: 1, session: 7, next: 10 });
+    expect(world.heard()).toMatchObject([{ prevIndex: 9, prevTerm: 2, batches: 1 }]);
+  });
+
+  it('E3 a refusal is reported with its hint, and the session says nothing more', async () => {
+    const world = await makeWorld();
+    world.replicator.open({ group: 1, session: 7, term: 3, prevIndex: 9, prevTerm: 2 });
+    world.heard();
+    world.reply({ session: 7, term: 3, kind: 'refused', match: 9, hintIndex: 4, hintTerm: 1 });
+    world.publish(batchAt(10));
+    world.replicator.commit(1, 3, 12);
+    expect(world.heard()).toEqual([]);
+    expect(world.inbox.take('appendReply')).toMatchObject([
+      { refused: 1, match: 9, hintIndex: 4, hintTerm: 1, session: 7 },
+    ]);
+    world.replicator.stream({ group: 1, session: 7, next: 10 });
+    expect(world.heard(), 'an ended session does not come back').toEqual([]);
+    world.replicator.open({ group: 1, session: 8, term: 3, prevIndex: 4, prevTerm: 1 });
+    expect(world.heard()).toMatchObject([{ session: 8, prevIndex: 4, prevTerm: 1, batches: 0 }]);
+  });
+
+  it('streams up to its depth, and received makes room', async () => {
+    const world = await makeStreaming({ depth: 3, inflightBytesMax: 1 << 20 });
+    const sent: AppendEnvelope[] = [];
+    for (let index = 1; index <= 10; index++) {
+      world.publish(batchAt(index));
+      sent.push(...world.heard());
+    }
+    expect(sent.map(({ prevIndex, batches }) => [prevIndex, batches])).toEqual([
+      [0, 1],
+      [1, 1],
+      [2, 1],
+    ]);
+    world.reply({ term: 3, kind: 'received', match: 2 });
+    expect(world.inbox.take('appendReply'), 'received is not for main').toEqual([]);
+    const more = world.heard();
+    expect(
+      more.map(({ prevIndex, batches }) => [prevIndex, batches]),
+      'all that waits, in one message',
+    ).toEqual([[3, 7]]);
+    world.reply({ term: 3, kind: 'durable', match: 3 });
+    expect(world.inbox.take('appendReply')).toMatchObject([{ match: 3, refused: 0 }]);
+  });
+
+  it('a message is its batches, byte for byte, in order', async () => {
+    const world = await makeStreaming();
+    const batches = [1, 2, 3].map((index) => batchAt(index));
+    for (const batch of batches) world.publish(batch);
+    world.settle();
+    expect(Buffer.concat(world.follower.bodies).equals(Buffer.concat(batches))).toBe(true);
+  });
+
+  it('H28 is bounded in bytes as well', async () => {
+    const world = await makeStreaming({ depth: 100, inflightBytesMax: 10_000 });
+    let bytes = 0;
+    for (let index = 1; index <= 50; index++) {
+      world.publish(batchAt(index, { entryBytes: 1000 }));
+      for (const { batches } of world.heard()) bytes += batches * 1100;
+    }
+    expect(bytes).toBeGreaterThan(8000);
+    expect(bytes).toBeLessThan(11_200);
+  });
+
+  it('A7 E2 a commit index that moves alone goes out in one empty append', async () => {
+    const world = await makeStreaming();
+    world.publish(batchAt(1));
+    expect(world.heard()).toMatchObject([{ batches: 1, commit: 0 }]);
+    world.replicator.commit(1, 3, 1);
+    expect(world.heard()).toEqual([append({ term: 3, prevIndex: 1, prevTerm: 3, commit: 1 })]);
+    world.replicator.commit(1, 3, 1);
+    expect(world.heard(), 'it did not move').toEqual([]);
+    world.replicator.commit(1, 4, 9);
+    expect(world.heard(), 'the commit of another term is not this session’s').toEqual([]);
+    world.replicator.commit(1, 3, 2);
+    world.publish(batchAt(2));
+    expect(world.heard(), 'with data it travels along').toMatchObject([{ batches: 1, commit: 2 }]);
+  });
+
+  it('A2 H26 replies of another session move nothing', async () => {
+    const world = await makeStreaming({ depth: 2 });
+    for (const index of [1, 2, 3]) {
+      world.publish(batchAt(index));
+      world.settle();
+    }
+    world.heard();
+    world.reply({ term: 3, session: 99, kind: 'received', match: 2 });
+    world.reply({ term: 3, session: 99, kind: 'durable', match: 2 });
+    world.reply({ term: 3, session: 99, kind: 'refused', match: 2 });
+    world.reply({ term: 3, session: 1, group: 2, kind: 'durable', match: 2 });
+    expect(world.heard(), 'the window is as full as before').toEqual([]);
+    expect(world.inbox.take('appendReply')).toEqual([]);
+    world.reply({ term: 3, session: 1, kind: 'received', match: 1 });
+    expect(world.heard()).toMatchObject([{ prevIndex: 2, batches: 1 }]);
+  });
+
+  it('A12 a later term in a reply of any session is told to main', async () => {
+    const world = await makeStreaming();
+    world.reply({ term: 9, session: 99, kind: 'refused', match: 0 });
+    expect(world.inbox.take('appendReply')).toMatchObject([{ term: 9 }]);
+  });
+
+  it('a break is told once, and nothing more goes out in the old session', async () => {
+    const world = await makeStreaming();
+    world.publish(batchAt(1));
+    world.heard();
+    world.network.cut('leader', 'node');
+    world.settle();
+    expect(world.inbox.take('sessionBroken')).toMatchObject([{ group: 1, peer: 2, session: 1 }]);
+    world.network.heal('leader', 'node');
+    world.publish(batchAt(2));
+    world.replicator.commit(1, 3, 1);
+    world.now += 5000;
+    world.settle();
+    expect(world.link.up).toBe(true);
+    expect(world.followers.length).toBe(2);
+    expect(world.heard()).toEqual([]);
+    world.network.cut('leader', 'node');
+    world.settle();
+    world.network.heal('leader', 'node');
+    expect(world.inbox.take('sessionBroken'), 'it was told already').toEqual([]);
+    world.now += 5000;
+    world.replicator.open({ group: 1, session: 2, term: 3, prevIndex: 0, prevTerm: 0 });
+    expect(world.heard()).toMatchObject([{ session: 2, batches: 0 }]);
+  });
+
+  it('H26 what the broken stream still says is not counted in the next session', async () => {
+    const world = await makeStreaming({ depth: 1 });
+    world.publish(batchAt(1));
+    world.publish(batchAt(2));
+    world.heard();
+    world.link.reset('test');
+    world.settle();
+    world.replicator.open({ group: 1, session: 2, term: 3, prevIndex: 0, prevTerm: 0 });
+    world.replicator.onReply(appendReply({ term: 3, session: 1, match: 1 }));
+    world.settle();
+    expect(world.inbox.take('appendReply')).toEqual([]);
+  });
+
+  it('a session that has not said anything survives a break: it was never under way', async () => {
+    const world = await makeWorld();
+    world.network.cut('leader', 'node');
+    world.replicator.open({ group: 1, session: 1, term: 3, prevIndex: 0, prevTerm: 0 });
+    world.settle();
+    world.network.heal('leader', 'node');
+    world.now += 5000;
+    expect(world.heard()).toMatchObject([{ session: 1, batches: 0 }]);
+    expect(world.inbox.take('sessionBroken')).toEqual([]);
+  });
+
+  it('H42 a follower that says nothing any more loses its stream after a bound', async () => {
+    const world = await makeStreaming();
+    world.publish(batchAt(1));
+    world.heard();
+    world.now += ACK_TIMEOUT_MS;
+    world.settle();
+    expect(world.inbox.take('sessionBroken')).toEqual([]);
+    world.now += 1;
+    world.settle();
+    expect(world.inbox.take('sessionBroken')).toMatchObject([{ session: 1 }]);
+  });
+
+  it('H39 H28 a follower that never answers holds a bounded window and bounded memory', async () => {
+    const world = await makeStreaming({ depth: 8, inflightBytesMax: 64 * 1024, receiveWindowBytes: 4096 });
+    world.network.hold('leader', 'node');
+    let most = 0;
+    for (let index = 1; index <= 2000; index++) {
+      world.publish(batchAt(index, { entryBytes: 2000 }));
+      world.settle();
+      most = Math.max(most, world.link.stream?.queuedBytes ?? 0);
+    }
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThan(64 * 1024 + 4096);
+  });
+
+  it('a full inbox loses no acknowledgement: the newest is told when there is room, a refusal above all', async () => {
+    const world = await makeStreaming();
+    for (const index of [1, 2, 3]) world.publish(batchAt(index));
+    world.heard();
+    world.inbox.full = true;
+    world.reply({ term: 3, match: 1 });
+    world.reply({ term: 3, match: 3 });
+    world.inbox.full = false;
+    world.settle();
+    expect(world.inbox.take('appendReply').map(({ match }) => match)).toEqual([3]);
+    world.inbox.full = true;
+    world.reply({ term: 3, kind: 'refused', match: 3, hintIndex: 1, hintTerm: 1 });
+    world.reply({ term: 3, kind: 'durable', match: 3 });
+    world.network.cut('leader', 'node');
+    world.settle();
+    world.inbox.full = false;
+    world.settle();
+    expect(world.inbox.records.map(({ type }) => type)).toEqual(['appendReply', 'sessionBroken']);
+    expect(world.inbox.take('appendReply')).toMatchObject([{ refused: 1 }]);
+  });
+
+  it('sessions of two groups share the stream and nothing else', async () => {
+    const world = await makeStreaming({ depth: 1 });
+    world.replicator.open({ group: 2, session: 2, term: 8, prevIndex: 4, prevTerm: 8 });
+    world.publish(batchAt(1));
+    world.publish(makeBatch({ group: 2, firstIndex: 5, term: 8, prevTerm: 8 }));
+    const heard = world.heard();
+    expect(heard.map(({ group, term, batches }) => [group, term, batches]).sort()).toEqual([
+      [1, 3, 1],
+      [2, 8, 0],
+    ]);
+    world.replicator.closeSession({ group: 1, session: 1 });
+    world.reply({ group: 1, term: 3, kind: 'received', match: 1 });
+    world.publish(batchAt(2));
+    expect(world.heard(), 'main closed it').toEqual([]);
+    world.reply({ group: 2, session: 2, term: 8, match: 4 });
+    world.replicator.stream({ group: 2, session: 2, next: 5 });
+    expect(world.heard()).toMatchObject([{ group: 2, prevIndex: 4, batches: 1 }]);
+    expect(readBatchHeader(world.follower.bodies[0] ?? batchAt(1), 0).term).toBeGreaterThan(0);
+  });
+
+  it('B12 closing an older session does not end the newer one', async () => {
+    const world = await makeStreaming();
+    world.replicator.open({ group: 1, session: 2, term: 3, prevIndex: 0, prevTerm: 0 });
+    world.replicator.closeSession({ group: 1, session: 1 });
+    expect(world.heard()).toMatchObject([{ session: 2 }]);
+  });
+});
