@@ -4,6 +4,7 @@ import { Arguments, CLUSTER_FLAG, type CommandShape, GROUP_FLAG, usageError } fr
 import { ExitCode, oneLine } from './failure.js';
 import { note, Output } from './output.js';
 import { Splitter } from './splitter.js';
+import { counted } from './table.js';
 
 export const appendShape: CommandShape = {
   name: 'append',
@@ -110,7 +111,7 @@ class AppendRun {
 
   report(): ExitCode {
     if (this.#failures.length === 0) {
-      if (!this.#json) note(`raftline append: ${this.#acknowledged} lines acknowledged`);
+      if (!this.#json) note(`raftline append: ${counted(this.#acknowledged, 'line')} acknowledged`);
       return ExitCode.Done;
     }
     const parts = this.#failures.map(({ error, firstLine, lastLine }) => {
@@ -118,7 +119,7 @@ class AppendRun {
       const fate = error.code === ErrorCode.OutcomeUnknown ? 'may be applied' : 'certainly not applied';
       return `${lines} ${fate}: ${oneLine(error)}`;
     });
-    note(`raftline append: ${this.#acknowledged} lines acknowledged; ${parts.join('; ')}`);
+    note(`raftline append: ${counted(this.#acknowledged, 'line')} acknowledged; ${parts.join('; ')}`);
     return ExitCode.Failed;
   }
 

@@ -11,7 +11,10 @@ export interface ReplicationFacts {
   entries: number;
   bytes: number;
   elapsedMs: number;
+  /** From append to acknowledgement, µs; without the entries that waited for the next leader. */
   latency: RecordableHistogram;
+  /** The same of those that did wait. */
+  latencyAcrossFailover: RecordableHistogram;
   /** What the kill of the leader came to; undefined for an empty file. */
   failover: Failover | undefined;
 }
@@ -36,6 +39,9 @@ export class Replication {
   readonly #cluster: DemoCluster;
   readonly #client: RaftlineClient;
   readonly #latency = createHistogram({ figures: 3 });
+  readonly #latencyAcrossFailover = createHistogram({ figures: 3 });
+  /** What was appended before had to wait for the next leader. */
+  #recoveredAt = 0;
   /** When each entry of the window was appended, by its sequence modulo the window. */
   readonly #appendedAt = new Float64Array(WINDOW_ENTRIES * 2);
   readonly #holdAt: number;
@@ -85,6 +91,7 @@ export class Replication {
       bytes: this.#input.facts.bytes,
       elapsedMs: performance.now() - started,
       latency: this.#latency,
+      latencyAcrossFailover: this.#latencyAcrossFailover,
       failover: this.#failover,
     };
   }
@@ -137,26 +144,35 @@ export class Replication {
       return;
     }
     const now = performance.now();
-    for (let at = 0; at < run.count; at++) {
-      const appendedAt = this.#appendedAt[(run.firstSequence + at) % this.#appendedAt.length]!;
-      this.#latency.record(Math.max(1, Math.round((now - appendedAt) * 1000)));
+    const { leader } = this.#client;
+    if (this.#killed !== undefined && this.#failover === undefined && leader !== this.#killed.id) {
+      this.#recovered(now, leader);
     }
+    this.#recordLatencies(run.firstSequence, run.count, now);
     this.#acknowledged += run.count;
-    if (this.#killed === undefined) {
-      if (!this.#isHalfWay() || this.#acknowledged === this.#input.facts.entries) return;
-      this.#killLeader(this.#client.leader);
-      this.#wake();
-    } else if (this.#failover === undefined && this.#client.leader !== this.#killed.id) this.#recovered(now);
+    if (this.#killed !== undefined || this.#acknowledged === this.#input.facts.entries) return;
+    if (!this.#isHalfWay()) return;
+    this.#killLeader(leader);
+    this.#wake();
   };
 
+  #recordLatencies(firstSequence: number, count: number, now: number): void {
+    for (let at = 0; at < count; at++) {
+      const appendedAt = this.#appendedAt[(firstSequence + at) % this.#appendedAt.length]!;
+      const waited = appendedAt < this.#recoveredAt;
+      const histogram = waited ? this.#latencyAcrossFailover : this.#latency;
+      histogram.record(Math.max(1, Math.round((now - appendedAt) * 1000)));
+    }
+  }
+
   /** Acknowledgements of the dead leader that were still on their way do not count: another node has answered. */
-  #recovered(now: number): void {
+  #recovered(now: number, nextLeader: NodeId): void {
     const { id, at, afterEntries } = this.#killed!;
-    this.#failover = { killed: id, afterEntries, nextLeader: this.#client.leader, ms: now - at };
-    this.restarted = this.#cluster
-      .node(id)
-      .kill()
-      .then(() => this.#cluster.node(id).start());
+    this.#recoveredAt = now;
+    this.#failover = { killed: id, afterEntries, nextLeader, ms: now - at };
+    const node = this.#cluster.node(id);
+    this.restarted = node.kill().then(() => node.start());
+    // Whoever waits for it learns of a failure; until then it is nobody's.
     this.restarted.catch(() => {});
   }
 }

@@ -1,5 +1,6 @@
+import type { RecordableHistogram } from 'node:perf_hooks';
 import type { NodeId } from '../../base/ids.js';
-import { byteText, durationText, grouped, table } from '../table.js';
+import { byteText, counted, durationText, grouped, table } from '../table.js';
 import type { Input } from './input.js';
 import { type ReplicationFacts, WINDOW_ENTRIES } from './replication.js';
 import type { ReplicaFacts } from './verify.js';
@@ -52,6 +53,12 @@ function disk({ replicas, replication }: DemoFacts) {
   return { id, bytesWritten, syncs, ratio };
 }
 
+/** In ms; null where nothing was measured. */
+function percentiles(histogram: RecordableHistogram): { p50: number | null; p99: number | null } {
+  if (histogram.count === 0) return { p50: null, p99: null };
+  return { p50: histogram.percentile(50) / 1000, p99: histogram.percentile(99) / 1000 };
+}
+
 function round(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }
@@ -59,7 +66,7 @@ function round(value: number, digits: number): number {
 export function reportAsJson(facts: DemoFacts): Record<string, unknown> {
   const { input, replication, replicas, duplicates, kept } = facts;
   const { entriesPerSecond, bytesPerSecond, entriesPerSecondLed, bytesPerSecondLed } = rates(facts);
-  const { failover, latency } = replication;
+  const { failover, latency, latencyAcrossFailover } = replication;
   return {
     file: input.path,
     entries: replication.entries,
@@ -70,7 +77,8 @@ export function reportAsJson(facts: DemoFacts): Record<string, unknown> {
     entriesPerSecondWithLeader: round(entriesPerSecondLed, 1),
     bytesPerSecondWithLeader: round(bytesPerSecondLed, 1),
     windowEntries: WINDOW_ENTRIES,
-    latencyMs: { p50: latency.percentile(50) / 1000, p99: latency.percentile(99) / 1000 },
+    latencyMs: percentiles(latency),
+    latencyAcrossFailoverMs: percentiles(latencyAcrossFailover),
     failoverMs: failover === undefined ? null : round(failover.ms, 3),
     failover: failover ?? null,
     duplicatesTurnedAway: duplicates,
@@ -105,11 +113,15 @@ export function reportAsText(facts: DemoFacts): string {
 
 function summary(facts: DemoFacts): string[] {
   const { input, replication, replicas, duplicates } = facts;
-  const { failover, latency, entries, bytes, elapsedMs } = replication;
+  const { failover, latency, latencyAcrossFailover, entries, bytes, elapsedMs } = replication;
   const { entriesPerSecond, bytesPerSecond, entriesPerSecondLed, bytesPerSecondLed } = rates(facts);
-  const kind = input.recordBytes === undefined ? 'lines' : `records of ${grouped(input.recordBytes)} bytes`;
+  const { recordBytes } = input;
+  const what =
+    recordBytes === undefined
+      ? counted(entries, 'line')
+      : `${counted(entries, 'record')} of ${counted(recordBytes, 'byte')}`;
   const rows: string[][] = [
-    ['input', `${input.path}: ${grouped(entries)} ${kind}, ${byteText(bytes)}`],
+    ['input', `${input.path}: ${what}, ${byteText(bytes)}`],
     ['replicated', `to ${replicas.length} nodes in ${durationText(elapsedMs)}`],
     ['throughput', `${grouped(entriesPerSecond)} entries/s, ${byteText(bytesPerSecond)}/s`],
   ];
@@ -119,11 +131,17 @@ function summary(facts: DemoFacts): string[] {
       `${grouped(entriesPerSecondLed)} entries/s, ${byteText(bytesPerSecondLed)}/s while there was a leader`,
     ]);
   }
-  if (entries > 0) {
-    const [p50, p99] = [50, 99].map((at) => durationText(latency.percentile(at) / 1000));
+  const { p50, p99 } = percentiles(latency);
+  if (p50 !== null && p99 !== null) {
+    const inFlight = `up to ${grouped(WINDOW_ENTRIES)} entries in flight`;
+    rows.push(['commit latency', `p50 ${durationText(p50)}, p99 ${durationText(p99)} (${inFlight})`]);
+  }
+  const across = percentiles(latencyAcrossFailover);
+  if (across.p50 !== null && across.p99 !== null) {
+    const count = `of ${grouped(latencyAcrossFailover.count)} that waited for the next leader`;
     rows.push([
-      'commit latency',
-      `p50 ${p50}, p99 ${p99} (up to ${grouped(WINDOW_ENTRIES)} entries in flight)`,
+      'across failover',
+      `p50 ${durationText(across.p50)}, p99 ${durationText(across.p99)} (${count})`,
     ]);
   }
   if (failover !== undefined) {
