@@ -1,3 +1,5 @@
+import type { Gate } from '../ring/gate.js';
+
 /** The engine's only source of time and its only timer. A test may bring its own. */
 export interface Clock {
   /** Monotonic, ms. */
@@ -8,6 +10,11 @@ export interface Clock {
   every(intervalMs: number, tick: () => void): () => void;
   /** Calls `run` once, as soon as what is due now is done. */
   soon(run: () => void): void;
+  /**
+   * Calls `awake` once `gate` was notified or `timeoutMs` have passed. `hasWork` is asked once, after arming; false:
+   * there is work, and `awake` is not called.
+   */
+  sleep(gate: Gate, hasWork: () => boolean, timeoutMs: number, awake: () => void): boolean;
 }
 
 export const systemClock: Clock = {
@@ -19,5 +26,11 @@ export const systemClock: Clock = {
   },
   soon: (run) => {
     setImmediate(run);
+  },
+  sleep(gate, hasWork, timeoutMs, awake) {
+    const sleep = gate.sleepAsync(hasWork, timeoutMs);
+    if (sleep === undefined) return false;
+    void sleep.then(awake);
+    return true;
   },
 };

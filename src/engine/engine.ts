@@ -1,17 +1,17 @@
+import { randomInt } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 import type { GroupId, NodeId } from '../base/ids.js';
-import { BATCH_ENTRIES_CEILING, BATCH_RAW_BYTES_CEILING } from '../base/limits.js';
-import type { Configuration } from '../base/messages.js';
 import { createEngineMemory } from '../workers/memory.js';
-import { planThreads, type WorkerSettings } from '../workers/settings.js';
+import { planThreads } from '../workers/settings.js';
 import { Threads } from '../workers/spawn.js';
 import { systemClock } from './clock.js';
 import type { Proposed } from './open-batch.js';
 import { type Config, type EngineOptions, parseOptions } from './options.js';
 import { type EngineStatus, engineStatus, type GroupStatus, groupStatus } from './status.js';
 import { Turn } from './turn.js';
+import { workerSettings } from './worker-settings.js';
 
 /** What the engine tells whoever listens. */
 export interface EngineEvents {
@@ -110,6 +110,7 @@ export class Engine extends EventEmitter<EngineEvents> {
         config,
         memory,
         clock: systemClock,
+        random: () => randomInt(0x1_0000_0000) / 0x1_0000_0000,
         recovered,
         spread,
         status: () => engine.status(),
@@ -182,39 +183,4 @@ export class Engine extends EventEmitter<EngineEvents> {
     this.#turn.stop(error);
     await this.#threads.stop();
   }
-}
-
-function workerSettings(config: Config): WorkerSettings {
-  const { pipeline } = config;
-  const members = [config.id, ...config.peers.keys()].sort((a, b) => a - b);
-  const bootstrap: Configuration = {
-    voters: members,
-    votersOutgoing: [],
-    learners: [],
-    learnersNext: [],
-    incarnations: [],
-    compressionLevel: 1,
-  };
-  const largest = Math.max(config.entryBytesMax, pipeline.batchBytesMax) + 64 * 1024;
-  return {
-    id: config.id,
-    cluster: config.cluster,
-    dataDirectory: config.dataDirectory,
-    listen: config.listen,
-    peers: [...config.peers].map(([id, address]) => ({ id, address })),
-    groups: config.groups.map((group) => group.id),
-    insecure: config.insecure,
-    compression: config.compression,
-    lz4: config.lz4,
-    entryBytesMax: config.entryBytesMax,
-    batchRawBytesMax: Math.min(BATCH_RAW_BYTES_CEILING, largest),
-    batchEntriesMax: BATCH_ENTRIES_CEILING,
-    pipelineDepth: pipeline.depth,
-    inflightBytesMax: pipeline.inflightBytesMax,
-    segmentBytes: config.segmentBytes,
-    receiveWindowBytes: config.transport.receiveWindowBytes,
-    clientStreams: config.limits.clientStreams,
-    tailStreams: config.limits.tailStreams,
-    bootstrap,
-  };
 }

@@ -1,6 +1,6 @@
-import { randomInt } from 'node:crypto';
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 import type { GroupId, NodeId } from '../base/ids.js';
+import type { Random } from '../base/prng.js';
 import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../codec/batch.js';
 import type { RecoveredState } from '../core/options.js';
 import type { Role } from '../core/ready.js';
@@ -29,6 +29,8 @@ export interface TurnParts {
   config: Config;
   memory: EngineMemory;
   clock: Clock;
+  /** Spreads election timeouts. */
+  random: Random;
   recovered: ReadonlyMap<GroupId, Omit<RecoveredState, 'commitIndex'>>;
   /** Whether the encoder has a thread of its own. */
   spread: boolean;
@@ -187,16 +189,12 @@ export class Turn {
   /** Sleeps until a thread wakes main, a tick is due or somebody proposes. */
   #sleep(): void {
     if (this.#sleeping) return;
-    const sleep = this.#gate.sleepAsync(() => this.#hasWork(), SLEEP_MS);
-    if (sleep === undefined) {
-      this.#schedule();
-      return;
-    }
-    this.#sleeping = true;
-    sleep.then(() => {
+    const awake = (): void => {
       this.#sleeping = false;
       this.#schedule();
-    });
+    };
+    this.#sleeping = true;
+    if (!this.#clock.sleep(this.#gate, () => this.#hasWork(), SLEEP_MS, awake)) awake();
   }
 
   /** Looks without taking anything. */
@@ -274,7 +272,7 @@ export class Turn {
   }
 
   #addReplica(group: Config['groups'][number]): void {
-    const { config, recovered } = this.#parts;
+    const { config, recovered, random } = this.#parts;
     const { election } = config;
     const found = recovered.get(group.id)!;
     const ticks = (ms: number): number => Math.max(1, Math.ceil(ms / this.#tickMs));
@@ -284,7 +282,7 @@ export class Turn {
       electionTicksMin: ticks(election.timeoutMsMin),
       electionTicksMax: ticks(election.timeoutMsMax),
       heartbeatTicks: ticks(election.heartbeatIntervalMs),
-      random: () => randomInt(0x1_0000_0000) / 0x1_0000_0000,
+      random,
     };
     const state: RecoveredState = {
       ...found,

@@ -1,0 +1,40 @@
+import { BATCH_ENTRIES_CEILING, BATCH_RAW_BYTES_CEILING } from '../base/limits.js';
+import type { Configuration } from '../base/messages.js';
+import type { WorkerSettings } from '../workers/settings.js';
+import type { Config } from './options.js';
+
+/** What of the options the threads need, and the configuration that a first start writes: oneself and the peers. */
+export function workerSettings(config: Config): WorkerSettings {
+  const { pipeline } = config;
+  const members = [config.id, ...config.peers.keys()].sort((a, b) => a - b);
+  const bootstrap: Configuration = {
+    voters: members,
+    votersOutgoing: [],
+    learners: [],
+    learnersNext: [],
+    incarnations: [],
+    compressionLevel: 1,
+  };
+  const largest = Math.max(config.entryBytesMax, pipeline.batchBytesMax) + 64 * 1024;
+  return {
+    id: config.id,
+    cluster: config.cluster,
+    dataDirectory: config.dataDirectory,
+    listen: config.listen,
+    peers: [...config.peers].map(([id, address]) => ({ id, address })),
+    groups: config.groups.map((group) => group.id),
+    insecure: config.insecure,
+    compression: config.compression,
+    lz4: config.lz4,
+    entryBytesMax: config.entryBytesMax,
+    batchRawBytesMax: Math.min(BATCH_RAW_BYTES_CEILING, largest),
+    batchEntriesMax: BATCH_ENTRIES_CEILING,
+    pipelineDepth: pipeline.depth,
+    inflightBytesMax: pipeline.inflightBytesMax,
+    segmentBytes: config.segmentBytes,
+    receiveWindowBytes: config.transport.receiveWindowBytes,
+    clientStreams: config.limits.clientStreams,
+    tailStreams: config.limits.tailStreams,
+    bootstrap,
+  };
+}
