@@ -63,6 +63,8 @@ export interface MemorySizes {
   clientRingBytes: number;
   /** The largest payload of one batch. */
   batchRawBytesMax: number;
+  /** Each of the rings `orders`, `commands` and `inbox`: a power of two. Default 1 MiB. */
+  messageRingBytes?: number;
 }
 
 /** A power of two that holds at least `wanted` bytes and four records of the largest size. */
@@ -75,15 +77,16 @@ function ringCapacity(wanted: number, recordBytesMax: number): number {
 export function createEngineMemory(sizes: MemorySizes, groups: readonly GroupId[]): EngineMemory {
   const largest = sizes.batchRawBytesMax + BATCH_PAYLOAD_OFFSET;
   const payload = ringCapacity(sizes.ringBytes, largest);
+  const messages = sizes.messageRingBytes ?? MESSAGE_RING_BYTES;
   const capacities: Record<RingName, { capacity: number; consumers: number }> = {
     proposal: { capacity: payload, consumers: 2 },
     batch: { capacity: payload, consumers: 1 },
     receive: { capacity: payload, consumers: 1 },
     apply: { capacity: payload, consumers: 1 },
     client: { capacity: ringCapacity(sizes.clientRingBytes, largest), consumers: 1 },
-    orders: { capacity: MESSAGE_RING_BYTES, consumers: 1 },
-    commands: { capacity: MESSAGE_RING_BYTES, consumers: 1 },
-    inbox: { capacity: MESSAGE_RING_BYTES, consumers: 1 },
+    orders: { capacity: messages, consumers: 1 },
+    commands: { capacity: messages, consumers: 1 },
+    inbox: { capacity: messages, consumers: 1 },
   };
   const names = Object.keys(capacities) as RingName[];
   const indexBytes = SharedLogIndex.bytesFor(groups.length, ANCHORS_PER_GROUP);
