@@ -1,13 +1,19 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, NodeId } from '../base/ids.js';
-import { type BatchHeader, BatchKind, lastIndexOf } from '../base/messages.js';
+import { ENTRY_BYTES_CEILING } from '../base/limits.js';
+import { type BatchHeader, BatchKind, Codec, lastIndexOf } from '../base/messages.js';
 import { BATCH_PAYLOAD_OFFSET, type BatchLimits, verifyBatch } from '../codec/batch.js';
+import { decodeConfiguration } from '../codec/configuration.js';
+import { EntryCursor, verifyEntries } from '../codec/entries.js';
 import { decodeEnvelope, encodeEnvelope } from '../codec/envelope.js';
 import type { AppendEnvelope, AppendReplyEnvelope } from '../codec/envelope-types.js';
 import type { RingProducer } from '../ring/producer.js';
 import type { MessageStream } from '../transport/transport.js';
 import type { Program } from './program.js';
 import type { inboxCodec } from './records.js';
+
+/** Heads that one message brings to main at most: no more than a replicator puts into one in all. */
+const HEADS_BYTES_MAX = 256 * 1024;
 
 interface Verified {
   inbound: Inbound;
@@ -181,6 +187,7 @@ function verifyBatches(
   let at = bodyOffset;
   let index = envelope.prevIndex;
   let term = envelope.prevTerm;
+  let headsBytes = 0;
   while (at < bytes.length) {
     const header = verifyBatch(bytes, at, bytes.length - at, limits);
     const follows =
@@ -191,8 +198,16 @@ function verifyBatches(
         `append of group ${envelope.group}: batch ${header.group}/${header.firstIndex}@${header.term} after ${index}@${term} does not continue it`,
       );
     }
+    if (header.kind === BatchKind.Configuration) verifyConfiguration(bytes, at, header);
     index = lastIndexOf(header);
     term = header.term;
+    headsBytes += headBytes(header);
+    if (headsBytes > HEADS_BYTES_MAX) {
+      throw new RaftlineError(
+        ErrorCode.BytesInvalid,
+        `append of group ${envelope.group}: expected heads of at most ${HEADS_BYTES_MAX} bytes, received more`,
+      );
+    }
     headers.push(header);
     at += header.byteLength;
   }
@@ -203,13 +218,29 @@ function verifyBatches(
   return headers;
 }
 
-/** The heads of a message's batches, back to back; whole where the batch is not data, since main reads those. */
+/** Main reads what a configuration says: what it cannot read must not get there. */
+function verifyConfiguration(bytes: Buffer, at: number, header: BatchHeader): void {
+  const [start, end] = [at + BATCH_PAYLOAD_OFFSET, at + header.byteLength];
+  if (header.codec !== Codec.None) {
+    throw new RaftlineError(ErrorCode.BytesInvalid, 'batch of a configuration: expected no compression');
+  }
+  verifyEntries(bytes, start, end, header.count, ENTRY_BYTES_CEILING);
+  const cursor = new EntryCursor().reset(bytes, start, end, header.count);
+  cursor.next();
+  decodeConfiguration(cursor.bytes());
+}
+
+/** What main is shown of a batch: its head, or all of it where it is not data, since main reads those. */
+function headBytes(header: BatchHeader): number {
+  return header.kind === BatchKind.Data ? BATCH_PAYLOAD_OFFSET : header.byteLength;
+}
+
+/** The heads of a message's batches, back to back. */
 function headsOf(message: Verified): Buffer {
   const parts: Buffer[] = [];
   let at = message.bodyOffset;
   for (const header of message.headers) {
-    const length = header.kind === BatchKind.Data ? BATCH_PAYLOAD_OFFSET : header.byteLength;
-    parts.push(message.bytes.subarray(at, at + length));
+    parts.push(message.bytes.subarray(at, at + headBytes(header)));
     at += header.byteLength;
   }
   return Buffer.concat(parts);

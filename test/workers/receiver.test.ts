@@ -1,0 +1,364 @@
+import { describe, expect, it } from 'vitest';
+import { ErrorCode } from '../../src/base/errors.js';
+import { BatchKind, Codec } from '../../src/base/messages.js';
+import { randomInteger, seededRandom } from '../../src/base/prng.js';
+import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../../src/codec/batch.js';
+import { encodeConfiguration } from '../../src/codec/configuration.js';
+import { encodeEnvelope } from '../../src/codec/envelope.js';
+import type { AppendReplyEnvelope } from '../../src/codec/envelope-types.js';
+import { Receiver } from '../../src/workers/receiver.js';
+import { packEntries, sampleBatch } from '../codec/samples.js';
+import { configurationOf, makeBatch } from '../wal/log-tools.js';
+import { append, Inbox, LIMITS, Meeting, type Remote, ringPair, takeAll } from './parts.js';
+
+/** Node 2's receiver, with peers 1 and 3 that have introduced themselves. */
+async function makeWorld(options: { ring?: number; receiveWindowBytes?: number } = {}) {
+  const { receiveWindowBytes } = options;
+  const meeting = new Meeting({
+    ...LIMITS,
+    ...(receiveWindowBytes === undefined ? {} : { receiveWindowBytes }),
+  });
+  const receive = ringPair(options.ring ?? 65_536);
+  const inbox = new Inbox();
+  const state = { wakes: 0 };
+  const receiver = new Receiver({
+    self: 2,
+    groups: [1, 2],
+    receive: receive.producer,
+    push: inbox.push,
+    limits: { rawBytesMax: 1 << 20, entriesMax: 1 << 16 },
+    wake: () => state.wakes++,
+  });
+  let peer = 0;
+  await meeting.listen((_lane, stream) => receiver.adopt(peer, stream));
+  const open = (id: number): Remote => {
+    peer = id;
+    return meeting.open('append', `host${id}`);
+  };
+  const settle = () => {
+    for (let idle = 0; idle < 2; ) idle = receiver.poll() || meeting.network.settle() > 0 ? 0 : idle + 1;
+  };
+  return { receiver, receive, inbox, open, settle, state, network: meeting.network };
+}
+
+const envelopeOf = (batches: readonly Buffer[], changes: Partial<Parameters<typeof append>[0]> = {}) => {
+  const first = batches[0] === undefined ? undefined : readBatchHeader(batches[0], 0);
+  const place = first === undefined ? {} : { prevIndex: first.firstIndex - 1, prevTerm: first.prevTerm };
+  return append({ batches: batches.length, term: 3, ...place, ...changes });
+};
+
+const send = (remote: Remote, batches: readonly Buffer[], changes: Parameters<typeof append>[0] = {}) =>
+  remote.say(envelopeOf(batches, changes), Buffer.concat(batches));
+
+const batchAt = (firstIndex: number, changes: Partial<Parameters<typeof makeBatch>[0]> = {}) =>
+  makeBatch({ firstIndex, term: 3, ...changes });
+
+describe('the receiver', () => {
+  it('hands bytes to the ring, heads to main, and says received at once', async () => {
+    const { inbox, open, receive, settle, state } = await makeWorld();
+    const peer = open(1);
+    const batches = [batchAt(1, { count: 2 }), batchAt(3)];
+    send(peer, batches, { session: 9, commit: 1 });
+    settle();
+    expect(inbox.take('append')).toEqual([
+      {
+        type: 'append',
+        group: 1,
+        peer: 1,
+        term: 3,
+        session: 9,
+        prevIndex: 0,
+        prevTerm: 0,
+        commit: 1,
+        batches: 2,
+        body: Buffer.concat(batches.map((batch) => batch.subarray(0, BATCH_PAYLOAD_OFFSET))),
+      },
+    ]);
+    expect(Buffer.concat(takeAll(receive.consumer)).equals(Buffer.concat(batches))).toBe(true);
+    expect(peer.take()).toMatchObject([
+      { type: 'appendReply', kind: 'received', match: 3, session: 9, term: 3, from: 2, to: 1 },
+    ]);
+    expect(state.wakes).toBeGreaterThan(0);
+  });
+
+  it('coalesces received: one a group for all that came since the last poll', async () => {
+    const { open, settle } = await makeWorld();
+    const peer = open(1);
+    for (const index of [1, 2, 3]) send(peer, [batchAt(index)]);
+    send(peer, [batchAt(1, { group: 2 })], { group: 2 });
+    settle();
+    const replies = peer.take() as AppendReplyEnvelope[];
+    expect(replies.map(({ group, match }) => [group, match])).toEqual([
+      [1, 3],
+      [2, 1],
+    ]);
+  });
+
+  it('an empty append is received at its previous index', async () => {
+    const { open, settle, inbox } = await makeWorld();
+    const peer = open(1);
+    peer.say(append({ term: 3, prevIndex: 7, prevTerm: 2, commit: 5 }));
+    settle();
+    expect(inbox.take('append')).toMatchObject([{ prevIndex: 7, prevTerm: 2, commit: 5, batches: 0 }]);
+    expect(peer.take()).toMatchObject([{ kind: 'received', match: 7 }]);
+  });
+
+  it('what is not data reaches main whole', async () => {
+    const { open, settle, inbox } = await makeWorld();
+    const batch = batchAt(1, { configuration: configurationOf(1, 2, 3) });
+    send(open(1), [batch]);
+    settle();
+    expect((inbox.take('append')[0]!.body as Buffer).equals(batch)).toBe(true);
+  });
+
+  it('ring and inbox have one order, though the ring fills up in the middle of messages of several peers', async () => {
+    for (let seed = 1; seed <= 15; seed++) {
+      const random = seededRandom(seed);
+      const { inbox, open, receive, receiver, network } = await makeWorld({
+        ring: 4096,
+        receiveWindowBytes: 4096,
+      });
+      const peers = [1, 3].map((id) => ({ id, remote: open(id), next: 1, sent: 0 }));
+      const told: string[] = [];
+      const stored: string[] = [];
+      let paused = 0;
+      for (let step = 0; step < 4000 && told.length < 160; step++) {
+        const peer = peers[randomInteger(random, 0, 1)]!;
+        const choice = randomInteger(random, 0, 3);
+        if (choice === 0 && peer.sent < 80 && peer.remote.stream.queuedBytes < 20_000) {
+          const count = Math.min(randomInteger(random, 1, 4), 80 - peer.sent);
+          const batches = Array.from({ length: count }, (_, at) =>
+            batchAt(peer.next + at, {
+              group: peer.id === 1 ? 1 : 2,
+              entryBytes: randomInteger(random, 0, 900),
+            }),
+          );
+          const envelope = envelopeOf(batches, { from: peer.id, group: peer.id === 1 ? 1 : 2 });
+          const { bytes, bodyOffset } = encodeEnvelope(envelope, Buffer.concat(batches).length);
+          Buffer.concat(batches).copy(bytes, bodyOffset);
+          expect(peer.remote.stream.send(bytes)).toBe(true);
+          peer.next += count;
+          peer.sent += count;
+        } else if (choice === 1) {
+          if (receive.consumer.poll()) {
+            const { group, firstIndex } = readBatchHeader(receive.consumer.bytes, receive.consumer.offset);
+            stored.push(`${group}/${firstIndex}`);
+            receive.consumer.release();
+          }
+        } else if (choice === 2) {
+          inbox.full = random() < 0.3;
+          if (!receiver.poll()) paused++;
+        } else network.step();
+        for (const { body } of inbox.take('append')) {
+          for (let at = 0; at < body!.length; at += BATCH_PAYLOAD_OFFSET) {
+            const { group, firstIndex } = readBatchHeader(body as Buffer, at);
+            told.push(`${group}/${firstIndex}`);
+          }
+        }
+      }
+      for (const batch of takeAll(receive.consumer)) {
+        const { group, firstIndex } = readBatchHeader(batch, 0);
+        stored.push(`${group}/${firstIndex}`);
+      }
+      expect(told.length, `seed ${seed}`).toBe(160);
+      expect(stored, `seed ${seed}`).toEqual(told);
+      expect(paused, `seed ${seed}`).toBeGreaterThan(0);
+    }
+  });
+
+  it('pauses a peer while a ring is full, and holds only what was on its way', async () => {
+    const { inbox, open, receive, settle } = await makeWorld({ receiveWindowBytes: 4096 });
+    const peer = open(1);
+    inbox.full = true;
+    for (let index = 1; index <= 40; index++) {
+      const { bytes, bodyOffset } = encodeEnvelope(envelopeOf([batchAt(index)]), 128);
+      batchAt(index).copy(bytes, bodyOffset);
+      expect(batchAt(index).length).toBe(128);
+      peer.stream.send(bytes);
+    }
+    settle();
+    const reachedRing = takeAll(receive.consumer).length;
+    expect(reachedRing, 'one waits for room in the inbox').toBe(1);
+    expect(peer.take()).toEqual([]);
+    expect(peer.stream.queuedBytes, 'the rest waits at the sender').toBeGreaterThan(1000);
+    inbox.full = false;
+    settle();
+    expect(inbox.take('append').length).toBe(40);
+    expect(peer.take().at(-1)).toMatchObject({ kind: 'received', match: 40 });
+  });
+
+  const spoiled: [string, () => { batches: Buffer[]; changes?: Parameters<typeof append>[0] }][] = [
+    [
+      'a batch with a flipped bit',
+      () => {
+        const batch = batchAt(1);
+        batch[100] = batch[100]! ^ 1;
+        return { batches: [batch] };
+      },
+    ],
+    ['a sender that is somebody else', () => ({ batches: [batchAt(1)], changes: { from: 3 } })],
+    ['another receiver', () => ({ batches: [batchAt(1)], changes: { to: 1 } })],
+    ['a group that is not here', () => ({ batches: [batchAt(1, { group: 5 })], changes: { group: 5 } })],
+    ['a batch of another group', () => ({ batches: [batchAt(1, { group: 2 })] })],
+    ['fewer batches than announced', () => ({ batches: [batchAt(1)], changes: { batches: 2 } })],
+    ['more batches than announced', () => ({ batches: [batchAt(1), batchAt(2)], changes: { batches: 1 } })],
+    ['a gap between batches', () => ({ batches: [batchAt(1), batchAt(3)] })],
+    [
+      'a previous term that is not the one before',
+      () => ({ batches: [batchAt(1), batchAt(2, { prevTerm: 1 })] }),
+    ],
+    [
+      'a batch that does not continue the previous index',
+      () => ({ batches: [batchAt(2)], changes: { prevIndex: 0, prevTerm: 0 } }),
+    ],
+    ['a batch of a later term than the leader’s', () => ({ batches: [batchAt(1, { term: 4 })] })],
+    ['more bytes than a batch may have', () => ({ batches: [batchAt(1, { entryBytes: 1 << 20 })] })],
+    [
+      'a configuration that is none',
+      () => ({
+        batches: [
+          sampleBatch(packEntries([Buffer.from('junk')]), {
+            group: 1,
+            term: 3,
+            firstIndex: 1,
+            prevTerm: 0,
+            kind: BatchKind.Configuration,
+          }),
+        ],
+      }),
+    ],
+    [
+      'a configuration whose entry does not fit',
+      () => ({
+        batches: [
+          sampleBatch(Buffer.alloc(8, 0xff), {
+            group: 1,
+            term: 3,
+            firstIndex: 1,
+            prevTerm: 0,
+            kind: BatchKind.Configuration,
+          }),
+        ],
+      }),
+    ],
+    [
+      'a configuration that is compressed',
+      () => {
+        const content = packEntries([encodeConfiguration(configurationOf(1, 2))]);
+        const head = {
+          group: 1,
+          term: 3,
+          firstIndex: 1,
+          prevTerm: 0,
+          kind: BatchKind.Configuration,
+        } as const;
+        return {
+          batches: [sampleBatch(content, { ...head, codec: Codec.Deflate, rawLength: content.length + 1 })],
+        };
+      },
+    ],
+    [
+      'more heads than main could take at once',
+      () => {
+        const payload = packEntries([Buffer.alloc(0)]);
+        const batches = Array.from({ length: 7000 }, (_, at) =>
+          sampleBatch(payload, { group: 1, term: 3, firstIndex: at + 1, prevTerm: at === 0 ? 0 : 3 }),
+        );
+        return { batches };
+      },
+    ],
+    [
+      'a no-op larger than main could take',
+      () => ({
+        batches: [
+          sampleBatch(packEntries([Buffer.alloc(700_000)]), {
+            group: 1,
+            term: 3,
+            firstIndex: 1,
+            prevTerm: 0,
+            kind: BatchKind.NoOp,
+          }),
+        ],
+      }),
+    ],
+  ];
+  for (const [name, make] of spoiled) {
+    it(`S7 ${name}: costs that stream, and no other`, async () => {
+      const { inbox, open, receive, settle } = await makeWorld({ ring: 1 << 22 });
+      const [bad, good] = [open(1), open(3)];
+      const { batches, changes } = make();
+      send(bad, batches, changes);
+      settle();
+      expect(bad.closed?.code).toBe(ErrorCode.Unreachable);
+      expect(inbox.take('append')).toEqual([]);
+      expect(takeAll(receive.consumer)).toEqual([]);
+      send(good, [batchAt(1)], { from: 3 });
+      settle();
+      expect(good.closed).toBeUndefined();
+      expect(inbox.take('append')).toMatchObject([{ peer: 3 }]);
+    });
+  }
+
+  it('S7 no bytes at all crash it', async () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const random = seededRandom(seed);
+      const { open, settle, inbox } = await makeWorld();
+      const peer = open(1);
+      const batches = [batchAt(1), batchAt(2)];
+      const { bytes, bodyOffset } = encodeEnvelope(envelopeOf(batches), Buffer.concat(batches).length);
+      Buffer.concat(batches).copy(bytes, bodyOffset);
+      const at = randomInteger(random, 0, bytes.length - 1);
+      bytes[at] = bytes[at]! ^ (1 << randomInteger(random, 0, 7));
+      peer.sayBytes(bytes.subarray(0, randomInteger(random, 1, bytes.length)));
+      settle();
+      expect(peer.closed, `seed ${seed}`).toBeDefined();
+      expect(inbox.records).toEqual([]);
+    }
+  });
+
+  it('a newer stream of a peer replaces the older, and replies go to the newest', async () => {
+    const { open, receiver, network } = await makeWorld();
+    const first = open(1);
+    const second = open(1);
+    network.settle();
+    expect(first.closed).toBeDefined();
+    receiver.reply(1, {
+      ...(append({}) as object),
+      type: 'appendReply',
+      kind: 'durable',
+      match: 4,
+      hintIndex: 0,
+      hintTerm: 0,
+      applied: 0,
+    } as AppendReplyEnvelope);
+    network.settle();
+    expect(second.take()).toMatchObject([{ kind: 'durable', match: 4 }]);
+    expect(first.take()).toEqual([]);
+    receiver.reply(8, {
+      ...(append({}) as object),
+      type: 'appendReply',
+      kind: 'durable',
+      match: 4,
+      hintIndex: 0,
+      hintTerm: 0,
+      applied: 0,
+    } as AppendReplyEnvelope);
+  });
+
+  it('what was taken in of a stream that broke meanwhile still reaches main in order', async () => {
+    const { inbox, open, receive, settle } = await makeWorld({ ring: 4096 });
+    const peer = open(1);
+    const batches = [1, 2, 3, 4].map((index) => batchAt(index, { entryBytes: 1200 }));
+    send(peer, batches);
+    peer.stream.close();
+    settle();
+    expect(inbox.records).toEqual([]);
+    const stored: number[] = [];
+    for (let round = 0; round < 4; round++) {
+      for (const batch of takeAll(receive.consumer)) stored.push(readBatchHeader(batch, 0).firstIndex);
+      settle();
+    }
+    expect(stored).toEqual([1, 2, 3, 4]);
+    expect(inbox.take('append')).toMatchObject([{ batches: 4 }]);
+  });
+});
