@@ -1,5 +1,4 @@
-import type { ErrorCode } from '../base/errors.js';
-import { toRaftlineError } from '../base/errors.js';
+import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex } from '../base/ids.js';
 import { BatchFlag, type BatchHeader, BatchKind, lastIndexOf } from '../base/messages.js';
 import { SessionTable } from '../base/session-table.js';
@@ -55,9 +54,11 @@ export class Tailer {
     try {
       const read = reader.read(group, this.#next, last, READ_BYTES);
       if (read === undefined) return false;
-      read.batches.forEach((batch, at) => {
+      for (const [at, batch] of read.batches.entries()) {
+        // Compressed batches may expand manyfold: what does not go now is read again later.
+        if (stream.queuedBytes > QUEUED_BYTES_MAX) break;
         this.#send(batch, read.headers[at]!);
-      });
+      }
     } catch (thrown) {
       const { code, message } = toRaftlineError(thrown);
       this.#end(code, message);
@@ -76,6 +77,12 @@ export class Tailer {
     this.#ports.stream.send(
       encodeEnvelope({ type: 'tailEnd', lastIndex: this.#next - 1, code, message }).bytes,
     );
+  }
+
+  /** A chunk that the stream does not take would be a hole in what the client gets. */
+  #giveUp(): void {
+    this.close();
+    this.#ports.stream.close(new RaftlineError(ErrorCode.Overloaded, 'the client does not read its tail'));
   }
 
   #send(batch: Buffer, header: BatchHeader): void {
@@ -123,6 +130,6 @@ export class Tailer {
       packed.length,
     );
     bytes.set(packed, bodyOffset);
-    stream.send(bytes);
+    if (!this.ended && !stream.send(bytes)) this.#giveUp();
   }
 }

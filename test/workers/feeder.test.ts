@@ -1,0 +1,188 @@
+import { describe, expect, it } from 'vitest';
+import { ErrorCode } from '../../src/base/errors.js';
+import { Codec, lastIndexOf } from '../../src/base/messages.js';
+import { randomInteger, seededRandom } from '../../src/base/prng.js';
+import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../../src/codec/batch.js';
+import { loadCompression } from '../../src/codec/compression.js';
+import { encodeBatch } from '../../src/codec/encoder.js';
+import { LogReader } from '../../src/wal/log-reader.js';
+import { Feeder } from '../../src/workers/feeder.js';
+import { jsonLike, packEntries, sampleBatch } from '../codec/samples.js';
+import { FaultyDisk } from '../wal/faulty-disk.js';
+import { flushAll, makeBatch, openLog } from '../wal/log-tools.js';
+import { expectCode, ringPair, takeAll } from './parts.js';
+
+const pure = loadCompression('pure');
+
+function makeWorld(options: { ring?: number; entryBytesMax?: number } = {}) {
+  const disk = new FaultyDisk(1);
+  const { wal, index } = openLog(disk, '/data', { groups: [1, 2] });
+  const apply = ringPair(options.ring ?? 65_536);
+  const state = { wakes: 0 };
+  const feeder = new Feeder({
+    reader: new LogReader(disk, '/data', index),
+    apply: apply.producer,
+    compression: pure,
+    entryBytesMax: options.entryBytesMax ?? 1 << 20,
+    wake: () => state.wakes++,
+  });
+  const write = (batch: Buffer) => {
+    wal.stageBatch(readBatchHeader(batch, 0).group, batch);
+    flushAll(wal);
+  };
+  const run = (count: number, group = 1) => {
+    for (let index_ = 1; index_ <= count; index_++) write(makeBatch({ firstIndex: index_, group }));
+  };
+  /** What stands in the apply ring, taken. */
+  const fed = () => takeAll(apply.consumer).map((batch) => readBatchHeader(batch, 0).firstIndex);
+  const settle = () => {
+    while (feeder.poll());
+  };
+  return { disk, feeder, write, run, fed, settle, apply, state };
+}
+
+describe('the feeder', () => {
+  it('feeds what it was asked for, whole and once', () => {
+    const { feeder, run, fed, settle, state } = makeWorld();
+    run(10);
+    expect(feeder.poll(), 'nobody asked').toBe(false);
+    feeder.feed(1, 3, 7);
+    settle();
+    expect(fed()).toEqual([3, 4, 5, 6, 7]);
+    expect(state.wakes).toBeGreaterThan(0);
+    settle();
+    expect(fed()).toEqual([]);
+  });
+
+  it('never jumps over what it has not fed, nor feeds twice, when main asks again meanwhile', () => {
+    const { feeder, run, settle, fed } = makeWorld({ ring: 4096 });
+    run(200);
+    feeder.feed(1, 1, 100);
+    feeder.poll();
+    const all = fed();
+    expect(all.length).toBeLessThan(100);
+    feeder.feed(1, all.length + 1, 200);
+    for (let round = 0; round < 100; round++) {
+      settle();
+      all.push(...fed());
+    }
+    expect(all).toEqual(Array.from({ length: 200 }, (_, at) => at + 1));
+  });
+
+  it('passes over what main has applied from nearer by', () => {
+    const { feeder, run, settle, fed } = makeWorld();
+    run(60);
+    feeder.feed(1, 1, 10);
+    settle();
+    feeder.feed(1, 51, 60);
+    settle();
+    expect(fed()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60]);
+  });
+
+  it('asked for more than is written it waits, and goes on by itself', () => {
+    const { feeder, run, write, settle, fed } = makeWorld();
+    run(2);
+    feeder.feed(1, 1, 4);
+    settle();
+    expect(fed()).toEqual([1, 2]);
+    write(makeBatch({ firstIndex: 3 }));
+    write(makeBatch({ firstIndex: 4 }));
+    settle();
+    expect(fed()).toEqual([3, 4]);
+  });
+
+  it('in any order of asking, feeding and taking, each group gets all of its log once and in order', () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const random = seededRandom(seed);
+      const { feeder, run, apply } = makeWorld({ ring: 4096 });
+      run(80, 1);
+      run(80, 2);
+      const seen = new Map<number, number[]>([
+        [1, []],
+        [2, []],
+      ]);
+      const asked = new Map([
+        [1, 0],
+        [2, 0],
+      ]);
+      for (let step = 0; step < 3000; step++) {
+        const group = randomInteger(random, 1, 2);
+        const choice = randomInteger(random, 0, 2);
+        if (choice === 0) {
+          const to = Math.min(80, Math.max(asked.get(group)!, randomInteger(random, 1, 80)));
+          if (to <= asked.get(group)!) continue;
+          asked.set(group, to);
+          feeder.feed(group, seen.get(group)!.length + 1, to);
+        } else if (choice === 1) feeder.poll();
+        else if (apply.consumer.poll()) {
+          const header = readBatchHeader(apply.consumer.bytes, apply.consumer.offset);
+          seen.get(header.group)!.push(header.firstIndex);
+          apply.consumer.release();
+        }
+      }
+      for (const [group, indexes] of seen) {
+        expect(asked.get(group)).toBe(80);
+        expect(indexes, `seed ${seed}, group ${group}`).toEqual(
+          Array.from({ length: 80 }, (_, at) => at + 1),
+        );
+      }
+    }
+  });
+
+  it('decompresses: what is in the apply ring is raw, and says so', () => {
+    const { feeder, write, settle, apply } = makeWorld();
+    const payload = packEntries([jsonLike(seededRandom(1), 4000), Buffer.alloc(0)]);
+    const raw = sampleBatch(payload, { group: 1, term: 1, firstIndex: 1, prevTerm: 0, count: 2 });
+    const stored = Buffer.alloc(raw.length);
+    const length = encodeBatch(raw, 0, stored, 0, pure);
+    expect(length).toBeLessThan(raw.length);
+    write(stored.subarray(0, length));
+    feeder.feed(1, 1, 2);
+    settle();
+    const [fed] = takeAll(apply.consumer);
+    const header = readBatchHeader(fed!, 0);
+    expect(header).toMatchObject({
+      codec: Codec.None,
+      rawLength: payload.length,
+      byteLength: fed!.length,
+      count: 2,
+    });
+    expect(lastIndexOf(header)).toBe(2);
+    expect(fed!.subarray(BATCH_PAYLOAD_OFFSET).equals(payload)).toBe(true);
+  });
+
+  const bad: [string, () => Buffer][] = [
+    ['entries that do not fill the payload', () => sampleBatch(Buffer.alloc(20, 8), place(1))],
+    ['fewer entries than the head says', () => sampleBatch(packEntries([Buffer.alloc(40)]), place(2))],
+    [
+      'a payload that does not decompress',
+      () => sampleBatch(Buffer.alloc(30, 0xee), { ...place(1), codec: Codec.Lz4, rawLength: 100 }),
+    ],
+    ['an entry above the limit', () => sampleBatch(packEntries([Buffer.alloc(5000)]), place(1))],
+  ];
+  for (const [name, make] of bad) {
+    it(`T7 ${name}: an error, never a silent zero`, () => {
+      const { feeder, write, fed } = makeWorld({ entryBytesMax: 4096 });
+      write(make());
+      feeder.feed(1, 1, 9);
+      expectCode(() => feeder.poll(), ErrorCode.BytesInvalid);
+      expect(fed()).toEqual([]);
+    });
+  }
+
+  it('H78 damage of our own disk ends it with the place', () => {
+    const { disk, feeder, run } = makeWorld();
+    run(50);
+    const file = disk.list('/data').find((name) => disk.file(`/data/${name}`).length > 4096)!;
+    disk.damage(`/data/${file}`, 3000);
+    feeder.feed(1, 1, 50);
+    const error = expectCode(() => {
+      while (feeder.poll());
+    }, ErrorCode.LogDamaged);
+    expect(error.details.file).toBe(`/data/${file}`);
+  });
+});
+
+function place(count: number) {
+  return { group: 1, term: 1, firstIndex: 1, prevTerm: 0, count };
+}

@@ -1,0 +1,119 @@
+import { describe, expect, it } from 'vitest';
+import { ErrorCode } from '../../src/base/errors.js';
+import type { Hello } from '../../src/codec/envelope-types.js';
+import { makeHello } from '../../src/transport/handshake.js';
+import { Gatekeeper } from '../../src/workers/gatekeeper.js';
+import { append, Meeting } from './parts.js';
+
+const PEER = { clusterId: 'c', node: 1, incarnation: 111, groups: [1], bootstrapChecksum: 5 };
+
+/** Node 2 at its door. It knows nodes 1 and 3, node 1 by its incarnation. */
+async function makeWorld() {
+  const meeting = new Meeting();
+  const log: string[] = [];
+  const known = new Map([[1, 111]]);
+  const gatekeeper = new Gatekeeper({
+    self: {
+      ...PEER,
+      node: 2,
+      incarnation: 222,
+      isKnownPeer: (node) => node === 1 || node === 3,
+      knownIncarnation: (node) => known.get(node),
+    },
+    ports: () => ({ controlPort: 7, dataPort: 8, clientPort: 9 }),
+    remember: (peer, incarnation) => {
+      known.set(peer, incarnation);
+      log.push(`remember ${peer}/${incarnation}`);
+    },
+    adopt: (lane, peer, stream) => {
+      log.push(`adopt ${lane} ${peer}`);
+      stream.onMessage = () => log.push('a message');
+      stream.onClose = () => {};
+    },
+    refused: (peer, lane, code) => log.push(`refused ${peer} ${lane} ${code}`),
+  });
+  await meeting.listen((lane, stream) => gatekeeper.admit(lane as 'control' | 'append', stream));
+  const open = (lane: 'control' | 'append' = 'append') => meeting.open(lane);
+  const hello = (changes: Partial<Hello> = {}, lane: 'control' | 'append' = 'append'): Hello => ({
+    ...makeHello(PEER, 2, lane),
+    ...changes,
+  });
+  return { gatekeeper, meeting, log, open, hello, known };
+}
+
+describe('the gatekeeper', () => {
+  it('S2 lets a peer in that introduces itself, and remembers it before it is believed', async () => {
+    const { open, hello, log } = await makeWorld();
+    const peer = open();
+    peer.say(hello());
+    expect(peer.take()).toMatchObject([
+      { type: 'helloReply', accepted: true, node: 2, incarnation: 222, controlPort: 7, dataPort: 8 },
+    ]);
+    expect(log).toEqual(['remember 1/111', 'adopt append 1']);
+    peer.say(append({}));
+    expect(log.at(-1)).toBe('a message');
+  });
+
+  const strangers: [string, Partial<Hello>, string][] = [
+    ['another cluster', { clusterId: 'other' }, 'cluster'],
+    ['H64 another cluster of the same name', { bootstrapChecksum: 6 }, 'bootstrap'],
+    ['another protocol version', { protocolVersion: 99 }, 'protocolVersion'],
+    ['a newer batch format', { formatVersion: 99 }, 'formatVersion'],
+    ['somebody who takes us for another', { receiver: 3 }, 'receiver'],
+    ['our own id', { node: 2 }, 'node'],
+    ['a node that is no member', { node: 9 }, 'node'],
+    ['H61 a wiped node under its old id', { incarnation: 112 }, 'incarnation'],
+    ['a node with other groups', { groups: [4] }, 'groups'],
+  ];
+  for (const [name, changes, code] of strangers) {
+    it(`S2 refuses ${name}, says why, and hears no more of it`, async () => {
+      const { open, hello, log, gatekeeper, meeting } = await makeWorld();
+      gatekeeper.poll(1000);
+      const peer = open();
+      peer.say(hello(changes));
+      expect(peer.take()).toMatchObject([{ type: 'helloReply', accepted: false, code }]);
+      expect(log).toEqual([`refused ${changes.node ?? 1} append ${code}`]);
+      peer.say(hello());
+      peer.say(append({}));
+      expect(log.length).toBe(1);
+      expect(peer.closed).toBeUndefined();
+      gatekeeper.poll(6001);
+      meeting.network.settle();
+      expect(peer.closed, 'a refused one that stays is shown out').toBeDefined();
+    });
+  }
+
+  it('S7 anything but a hello of this lane costs the stream', async () => {
+    const { open, hello, log } = await makeWorld();
+    for (const envelope of [append({}), hello({}, 'control')]) {
+      const peer = open();
+      peer.say(envelope);
+      expect(peer.closed).toBeDefined();
+      expect(peer.take()).toEqual([]);
+    }
+    const peer = open();
+    peer.sayBytes(Buffer.from('GET / HTTP/1.1'));
+    expect(peer.closed).toBeDefined();
+    expect(log).toEqual([]);
+  });
+
+  it('S4 waits for a bounded number of hellos, and a bounded time', async () => {
+    const { open, hello, gatekeeper, meeting, log } = await makeWorld();
+    gatekeeper.poll(1000);
+    const silent = Array.from({ length: 64 }, () => open());
+    const onceMore = open();
+    expect(onceMore.closed).toBeDefined();
+    gatekeeper.poll(6000);
+    meeting.network.settle();
+    expect(silent.every(({ closed }) => closed === undefined)).toBe(true);
+    silent[0]!.say(hello());
+    expect(log.at(-1)).toBe('adopt append 1');
+    gatekeeper.poll(6001);
+    meeting.network.settle();
+    expect(silent.slice(1).every(({ closed }) => closed?.code === ErrorCode.Unreachable)).toBe(true);
+    expect(silent[0]!.closed, 'who introduced itself stays').toBeUndefined();
+    const later = open();
+    later.say(hello());
+    expect(later.take()).toMatchObject([{ accepted: true }]);
+  });
+});
