@@ -136,6 +136,27 @@ describe('the window', () => {
     expect(client.appender.append(bytes('y'), story.callback)).toBe(true);
   });
 
+  it('takes as many bytes again once the first ones are answered', async () => {
+    const world = new World();
+    const server = await world.server();
+    const client = world.client({ bytesMax: 64 * 1024 });
+    const story = new Story();
+    const fill = (): number => {
+      let taken = 0;
+      while (client.appender.append(bytes('x'.repeat(1000)), story.callback)) taken++;
+      return taken;
+    };
+    const first = fill();
+    expect(first).toBeGreaterThan(50);
+    await world.run();
+    server.last.applied(1, server.last.sequences.length);
+    await world.run();
+    server.last.applied(server.last.proposals[0]!.count + 1, first - server.last.proposals[0]!.count);
+    await world.run();
+    expect(client.appender.outstanding).toBe(0);
+    expect(fill()).toBe(first);
+  });
+
   it('lets append() wait its turn while the window is full', async () => {
     const world = new World();
     const server = (await world.server()).applyAll();
@@ -196,6 +217,25 @@ describe('leaders come and go', () => {
     const tries = servers.map(({ streams }) => streams.length);
     expect(Math.max(...tries)).toBeLessThan(60);
     expect(Math.min(...tries)).toBeGreaterThan(30);
+  });
+
+  it('forgets the waits of before once a server has answered', async () => {
+    const world = new World();
+    const [one, two, three] = [await world.server(), await world.server(), await world.server()];
+    for (const server of [one, two, three]) server.pointTo(undefined);
+    const client = world.client();
+    void client.append(bytes('a'));
+    await world.pass(1000);
+    three.applyAll();
+    await world.pass(1000);
+    const tries = two.streams.length;
+    three.last.close();
+    two.applyAll();
+    one.pointTo(undefined);
+    const place = client.append(bytes('b'));
+    await world.run();
+    expect(await place).toEqual({ index: 102, term: 1 });
+    expect(two.streams).toHaveLength(tries + 1);
   });
 
   it('does not run in circles when two servers name each other', async () => {

@@ -110,6 +110,7 @@ describe('three outcomes', () => {
     client.close();
     client.close();
     expect(story.lines).toEqual(['1-1 RAFTLINE_OUTCOME_UNKNOWN', '2-2 RAFTLINE_CLOSED']);
+    expect(world.clock.waiting).toBe(0);
     await world.pass(60_000);
     expect(server.last.closed).toBe(true);
     expect(world.clock.waiting).toBe(0);
