@@ -7,6 +7,7 @@ import { conditions, figure, MB, print, printMachine, printTable, writeJson } fr
 const LEADER_LIMIT_BYTES = 400 * MB;
 /** Below a rate of 1 MB/s something is wrong. */
 const BYTES_PER_MS_MIN = 1000;
+const PROGRESS_MS = 5000;
 
 /** RSS of every node while the leader replicates so many gigabytes. @returns {Promise<boolean>} within the limit */
 export async function memory(settings) {
@@ -22,10 +23,8 @@ export async function memory(settings) {
   const { payload, outstanding, seed } = settings;
   await side.leader.ask('load', { payload, outstanding, seed, entriesMax });
   const timeoutMs = 30_000 + (entriesMax * payload) / BYTES_PER_MS_MIN;
-  const { completed } = await Promise.race([
-    side.leader.ask('finish', {}, timeoutMs),
-    progress(side.leader, entriesMax),
-  ]);
+  const finished = side.leader.ask('finish', {}, timeoutMs);
+  const { completed } = await shown(finished, side.leader, entriesMax);
   const seconds = (performance.now() - startedMs) / 1000;
   await arrived(side, completed);
   const after = await Promise.all(nodes.map((node) => node.ask('sample', {})));
@@ -49,12 +48,12 @@ export async function memory(settings) {
   return within;
 }
 
-/** Never resolves: it only shows how far it is. */
-async function progress(leader, entriesMax) {
+/** Shows how far the leader is until it has finished. */
+async function shown(finished, leader, entriesMax) {
   for (;;) {
-    await sleep(5000);
+    const reply = await Promise.race([finished, sleep(PROGRESS_MS)]);
+    if (reply !== undefined) return reply;
     const { entries, rssBytes } = await leader.ask('sample', {});
     print(`  ${((100 * entries) / entriesMax).toFixed(0)} %, leader ${(rssBytes / MB).toFixed(0)} MB`);
-    if (entries >= entriesMax) return new Promise(() => {});
   }
 }
