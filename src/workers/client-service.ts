@@ -262,6 +262,7 @@ export class ClientService implements Program {
 
   #startTail(client: Client, request: TailRequest): void {
     const { group, from, follow } = request;
+    client.tailer?.close();
     const running = [...this.#clients.values()].filter((other) => other.tailer?.ended === false).length;
     const refusal = !this.#ports.groups.includes(group)
       ? { code: ErrorCode.GroupUnknown, message: `group ${group} is not on this node` }
