@@ -99,7 +99,7 @@ class GrpcStream extends BaseStream {
   /** The call ended with a gRPC status. A good one is followed by the messages still on their way, and `end`. */
   statusReceived({ code, details }: Pick<StatusObject, 'code' | 'details'>): void {
     if (code === Status.OK) return;
-    const reason = `${Status[code] ?? code} ${foreignText(details)}`;
+    const reason = `${Status[code] ?? code} ${foreignText(withoutNote(details))}`;
     if (code === Status.UNIMPLEMENTED) {
       const message = `${this.remote} does not speak this version of raftline's protocol: ${reason}`;
       this.end(new RaftlineError(ErrorCode.HandshakeRefused, message, { remote: this.remote }));
@@ -129,6 +129,11 @@ class GrpcStream extends BaseStream {
     // Nobody reads any more: what still arrives must drain, or the connection could not end.
     this.#call.resume();
   }
+}
+
+/** The library ends some reasons with a note on name resolution, also when it has none. */
+function withoutNote(details: string): string {
+  return details.replace(/ Resolution note: .*$/s, '');
 }
 
 /** Streams over gRPC (HTTP/2, TCP). Every `connect` has a connection of its own. Works in worker threads. */

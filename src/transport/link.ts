@@ -122,6 +122,14 @@ export class PeerLink {
     this.#dueMs = Number.NEGATIVE_INFINITY;
   }
 
+  /** The peer was seen alive (it came to us): does not wait any longer to try again. */
+  hurry(): void {
+    if (this.#state !== 'waiting') return;
+    this.#failure = undefined;
+    this.#backoff.succeeded();
+    this.#dueMs = Number.NEGATIVE_INFINITY;
+  }
+
   /** Ends the connection, as if the network had; the link connects again by itself. */
   reset(reason: string): void {
     const remote = this.#address;

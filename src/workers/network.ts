@@ -53,6 +53,8 @@ export class Network implements Program {
   readonly #gatekeeper: Gatekeeper;
   readonly #programs: readonly Program[];
   readonly #readers: LogReader[] = [];
+  /** Every outgoing link, by peer. */
+  readonly #links: { peer: NodeId; link: PeerLink }[] = [];
   readonly #applied = new Map<GroupId, LogIndex>();
   #port = 0;
 
@@ -185,12 +187,17 @@ export class Network implements Program {
         return verdict;
       },
     });
+    this.#links.push({ peer: peer.id, link });
+    // A peer that stays away is told of once, and again when the reason changes; not with every attempt.
+    let told = '';
     link.onUp = () => {
+      told = '';
       this.#reportPeer(peer.id, lane, true, '', '');
       this.#wakeSelf();
     };
     link.onDown = (cause) => {
-      this.#reportPeer(peer.id, lane, false, cause.code, cause.message);
+      if (told !== cause.code) this.#reportPeer(peer.id, lane, false, cause.code, cause.message);
+      told = cause.code;
       this.#wakeSelf();
     };
     return link;
@@ -239,6 +246,7 @@ export class Network implements Program {
       ports: () => ({ controlPort: this.#port, dataPort: this.#port, clientPort: this.#port }),
       remember: (peer, incarnation) => this.#identity.rememberPeer(peer, incarnation),
       adopt: (lane, peer, stream) => {
+        for (const known of this.#links) if (known.peer === peer) known.link.hurry();
         if (lane === 'control') this.#control.adopt(peer, stream);
         else this.#receiver.adopt(peer, stream);
       },

@@ -111,6 +111,18 @@ describe('PeerLink', () => {
     expect(s.downs.every(({ cause, wasUp }) => cause.code === ErrorCode.Unreachable && !wasUp)).toBe(true);
   });
 
+  it('does not wait any longer once the peer was seen alive', async () => {
+    const s = story();
+    s.pass(5000);
+    const { attempts } = s.link.counts;
+    await s.listen();
+    s.link.hurry();
+    s.pass(0);
+    expect([s.link.state, s.link.counts.attempts]).toEqual(['up', attempts + 1]);
+    s.link.hurry();
+    expect(s.link.state).toBe('up');
+  });
+
   it('A11 n writes to an unreachable peer cost no attempts of their own', () => {
     const s = story();
     for (let n = 0; n < 200; n += 1) {
