@@ -1,47 +1,69 @@
-import type { VoteReply } from '../base/messages.js';
+import type { TimeoutNow, VoteReply } from '../base/messages.js';
 import { isVoter, otherVoters, votesAlone } from './membership.js';
 import { voteResult } from './quorum.js';
-import { type RaftState, send } from './raft-state.js';
-import { becomeCandidate, becomeFollower, becomeLeader } from './transitions.js';
+import { type RaftState, sendAs } from './raft-state.js';
+import { becomeCandidate, becomeFollower, becomeLeader, becomePrecandidate } from './transitions.js';
 
 /**
- * The election timer of followers and candidates. Learners and nodes outside the configuration never campaign (H16);
- * who votes alone need not wait for anybody (E10, H18).
+ * The election timer of followers and candidates. Learners and nodes outside the configuration never campaign (H16), they
+ * only forget a leader that is silent; who votes alone need not wait for anybody (E10, H18).
  */
 export function tickElection(state: RaftState): void {
   state.electionElapsed += 1;
   const alone = state.leader === 0 && votesAlone(state.configuration, state.id);
   if (state.electionElapsed < state.electionTimeout && !alone) return;
-  if (isVoter(state.configuration, state.id)) campaign(state);
-  else state.electionElapsed = 0;
+  if (!isVoter(state.configuration, state.id)) {
+    state.electionElapsed = 0;
+    becomeFollower(state, state.term, 0);
+  } else if (state.options.preVote) {
+    askBefore(state);
+  } else {
+    campaign(state, false);
+  }
 }
 
-/** Asks every other voter; the requests leave once the own vote is durable (H2). */
-function campaign(state: RaftState): void {
-  becomeCandidate(state);
-  for (const voter of otherVoters(state.configuration, state.id)) {
-    send(state, {
-      type: 'vote',
-      to: voter,
-      lastIndex: state.log.lastIndex,
-      lastTerm: state.log.lastTerm,
-      preVote: false,
-      transfer: false,
-    });
-  }
+/** Asks who would vote for this node in the next term; neither asker nor asked commits to anything (dissertation §9.6). */
+function askBefore(state: RaftState): void {
+  becomePrecandidate(state);
+  askVoters(state, true, false);
   maybeEnd(state);
 }
 
-/** A reply of this term: replies of earlier ones never get here (H3). Pre-votes are not asked for, so not counted. */
+/** Asks every other voter; the requests leave once the own vote is durable (H2). */
+function campaign(state: RaftState, transfer: boolean): void {
+  becomeCandidate(state);
+  askVoters(state, false, transfer);
+  maybeEnd(state);
+}
+
+function askVoters(state: RaftState, preVote: boolean, transfer: boolean): void {
+  const { lastIndex, lastTerm } = state.log;
+  for (const to of otherVoters(state.configuration, state.id)) {
+    const term = preVote ? state.term + 1 : state.term;
+    sendAs(state, term, { type: 'vote', to, lastIndex, lastTerm, preVote, transfer });
+  }
+}
+
+/**
+ * An answer to what is being asked now: of this term (earlier ones never get here, H3), or of the next one where a
+ * pre-vote is granted. A grant that an earlier pre-vote of the same term was given is as good.
+ */
 export function handleVoteReply(state: RaftState, reply: VoteReply): void {
-  if (state.role !== 'candidate' || reply.preVote) return;
+  if (state.role !== (reply.preVote ? 'precandidate' : 'candidate')) return;
   // A voter has one vote: what it said first stands (H4).
   if (!state.votes.has(reply.from)) state.votes.set(reply.from, reply.granted);
   maybeEnd(state);
 }
 
+/** The leader hands over: campaigns at once, and leases do not hold the voters back (dissertation §3.10). */
+export function handleTimeoutNow(state: RaftState, order: TimeoutNow): void {
+  if (state.leader !== order.from || state.role === 'leader') return;
+  if (isVoter(state.configuration, state.id)) campaign(state, true);
+}
+
 function maybeEnd(state: RaftState): void {
   const result = voteResult(state.configuration, state.votes);
-  if (result === 'won') becomeLeader(state);
-  else if (result === 'lost') becomeFollower(state, state.term, 0);
+  if (result === 'lost') becomeFollower(state, state.term, 0);
+  else if (result === 'won' && state.role === 'precandidate') campaign(state, false);
+  else if (result === 'won') becomeLeader(state);
 }

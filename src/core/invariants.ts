@@ -53,7 +53,10 @@ export class Invariants {
   #checkRole(): void {
     const { role, id, leader, vote, term, log, progress, followed } = this.#state;
     assert((role === 'leader') === (leader === id), 'a node knows when it leads');
-    assert(role === 'follower' || vote === id, 'candidates and leaders voted for themselves');
+    assert(
+      role === 'follower' || role === 'precandidate' || vote === id,
+      'candidates and leaders voted for themselves',
+    );
     assert(role === 'leader' || progress.size === 0, 'only leaders replicate');
     assert(role !== 'leader' || log.lastTerm === term, 'a leader starts its term with an entry of its own');
     assert(followed.match <= log.lastIndex, 'what was verified is in the log');

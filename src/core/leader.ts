@@ -1,18 +1,33 @@
 import type { LogIndex, NodeId, SessionCounter } from '../base/ids.js';
 import type { AppendReply, HeartbeatReply } from '../base/messages.js';
 import type { Progress } from './progress.js';
+import { quorumIndex } from './quorum.js';
 import type { RaftState } from './raft-state.js';
 import { broadcastHeartbeat, maybeCommit, probeAt } from './replication.js';
+import { becomeFollower } from './transitions.js';
 
-export function tickHeartbeat(state: RaftState): void {
+export function tickLeader(state: RaftState): void {
+  if (state.options.checkQuorum && hasLostQuorum(state)) {
+    becomeFollower(state, state.term, 0);
+    return;
+  }
   state.heartbeatElapsed += 1;
   if (state.heartbeatElapsed >= state.options.heartbeatTicks) broadcastHeartbeat(state);
+}
+
+/** For a whole election timeout no quorum has been heard: somebody else may lead by now, or could (H11, H12). */
+function hasLostQuorum(state: RaftState): boolean {
+  const { progress, ticks, id, options } = state;
+  const heardAt = (voter: NodeId) => (voter === id ? ticks : (progress.get(voter)?.heardAt ?? 0));
+  return ticks - quorumIndex(state.configuration, heardAt) >= options.electionTicksMax;
 }
 
 /** An answer of this term to what a replicator sent. Only the session in force counts (A1, H26, H36). */
 export function handleAppendReply(state: RaftState, reply: AppendReply): void {
   const progress = state.progress.get(reply.from);
-  if (progress === undefined || progress.session === 0 || reply.session !== progress.session) return;
+  if (progress === undefined) return;
+  progress.heardAt = state.ticks;
+  if (progress.session === 0 || reply.session !== progress.session) return;
   if (reply.refused) handleRefused(state, progress, reply);
   else handleAccepted(state, progress, reply.match);
 }
@@ -68,6 +83,7 @@ function halve(match: LogIndex, refusedAt: LogIndex): LogIndex {
 export function handleHeartbeatReply(state: RaftState, reply: HeartbeatReply): void {
   const progress = state.progress.get(reply.from);
   if (progress === undefined) return;
+  progress.heardAt = state.ticks;
   if (progress.state === 'snapshot') {
     if (reply.lastIndex >= state.log.baseIndex)
       probeAt(state, progress, Math.min(reply.lastIndex, state.log.lastIndex));

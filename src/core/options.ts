@@ -14,7 +14,29 @@ export interface RaftOptions {
   heartbeatTicks: number;
   /** Only spreads election timeouts. The only source of chance in the core. */
   random: Random;
+  /**
+   * Default true: asks before it takes a new term whether it could win it, so that a node that was cut off does not
+   * come back with a higher term and depose a good leader (dissertation §9.6). Nodes with and without may be mixed.
+   */
+  preVote?: boolean;
+  /**
+   * Default false: a leader that has not heard from a quorum for `electionTicksMax` steps down (dissertation §6.2), and
+   * who heard from a leader within `electionTicksMin` refuses votes and pre-votes (§4.2.3). The same on every member:
+   * without the first half, the second would keep a leader that reaches nobody.
+   */
+  checkQuorum?: boolean;
+  /**
+   * 0 … `PRIORITY_MAX`, default `PRIORITY_MAX`. Whoever has less waits for that many more times `electionTicksMax` before
+   * it campaigns, so that members of higher priority, if they are up and hold the log, have had their chance.
+   */
+  priority?: number;
 }
+
+/** The priority of a member that campaigns as soon as its timeout has passed. */
+export const PRIORITY_MAX = 3;
+
+/** The options of a member that runs: every one of them given. */
+export type Settings = Required<RaftOptions>;
 
 /** A run of entries of one term: from `firstIndex` to the next run's `firstIndex` − 1, or to the log's end. */
 export interface TermRun {
@@ -37,8 +59,14 @@ export interface RecoveredState {
   commitIndex: LogIndex;
 }
 
-/** Refuses options that no group can work with. Throws `RAFTLINE_OPTION_INVALID`. */
-export function checkOptions(options: RaftOptions): void {
+/** Fills in defaults and refuses options that no group can work with. Throws `RAFTLINE_OPTION_INVALID`. */
+export function settingsOf(options: RaftOptions): Settings {
+  const settings = { preVote: true, checkQuorum: false, priority: PRIORITY_MAX, ...options };
+  checkSettings(settings);
+  return settings;
+}
+
+function checkSettings(options: Settings): void {
   const { electionTicksMin, electionTicksMax, heartbeatTicks } = options;
   const ticks = { electionTicksMin, electionTicksMax, heartbeatTicks };
   for (const [name, value] of Object.entries(ticks)) {
@@ -49,6 +77,10 @@ export function checkOptions(options: RaftOptions): void {
   }
   if (heartbeatTicks >= electionTicksMin) {
     throw invalid('heartbeatTicks', `< electionTicksMin (${electionTicksMin})`, heartbeatTicks);
+  }
+  const { priority } = options;
+  if (!Number.isSafeInteger(priority) || priority < 0 || priority > PRIORITY_MAX) {
+    throw invalid('priority', `a whole number from 0 to ${PRIORITY_MAX}`, priority);
   }
 }
 

@@ -13,6 +13,8 @@ import type { ProgressState, ProgressStatus, SessionCommand } from './ready.js';
  */
 export class Progress {
   readonly id: NodeId;
+  /** The leader's tick when it last heard from this follower; when it began to listen, before the first time. */
+  heardAt: number;
   #state: ProgressState = 'probe';
   #session: SessionCounter = 0;
   /** Highest index known to be durable at the follower in this term. Goes back only in `forget`. */
@@ -23,8 +25,9 @@ export class Progress {
   #roundSent = 0;
   #matchAtRound: LogIndex = 0;
 
-  constructor(id: NodeId) {
+  constructor(id: NodeId, tick: number) {
     this.id = id;
+    this.heardAt = tick;
   }
 
   get state(): ProgressState {

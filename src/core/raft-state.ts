@@ -1,20 +1,25 @@
 import type { LogIndex, NodeId, OrderId, SessionCounter, Term } from '../base/ids.js';
 import type { AppendReply, BatchHeader, Configuration, ControlMessage, HardState } from '../base/messages.js';
 import { randomInteger } from '../base/prng.js';
-import { checkOptions, type RaftOptions, type RecoveredState } from './options.js';
+import { PRIORITY_MAX, type RaftOptions, type RecoveredState, type Settings, settingsOf } from './options.js';
 import { Outbox } from './outbox.js';
 import type { Progress } from './progress.js';
 import { RaftLog } from './raft-log.js';
-import type { ProposedBatch, Role } from './ready.js';
+import type { ProposedBatch } from './ready.js';
 import { Uncommitted } from './uncommitted.js';
+
+/**
+ * A `precandidate` asks who would vote for it, in its old term and without voting itself; to the outside it is a candidate.
+ */
+export type StateRole = 'follower' | 'precandidate' | 'candidate' | 'leader';
 
 /** All that one member of one group knows. The roles are modules of functions over it; only `transitions` changes `role`. */
 export class RaftState {
-  readonly options: RaftOptions;
+  readonly options: Settings;
   readonly log: RaftLog;
   readonly outbox = new Outbox();
 
-  role: Role = 'follower';
+  role: StateRole = 'follower';
   /** Never goes back. */
   term: Term;
   /** Whom this node voted for in `term`, 0: nobody. Changes only from 0, or with the term. */
@@ -22,11 +27,14 @@ export class RaftState {
   /** Who leads `term`, 0 while unknown. */
   leader: NodeId = 0;
 
+  /** Ticks since the start. */
+  ticks = 0;
+  /** Ticks since the election timer was reset; while a leader is known, since it was last heard. */
   electionElapsed = 0;
   electionTimeout = 0;
   heartbeatElapsed = 0;
 
-  /** Candidates: who answered in this term, and how. Voters are counted, not messages (H4). */
+  /** Candidates and pre-candidates: who answered, and how. Voters are counted, not messages (H4). */
   readonly votes = new Map<NodeId, boolean>();
 
   /** Leaders: every other member. Empty on others. */
@@ -47,8 +55,7 @@ export class RaftState {
   hardStateOrder: OrderId = 0;
 
   constructor(options: RaftOptions, recovered: RecoveredState) {
-    checkOptions(options);
-    this.options = options;
+    this.options = settingsOf(options);
     this.log = new RaftLog(recovered);
     const { term, vote } = recovered.hardState;
     // The bootstrap configuration stands in the log before any hard state does. Nobody votes in its term.
@@ -70,8 +77,9 @@ export class RaftState {
 }
 
 export function drawElectionTimeout(state: RaftState): void {
-  const { random, electionTicksMin, electionTicksMax } = state.options;
-  state.electionTimeout = randomInteger(random, electionTicksMin, electionTicksMax);
+  const { random, electionTicksMin, electionTicksMax, priority } = state.options;
+  const handicap = (PRIORITY_MAX - priority) * electionTicksMax;
+  state.electionTimeout = randomInteger(random, electionTicksMin, electionTicksMax) + handicap;
 }
 
 /**
@@ -117,8 +125,17 @@ type Unaddressed<M> = M extends unknown ? Omit<M, 'group' | 'from' | 'term'> : n
  * may rest on a write of an earlier step that is still under way.
  */
 export function send(state: RaftState, message: Unaddressed<ControlMessage | AppendReply>): void {
+  sendAs(state, state.term, message);
+}
+
+/** As `send`, in a term that the sender has not taken: a pre-vote's. */
+export function sendAs(
+  state: RaftState,
+  term: Term,
+  message: Unaddressed<ControlMessage | AppendReply>,
+): void {
   flushHardState(state);
-  push(state, message, state.outbox.newestOrder);
+  push(state, term, message, state.outbox.newestOrder);
 }
 
 /**
@@ -127,10 +144,15 @@ export function send(state: RaftState, message: Unaddressed<ControlMessage | App
  */
 export function sendTermOnly(state: RaftState, message: Unaddressed<ControlMessage>): void {
   flushHardState(state);
-  push(state, message, state.hardStateOrder);
+  push(state, state.term, message, state.hardStateOrder);
 }
 
-function push(state: RaftState, message: Unaddressed<ControlMessage | AppendReply>, after: OrderId): void {
+function push(
+  state: RaftState,
+  term: Term,
+  message: Unaddressed<ControlMessage | AppendReply>,
+  after: OrderId,
+): void {
   const { group, id } = state.options;
-  state.outbox.messages.push({ message: { ...message, group, from: id, term: state.term }, after });
+  state.outbox.messages.push({ message: { ...message, group, from: id, term }, after });
 }

@@ -2,7 +2,7 @@ import { assert } from '../base/assert.js';
 import type { LogIndex, Term } from '../base/ids.js';
 import { BatchKind, type PeerMessage } from '../base/messages.js';
 import { answerOlderTerm, isAdmitted } from './admission.js';
-import { handleVoteReply, tickElection } from './candidate.js';
+import { handleTimeoutNow, handleVoteReply, tickElection } from './candidate.js';
 import { handleAppend, handleHeartbeat } from './follower.js';
 import { Invariants } from './invariants.js';
 import {
@@ -10,14 +10,14 @@ import {
   handleHeartbeatReply,
   handleSessionBroken,
   handleUnreachable,
-  tickHeartbeat,
+  tickLeader,
 } from './leader.js';
 import type { RaftOptions, RecoveredState } from './options.js';
 import { flushHardState, RaftState } from './raft-state.js';
 import type { Leadership, LocalMessage, ProposedBatch, ProposeRefusal, RaftStatus, Ready } from './ready.js';
 import { appendOwn, maybeCommit } from './replication.js';
 import { becomeFollower } from './transitions.js';
-import { handleVoteRequest } from './voter.js';
+import { handlePreVoteRequest, handleVoteRequest, isHeldBack, refuseVote } from './voter.js';
 
 /**
  * One member of one group: Raft's decisions over batch headers. No I/O, no clock, no payload bytes, no await; the same
@@ -41,7 +41,8 @@ export class Raft {
 
   /** One tick of time has passed. */
   tick(): void {
-    if (this.#state.role === 'leader') tickHeartbeat(this.#state);
+    this.#state.ticks += 1;
+    if (this.#state.role === 'leader') tickLeader(this.#state);
     else tickElection(this.#state);
     this.#endStep();
   }
@@ -104,6 +105,7 @@ export class Raft {
       progress: [...progress.values()].map((follower) => follower.status()),
       uncommittedEntries: uncommitted.entries,
       uncommittedBytes: uncommitted.bytes,
+      preVoting: this.#state.role === 'precandidate',
       invalidMessages,
     };
   }
@@ -130,7 +132,8 @@ export class Raft {
 }
 
 function leadershipOf(state: RaftState): Leadership {
-  return { role: state.role, term: state.term, leader: state.leader };
+  const { role, term, leader } = state;
+  return { role: role === 'precandidate' ? 'candidate' : role, term, leader };
 }
 
 function isSameLeadership(a: Leadership, b: Leadership): boolean {
@@ -149,8 +152,19 @@ function stepPeer(state: RaftState, message: PeerMessage): void {
     answerOlderTerm(state, message);
     return;
   }
-  // A pre-vote's term is one that its sender has not taken, so it must not become ours. Nobody asks for one yet.
-  if (message.type === 'vote' && message.preVote) return;
+  if (message.type === 'vote' && isHeldBack(state, message)) {
+    refuseVote(state, message);
+    return;
+  }
+  // A pre-vote's term is one that nobody has taken yet, so it must not become ours, asked for or granted.
+  if (message.type === 'vote' && message.preVote) {
+    handlePreVoteRequest(state, message);
+    return;
+  }
+  if (message.type === 'voteReply' && message.preVote && message.granted) {
+    if (message.term === state.term + 1) handleVoteReply(state, message);
+    return;
+  }
   if (message.term > state.term) becomeFollower(state, message.term, 0);
   stepCurrentTerm(state, message);
 }
@@ -176,6 +190,7 @@ function stepCurrentTerm(state: RaftState, message: PeerMessage): void {
       if (state.role === 'leader') handleHeartbeatReply(state, message);
       return;
     case 'timeoutNow':
+      handleTimeoutNow(state, message);
       return;
   }
 }

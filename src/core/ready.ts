@@ -125,6 +125,8 @@ export interface RaftStatus extends Leadership {
   /** Entries and bytes that this leader proposed in its term and that are not committed. */
   uncommittedEntries: number;
   uncommittedBytes: number;
+  /** A candidate that only asks yet whether it could win (pre-vote). */
+  preVoting: boolean;
   /** Messages since the start that no correct peer sends; they were dropped or refused, and changed nothing. */
   invalidMessages: number;
 }

@@ -29,19 +29,34 @@ export function becomeFollower(state: RaftState, term: Term, leader: NodeId): vo
   state.votes.clear();
 }
 
+/**
+ * Follower or candidate → pre-candidate, in the term that it has. It forgets its leader: what it asks others to forget
+ * must not hold itself back either (H10).
+ */
+export function becomePrecandidate(state: RaftState): void {
+  assert(state.role !== 'leader', 'a leader does not campaign');
+  state.role = 'precandidate';
+  state.leader = 0;
+  startVotes(state);
+}
+
+function startVotes(state: RaftState): void {
+  assert(isVoter(state.configuration, state.id), 'only a voter campaigns');
+  state.votes.clear();
+  state.votes.set(state.id, true);
+  state.electionElapsed = 0;
+  drawElectionTimeout(state);
+}
+
 /** Follower or candidate → candidate of a new term, with its own vote (Raft §5.2). */
 export function becomeCandidate(state: RaftState): void {
   assert(state.role !== 'leader', 'a leader does not campaign');
-  assert(isVoter(state.configuration, state.id), 'only a voter campaigns');
   state.role = 'candidate';
   state.term += 1;
   state.vote = state.id;
   state.leader = 0;
   state.followed = { session: 0, match: 0 };
-  state.votes.clear();
-  state.votes.set(state.id, true);
-  state.electionElapsed = 0;
-  drawElectionTimeout(state);
+  startVotes(state);
 }
 
 /**
@@ -55,7 +70,7 @@ export function becomeLeader(state: RaftState): void {
   state.votes.clear();
   const lastIndex = state.log.lastIndex;
   for (const id of otherMembers(state.configuration, state.id)) {
-    const progress = new Progress(id);
+    const progress = new Progress(id, state.ticks);
     state.progress.set(id, progress);
     probeAt(state, progress, lastIndex);
   }

@@ -1,5 +1,21 @@
 import type { VoteRequest } from '../base/messages.js';
-import { type RaftState, send } from './raft-state.js';
+import { type RaftState, send, sendAs } from './raft-state.js';
+
+/**
+ * Whether no vote may be given, whatever the request's term: a leader is alive, as far as this node knows (dissertation
+ * §4.2.3). A leader itself would have stepped down if it had lost its quorum. Whoever campaigns on its leader's order is
+ * not held back.
+ */
+export function isHeldBack(state: RaftState, request: VoteRequest): boolean {
+  const { checkQuorum, electionTicksMin } = state.options;
+  if (request.transfer || !checkQuorum || state.leader === 0) return false;
+  return state.role === 'leader' || state.electionElapsed < electionTicksMin;
+}
+
+/** The request's term is not taken on: otherwise the refusal would be worth nothing. */
+export function refuseVote(state: RaftState, request: VoteRequest): void {
+  send(state, { type: 'voteReply', to: request.from, granted: false, preVote: request.preVote });
+}
 
 /**
  * Answers a request of the current term, in any role. One vote a term, given again to whoever asks again (H5), and
@@ -7,13 +23,27 @@ import { type RaftState, send } from './raft-state.js';
  * without knowing yet (H17). Only a grant resets the election timer (H13).
  */
 export function handleVoteRequest(state: RaftState, request: VoteRequest): void {
-  const free = state.vote === 0 && state.leader === 0;
-  const granted = (free || state.vote === request.from) && isUpToDate(state, request);
+  const granted = isFreeFor(state, request) && isUpToDate(state, request);
   if (granted) {
     state.vote = request.from;
     state.electionElapsed = 0;
   }
   send(state, { type: 'voteReply', to: request.from, granted, preVote: false });
+}
+
+/**
+ * Says whether it would vote so, and records nothing. A grant carries the term that was asked for, which may be any
+ * above ours; a refusal carries ours, so that one who is behind learns it (H8).
+ */
+export function handlePreVoteRequest(state: RaftState, request: VoteRequest): void {
+  const free = request.term > state.term || isFreeFor(state, request);
+  const granted = free && isUpToDate(state, request);
+  const reply = { type: 'voteReply', to: request.from, granted, preVote: true } as const;
+  sendAs(state, granted ? request.term : state.term, reply);
+}
+
+function isFreeFor(state: RaftState, request: VoteRequest): boolean {
+  return state.vote === request.from || (state.vote === 0 && state.leader === 0);
 }
 
 function isUpToDate(state: RaftState, request: VoteRequest): boolean {

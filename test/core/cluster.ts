@@ -5,6 +5,7 @@ import type { ProposedBatch } from '../../src/core/ready.js';
 import { ClusterChecks } from './cluster-checks.js';
 import { ToyNode } from './cluster-node.js';
 import { GROUP, header } from './fixtures.js';
+import { Links } from './links.js';
 
 /** How much goes wrong in a run, each a probability. */
 interface Weather {
@@ -25,8 +26,7 @@ export class Cluster {
   readonly #random: Random;
   readonly #weather: Weather;
   #inFlight: PeerMessage[] = [];
-  /** Node → the side it is on; only nodes of one side hear each other. */
-  #sides = new Map<number, number>();
+  #links = new Links();
   #healed = false;
   #batches = 0;
 
@@ -44,8 +44,12 @@ export class Cluster {
     const voters = Array.from({ length: size }, (_, i) => i + 1);
     const bootstrap = { term: 1, header: header(1, 1, 1, 0, BatchKind.Configuration) };
     const timing = { electionTicksMin: 5, electionTicksMax: 10, heartbeatTicks: 1 };
+    // Clusters with and without what guards elections, and some that are just being changed over (H9).
+    const preVotes = randomInteger(random, 0, 3);
+    const checkQuorum = random() < 0.7;
     this.nodes = voters.map((id) => {
-      const options = { group: GROUP, id, ...timing, random };
+      const preVote = preVotes === 0 ? id % 2 === 0 : preVotes > 1;
+      const options = { group: GROUP, id, ...timing, random, preVote, checkQuorum };
       return new ToyNode(
         id,
         voters,
@@ -69,7 +73,7 @@ export class Cluster {
   /** Everything works again: within some election timeouts there is one leader, one log, and a write goes through. */
   heal(): void {
     this.#healed = true;
-    this.#sides.clear();
+    this.#links = new Links();
     for (const node of this.nodes) {
       if (!node.up) node.restart();
       for (const [peer, { session }] of node.sessions) node.breakSession(peer, session);
@@ -133,7 +137,7 @@ export class Cluster {
 
   #repartition(): void {
     const whole = this.#random() < 0.6;
-    for (const node of this.nodes) this.#sides.set(node.id, whole ? 0 : randomInteger(this.#random, 0, 1));
+    this.#links = whole ? new Links() : Links.broken(this.#random, this.nodes.length);
   }
 
   #deliverOne(): ToyNode | undefined {
@@ -149,8 +153,7 @@ export class Cluster {
 
   #deliver(message: PeerMessage): ToyNode | undefined {
     const node = this.nodes[message.to - 1] as ToyNode;
-    const apart = (this.#sides.get(message.from) ?? 0) !== (this.#sides.get(message.to) ?? 0);
-    if (!node.up || apart) {
+    if (!node.up || !this.#links.carries(message.from, message.to)) {
       this.#lose(message);
       return undefined;
     }

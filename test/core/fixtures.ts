@@ -30,7 +30,10 @@ export function configuration(voters: number[], parts: Partial<Configuration> = 
   };
 }
 
-/** With `electionTicksMin` = `electionTicksMax` a timeout is exactly ten ticks. */
+/**
+ * With `electionTicksMin` = `electionTicksMax` a timeout is exactly ten ticks. The paper's plain elections, unless a test
+ * asks for more.
+ */
 export function options(parts: Partial<RaftOptions> = {}): RaftOptions {
   return {
     group: GROUP,
@@ -39,6 +42,8 @@ export function options(parts: Partial<RaftOptions> = {}): RaftOptions {
     electionTicksMax: 10,
     heartbeatTicks: 2,
     random: () => 0,
+    preVote: false,
+    checkQuorum: false,
     ...parts,
   };
 }
@@ -92,8 +97,12 @@ export function take(raft: Raft): Ready {
 }
 
 /** Elected by `voters`, with everything ordered so far durable and every Ready taken. */
-export function electedRaft(start: Start = {}, grantedBy: number[] = [2]): Raft {
-  const raft = startRaft(start);
+export function electedRaft(
+  start: Start = {},
+  grantedBy: number[] = [2],
+  parts: Partial<RaftOptions> = {},
+): Raft {
+  const raft = startRaft(start, parts);
   timeOut(raft);
   take(raft);
   for (const from of grantedBy) raft.step(voteReply(from, raft.status().term));

@@ -29,6 +29,7 @@ describe('how a member starts', () => {
       progress: [],
       uncommittedEntries: 0,
       uncommittedBytes: 0,
+      preVoting: false,
       invalidMessages: 0,
     });
     expect(raft.ready()).toBeUndefined();
@@ -55,6 +56,8 @@ describe('how a member starts', () => {
       { heartbeatTicks: 10 },
       { heartbeatTicks: 1.5 },
       { electionTicksMax: Number.NaN },
+      { priority: 4 },
+      { priority: -1 },
     ];
     for (const parts of bad) {
       const [name] = Object.keys(parts);
