@@ -21,6 +21,9 @@ export interface RawBatch {
   readonly end: number;
 }
 
+/** The state machine's answer to the entry at a position in the batch. */
+type ResultAt = (position: number) => Uint8Array | undefined;
+
 /** What became of a stretch of a remote client's entries. */
 export interface SessionRun {
   client: number;
@@ -62,8 +65,11 @@ export class Applier {
       const judged = (batch.flags & BatchFlag.Sessions) !== 0;
       runs = judged ? this.#judge(batch) : [];
       const results = this.#deliver(batch, judged ? runs : undefined);
-      if (results !== undefined && judged) this.#keepResults(runs, results);
-      if (slot !== undefined) answer(slot, results, this.#positions(batch, judged));
+      if (results !== undefined) {
+        const reached = this.#positions(batch, judged);
+        this.#keepResults(runs, batch.firstIndex, (position) => results[reached(position)]);
+        if (slot !== undefined) answer(slot, (position) => results[reached(position)]);
+      } else if (slot !== undefined) answer(slot, () => undefined);
     }
     this.applied = batch.firstIndex + batch.count - 1;
     return runs;
@@ -143,12 +149,11 @@ export class Applier {
   }
 
   /** The session table remembers answers, so that a retry of an applied entry gets the same one. */
-  #keepResults(runs: SessionRun[], results: readonly (Uint8Array | undefined)[]): void {
-    let position = 0;
+  #keepResults(runs: SessionRun[], firstIndex: LogIndex, resultAt: ResultAt): void {
     for (const run of runs) {
       if (run.outcome !== 'applied') continue;
-      for (let at = 0; at < run.count; at++, position++) {
-        const result = results[position];
+      for (let at = 0; at < run.count; at++) {
+        const result = resultAt(run.index + at - firstIndex);
         if (result === undefined) continue;
         this.#sessions.keepResult(run.client, run.firstSequence + at, result);
         if (run.count === 1) run.result = result;
@@ -166,14 +171,10 @@ export class Applier {
   }
 }
 
-function answer(
-  slot: ProposalSlot,
-  results: readonly (Uint8Array | undefined)[] | undefined,
-  reached: (position: number) => number,
-): void {
+function answer(slot: ProposalSlot, resultAt: ResultAt): void {
   const { firstIndex, term } = slot;
   for (const waiter of slot.waiters) {
-    const result = results?.[reached(waiter.position)];
+    const result = resultAt(waiter.position);
     const proposed: Proposed = { index: firstIndex + waiter.position, term, result };
     waiter.resolve(proposed);
   }
