@@ -58,6 +58,10 @@ function summary(side, settings, before, after) {
     syncsPerSecond: before.map((sample, at) => perSecond(sample, after[at], 'syncs')),
     /** Cores kept busy, by node; the leader first. */
     cpu: before.map((sample, at) => perSecond(sample, after[at], 'cpuMs') / 1000),
+    /** Processor time of all nodes together for one entry, µs: moves less than the rates when others use the machine. */
+    cpuUsPerEntry:
+      (before.reduce((sum, sample, at) => sum + perSecond(sample, after[at], 'cpuMs'), 0) * 1000) /
+      entriesPerSecond,
     rssBytes: after.map(({ rssBytes }) => rssBytes),
     /** Entries that each follower had still to take at the end of the window. */
     behind: after.slice(1).map(({ entries }) => Math.max(0, last.entries - entries)),

@@ -53,7 +53,7 @@ function printRun(run, result, settings) {
 }
 
 function printSummary({ pipe, cluster }, settings) {
-  const names = ['entriesPerSecond', 'mbPerSecond', 'p50Ms', 'p99Ms', 'batchesPerSecond'];
+  const names = ['entriesPerSecond', 'mbPerSecond', 'p50Ms', 'p99Ms', 'batchesPerSecond', 'cpuUsPerEntry'];
   const summary = { pipe: {}, cluster: {} };
   const show = ({ median, min, max }) => `${figure(median)} (${figure(min)}–${figure(max)})`;
   const rows = names.map((name) => {
