@@ -377,12 +377,13 @@ export class Replica {
     const slot = this.#near.first();
     if (slot === undefined || slot.firstIndex !== this.applier.applied + 1) return false;
     if (slot.firstIndex + slot.count - 1 > this.#applicable()) return false;
-    this.#near.shift();
     // A slot sealed in a term that was lost may have been overtaken; then the log says what stands there.
     if (this.#raft.termAt(slot.firstIndex) === slot.term) {
       const runs = this.applier.apply({ ...slot, bytes: this.#hub.slots.bytes }, slot);
       if (runs.length > 0) this.#events.sessions(this, runs);
     }
+    // Only now: had the state machine failed, whoever waits for this batch would have to be told so.
+    this.#near.shift();
     this.#near.finish(slot);
     return true;
   }
