@@ -1,7 +1,7 @@
 import type { LogIndex } from '../base/ids.js';
 import { type Append, BatchKind, type Heartbeat, lastIndexOf } from '../base/messages.js';
 import { isConsistent } from './append-check.js';
-import { orderAppend, orderTruncate, type RaftState, send } from './raft-state.js';
+import { noteLeader, orderAppend, orderTruncate, type RaftState, send } from './raft-state.js';
 
 /**
  * Takes in a leader's batches (Raft §5.3). Whole batches or nothing; what the log holds already is skipped (H20), what
@@ -10,7 +10,7 @@ import { orderAppend, orderTruncate, type RaftState, send } from './raft-state.j
  */
 export function handleAppend(state: RaftState, append: Append): void {
   const { followed, log } = state;
-  state.electionElapsed = 0;
+  noteLeader(state);
   // Late, from a stream that its leader has given up: nobody waits for the answer.
   if (append.session < followed.session) return;
   if (append.session > followed.session) state.followed = { session: append.session, match: 0 };
@@ -44,7 +44,7 @@ export function handleAppend(state: RaftState, append: Append): void {
 
 /** Moves no log; the commit only up to what was verified in the leader's session (H30). */
 export function handleHeartbeat(state: RaftState, heartbeat: Heartbeat): void {
-  state.electionElapsed = 0;
+  noteLeader(state);
   state.log.maybeCommit(Math.min(heartbeat.commit, state.followed.match));
   send(state, {
     type: 'heartbeatReply',

@@ -51,13 +51,14 @@ export class Invariants {
   }
 
   #checkRole(): void {
-    const { role, id, leader, vote, term, log, progress, followed } = this.#state;
+    const { role, id, leader, vote, term, log, progress, followed, reads, transfer } = this.#state;
     assert((role === 'leader') === (leader === id), 'a node knows when it leads');
     assert(
       role === 'follower' || role === 'precandidate' || vote === id,
       'candidates and leaders voted for themselves',
     );
     assert(role === 'leader' || progress.size === 0, 'only leaders replicate');
+    assert(role === 'leader' || (reads.length === 0 && transfer === undefined), 'only leaders promise');
     assert(role !== 'leader' || log.lastTerm === term, 'a leader starts its term with an entry of its own');
     assert(followed.match <= log.lastIndex, 'what was verified is in the log');
     for (const follower of progress.values()) {

@@ -4,6 +4,7 @@ import type { Progress } from './progress.js';
 import { quorumIndex } from './quorum.js';
 import type { RaftState } from './raft-state.js';
 import { broadcastHeartbeat, maybeCommit, probeAt } from './replication.js';
+import { maybeOrderElection, tickTransfer } from './transfer.js';
 import { becomeFollower } from './transitions.js';
 
 export function tickLeader(state: RaftState): void {
@@ -11,8 +12,10 @@ export function tickLeader(state: RaftState): void {
     becomeFollower(state, state.term, 0);
     return;
   }
+  tickTransfer(state);
   state.heartbeatElapsed += 1;
-  if (state.heartbeatElapsed >= state.options.heartbeatTicks) broadcastHeartbeat(state);
+  if (state.role === 'leader' && state.heartbeatElapsed >= state.options.heartbeatTicks)
+    broadcastHeartbeat(state);
 }
 
 /** For a whole election timeout no quorum has been heard: somebody else may lead by now, or could (H11, H12). */
@@ -30,6 +33,7 @@ export function handleAppendReply(state: RaftState, reply: AppendReply): void {
   if (progress.session === 0 || reply.session !== progress.session) return;
   if (reply.refused) handleRefused(state, progress, reply);
   else handleAccepted(state, progress, reply.match);
+  maybeOrderElection(state);
 }
 
 function handleAccepted(state: RaftState, progress: Progress, match: LogIndex): void {
@@ -83,7 +87,12 @@ function halve(match: LogIndex, refusedAt: LogIndex): LogIndex {
 export function handleHeartbeatReply(state: RaftState, reply: HeartbeatReply): void {
   const progress = state.progress.get(reply.from);
   if (progress === undefined) return;
+  if (reply.round < 0 || reply.round > state.round) {
+    state.invalidMessages += 1;
+    return;
+  }
   progress.heardAt = state.ticks;
+  progress.roundAnswered = Math.max(progress.roundAnswered, reply.round);
   if (progress.state === 'snapshot') {
     if (reply.lastIndex >= state.log.baseIndex)
       probeAt(state, progress, Math.min(reply.lastIndex, state.log.lastIndex));

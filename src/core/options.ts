@@ -30,13 +30,31 @@ export interface RaftOptions {
    * it campaigns, so that members of higher priority, if they are up and hold the log, have had their chance.
    */
   priority?: number;
+  /**
+   * Default none: reads go by read-index. With a lease they are answered at once while it holds. Needs `checkQuorum`, and a
+   * lease on every member: each then refuses votes for `electionTicksMax` after its start, since it forgot whom it had heard.
+   */
+  lease?: LeaseOptions;
+}
+
+/**
+ * A leader's lease is measured by a clock and not in ticks: a node that was stopped counts the gap as one tick.
+ */
+export interface LeaseOptions {
+  /**
+   * In the unit of `now`. At most (`electionTicksMin` − 1) ticks of the fastest member's clock, divided by how much faster
+   * that one may run than this one's (the first tick may come right after the heartbeat).
+   */
+  length: number;
+  /** A clock that never goes back. Only differences count. */
+  now: () => number;
 }
 
 /** The priority of a member that campaigns as soon as its timeout has passed. */
 export const PRIORITY_MAX = 3;
 
 /** The options of a member that runs: every one of them given. */
-export type Settings = Required<RaftOptions>;
+export type Settings = Required<Omit<RaftOptions, 'lease'>> & Pick<RaftOptions, 'lease'>;
 
 /** A run of entries of one term: from `firstIndex` to the next run's `firstIndex` − 1, or to the log's end. */
 export interface TermRun {
@@ -82,9 +100,13 @@ function checkSettings(options: Settings): void {
   if (!Number.isSafeInteger(priority) || priority < 0 || priority > PRIORITY_MAX) {
     throw invalid('priority', `a whole number from 0 to ${PRIORITY_MAX}`, priority);
   }
+  if (options.lease === undefined) return;
+  const { length } = options.lease;
+  if (!(length > 0)) throw invalid('lease.length', 'a number > 0', length);
+  if (!options.checkQuorum) throw invalid('checkQuorum', 'true where there is a lease', false);
 }
 
-function invalid(option: string, expected: string, received: number): RaftlineError {
+function invalid(option: string, expected: string, received: number | boolean): RaftlineError {
   return new RaftlineError(ErrorCode.OptionInvalid, `${option}: expected ${expected}, received ${received}`, {
     option,
     expected,

@@ -1,11 +1,22 @@
 import type { OrderId } from '../base/ids.js';
-import type { Order, Outbound, SessionCommand } from './ready.js';
+import type { Order, Outbound, ReadState, SessionCommand } from './ready.js';
+
+/** What a Ready takes over. */
+interface Output {
+  orders: Order[];
+  messages: Outbound[];
+  sessions: SessionCommand[];
+  readStates: ReadState[];
+  readsFailed: number[];
+}
 
 /** What piles up between two calls of `ready()`. */
-export class Outbox {
+export class Outbox implements Output {
   orders: Order[] = [];
   messages: Outbound[] = [];
   sessions: SessionCommand[] = [];
+  readStates: ReadState[] = [];
+  readsFailed: number[] = [];
   #newestOrder: OrderId = 0;
 
   /** The newest order that was issued, also if it has been taken already; 0 before the first. */
@@ -19,15 +30,18 @@ export class Outbox {
   }
 
   get isEmpty(): boolean {
-    return this.orders.length === 0 && this.messages.length === 0 && this.sessions.length === 0;
+    const { orders, messages, sessions, readStates, readsFailed } = this;
+    return [orders, messages, sessions, readStates, readsFailed].every((list) => list.length === 0);
   }
 
   /** Hands over what is there, and starts anew. */
-  take(): { orders: Order[]; messages: Outbound[]; sessions: SessionCommand[] } {
-    const { orders, messages, sessions } = this;
+  take(): Output {
+    const { orders, messages, sessions, readStates, readsFailed } = this;
     this.orders = [];
     this.messages = [];
     this.sessions = [];
-    return { orders, messages, sessions };
+    this.readStates = [];
+    this.readsFailed = [];
+    return { orders, messages, sessions, readStates, readsFailed };
   }
 }

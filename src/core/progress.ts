@@ -15,6 +15,8 @@ export class Progress {
   readonly id: NodeId;
   /** The leader's tick when it last heard from this follower; when it began to listen, before the first time. */
   heardAt: number;
+  /** The newest heartbeat round that it answered in this term. */
+  roundAnswered = 0;
   #state: ProgressState = 'probe';
   #session: SessionCounter = 0;
   /** Highest index known to be durable at the follower in this term. Goes back only in `forget`. */

@@ -8,6 +8,13 @@ import { RaftLog } from './raft-log.js';
 import type { ProposedBatch } from './ready.js';
 import { Uncommitted } from './uncommitted.js';
 
+/** A read that waits: for the commit of `index`, and for a quorum to answer a round that began after it. */
+export interface PendingRead {
+  context: number;
+  index: LogIndex;
+  round: number;
+}
+
 /**
  * A `precandidate` asks who would vote for it, in its old term and without voting itself; to the outside it is a candidate.
  */
@@ -44,7 +51,21 @@ export class RaftState {
   sessionCounter: SessionCounter = 0;
   /** Grows with every round of heartbeats. */
   round = 0;
+  /** Leaders with a lease: when each round was sent, from the newest confirmed one on. */
+  readonly roundTimes: { round: number; sentAt: number }[] = [];
+  /** Leaders: the first index of this leadership. */
+  termStart: LogIndex = 0;
+  /** Leaders: reads that wait, in order; their indexes and rounds never fall. */
+  readonly reads: PendingRead[] = [];
+  /** Leaders: a hand-over under way; proposals wait. Never outlives the leadership (H15). */
+  transfer: { target: NodeId; elapsed: number; ordered: boolean } | undefined;
+  /** Leaders: somebody was ordered to campaign in this term, so no lease is to be trusted any more. */
+  leaseForfeited = false;
+  /** Leaders: a committed configuration leaves this one out; it leads only until it has handed over (H58). */
+  removed = false;
 
+  /** The tick at which a leader was heard last, whichever it was. */
+  leaderHeardAt = Number.NEGATIVE_INFINITY;
   /** Followers: the newest session of this term's leader, and the highest index verified in it. */
   followed: { session: SessionCounter; match: LogIndex } = { session: 0, match: 0 };
 
@@ -80,6 +101,12 @@ export function drawElectionTimeout(state: RaftState): void {
   const { random, electionTicksMin, electionTicksMax, priority } = state.options;
   const handicap = (PRIORITY_MAX - priority) * electionTicksMax;
   state.electionTimeout = randomInteger(random, electionTicksMin, electionTicksMax) + handicap;
+}
+
+/** The leader of this term is alive. */
+export function noteLeader(state: RaftState): void {
+  state.electionElapsed = 0;
+  state.leaderHeardAt = state.ticks;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { assert } from '../base/assert.js';
-import type { LogIndex, Term } from '../base/ids.js';
+import type { LogIndex, NodeId, Term } from '../base/ids.js';
 import { BatchKind, type PeerMessage } from '../base/messages.js';
 import { answerOlderTerm, isAdmitted } from './admission.js';
 import { handleTimeoutNow, handleVoteReply, tickElection } from './candidate.js';
@@ -14,8 +14,19 @@ import {
 } from './leader.js';
 import type { RaftOptions, RecoveredState } from './options.js';
 import { flushHardState, RaftState } from './raft-state.js';
-import type { Leadership, LocalMessage, ProposedBatch, ProposeRefusal, RaftStatus, Ready } from './ready.js';
+import { answerReads, leaseHolds, maybeBeginRound, requestRead } from './read-index.js';
+import type {
+  Leadership,
+  LocalMessage,
+  ProposedBatch,
+  ProposeRefusal,
+  RaftStatus,
+  ReadRefusal,
+  Ready,
+  TransferRefusal,
+} from './ready.js';
 import { appendOwn, maybeCommit } from './replication.js';
+import { startTransfer } from './transfer.js';
 import { becomeFollower } from './transitions.js';
 import { handlePreVoteRequest, handleVoteRequest, isHeldBack, refuseVote } from './voter.js';
 
@@ -73,14 +84,40 @@ export class Raft {
    * Everything that may refuse for room was asked before: afterwards the batch must be written.
    */
   propose(count: number, byteLength: number): ProposedBatch | ProposeRefusal {
-    if (this.#state.role !== 'leader') return { refused: 'notLeader', leader: this.#state.leader };
+    const { role, leader, transfer } = this.#state;
+    if (role !== 'leader') return { refused: 'notLeader', leader };
+    if (transfer !== undefined) return { refused: 'transferring', leader };
     const batch = appendOwn(this.#state, BatchKind.Data, count, byteLength);
     this.#endStep();
     return batch;
   }
 
+  /**
+   * Hands leadership to another voter: it is told to campaign once it holds the whole log. Whether it worked shows as a
+   * change of leadership within `electionTicksMax`; until then proposals are refused, afterwards they are taken again.
+   */
+  transferLeadership(to: NodeId): 'started' | TransferRefusal {
+    const result = startTransfer(this.#state, to);
+    this.#endStep();
+    return result;
+  }
+
+  /**
+   * Asks for a linearizable read. `pending`: `context` comes back exactly once, in a Ready's `readStates` or `readsFailed`.
+   * All reads between two calls of `ready()` share one round of heartbeats.
+   */
+  readIndex(context: number): 'pending' | ReadRefusal {
+    return requestRead(this.#state, context);
+  }
+
+  /** Whether this leader's lease holds now. A read that was answered `byLease` is good only if it still does afterwards. */
+  leaseHolds(): boolean {
+    return leaseHolds(this.#state);
+  }
+
   /** Everything to be done since the last call, or undefined. What it returns is not returned again. */
   ready(): Ready | undefined {
+    maybeBeginRound(this.#state);
     const { outbox, log } = this.#state;
     const commitMoved = log.commitIndex > this.#reportedCommit;
     const leadership = leadershipOf(this.#state);
@@ -88,7 +125,7 @@ export class Raft {
     if (outbox.isEmpty && !commitMoved && !changed) return undefined;
     this.#reportedCommit = log.commitIndex;
     this.#reportedLeadership = leadership;
-    const ready: Ready = { ...outbox.take(), commitIndex: log.commitIndex, commitMoved, readStates: [] };
+    const ready: Ready = { ...outbox.take(), commitIndex: log.commitIndex, commitMoved };
     return changed ? { ...ready, leadership } : ready;
   }
 
@@ -105,6 +142,8 @@ export class Raft {
       progress: [...progress.values()].map((follower) => follower.status()),
       uncommittedEntries: uncommitted.entries,
       uncommittedBytes: uncommitted.bytes,
+      transferTo: this.#state.transfer?.target ?? 0,
+      readsPending: this.#state.reads.length,
       preVoting: this.#state.role === 'precandidate',
       invalidMessages,
     };
@@ -126,6 +165,7 @@ export class Raft {
   }
 
   #endStep(): void {
+    answerReads(this.#state);
     flushHardState(this.#state);
     this.#invariants.check();
   }

@@ -29,10 +29,24 @@ export interface ProposedBatch {
   configuration?: Configuration;
 }
 
-export interface ProposeRefusal {
-  refused: 'notLeader';
-  /** Who leads, 0 when unknown. */
+/** Why nothing was done. `leader`: who leads, 0 when unknown. */
+export interface Refusal<Reason extends string> {
+  refused: Reason;
   leader: NodeId;
+}
+
+/** `transferring`: this leader is handing over; if that fails, proposals are taken again within an election timeout. */
+export type ProposeRefusal = Refusal<'notLeader' | 'transferring'>;
+export type TransferRefusal = Refusal<'notLeader' | 'self' | 'notVoter' | 'transferring'>;
+/** `overloaded`: 65,536 reads wait already. */
+export type ReadRefusal = Refusal<'notLeader' | 'overloaded'>;
+
+/** A read that may be answered once `index` is applied. */
+export interface ReadState {
+  context: number;
+  index: LogIndex;
+  /** Answered without asking: whoever read must look at `leaseHolds()` once more, after reading (H67). */
+  byLease: boolean;
 }
 
 /** A disk write asked for. Done in order; ids are 1, 2, 3 … without gaps in one life of a `Raft`. */
@@ -91,8 +105,9 @@ export interface Ready {
   commitMoved: boolean;
   /** Present when any of its fields changed since the last Ready. */
   leadership?: Leadership;
-  /** Linearizable reads that may be answered now. */
-  readStates: [];
+  readStates: ReadState[];
+  /** Contexts of reads that this node cannot answer any more: it stopped leading (H66). */
+  readsFailed: number[];
 }
 
 /**
@@ -125,6 +140,10 @@ export interface RaftStatus extends Leadership {
   /** Entries and bytes that this leader proposed in its term and that are not committed. */
   uncommittedEntries: number;
   uncommittedBytes: number;
+  /** Whom this leader is handing over to, 0: nobody. */
+  transferTo: NodeId;
+  /** Reads that wait for a quorum. */
+  readsPending: number;
   /** A candidate that only asks yet whether it could win (pre-vote). */
   preVoting: boolean;
   /** Messages since the start that no correct peer sends; they were dropped or refused, and changed nothing. */

@@ -52,8 +52,10 @@ export function maybeCommit(state: RaftState): void {
 
 /** One round of heartbeats to every other member. Nobody is told of a commit that it is not known to hold (H30). */
 export function broadcastHeartbeat(state: RaftState): void {
+  const { lease } = state.options;
   state.heartbeatElapsed = 0;
   state.round += 1;
+  if (lease !== undefined) state.roundTimes.push({ round: state.round, sentAt: lease.now() });
   for (const progress of state.progress.values()) {
     progress.heartbeatSent(state.round);
     sendTermOnly(state, {

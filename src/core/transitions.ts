@@ -16,6 +16,7 @@ export function becomeFollower(state: RaftState, term: Term, leader: NodeId): vo
     for (const progress of state.progress.values()) progress.close(state.outbox.sessions);
     state.progress.clear();
     state.uncommitted.clear();
+    forgetLeadership(state);
     state.electionElapsed = 0;
     drawElectionTimeout(state);
   }
@@ -27,6 +28,16 @@ export function becomeFollower(state: RaftState, term: Term, leader: NodeId): vo
   state.role = 'follower';
   state.leader = leader;
   state.votes.clear();
+}
+
+/** What was promised or under way ends with the leadership: reads fail at once (H66), a hand-over is over (H15). */
+function forgetLeadership(state: RaftState): void {
+  state.outbox.readsFailed.push(...state.reads.map((read) => read.context));
+  state.reads.length = 0;
+  state.roundTimes.length = 0;
+  state.transfer = undefined;
+  state.leaseForfeited = false;
+  state.removed = false;
 }
 
 /**
@@ -74,6 +85,7 @@ export function becomeLeader(state: RaftState): void {
     state.progress.set(id, progress);
     probeAt(state, progress, lastIndex);
   }
+  state.termStart = lastIndex + 1;
   appendOwn(state, BatchKind.NoOp, 1, 0);
   broadcastHeartbeat(state);
 }

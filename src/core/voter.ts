@@ -7,9 +7,22 @@ import { type RaftState, send, sendAs } from './raft-state.js';
  * not held back.
  */
 export function isHeldBack(state: RaftState, request: VoteRequest): boolean {
-  const { checkQuorum, electionTicksMin } = state.options;
-  if (request.transfer || !checkQuorum || state.leader === 0) return false;
-  return state.role === 'leader' || state.electionElapsed < electionTicksMin;
+  const { checkQuorum, lease } = state.options;
+  if (request.transfer || !checkQuorum) return false;
+  if (lease !== undefined && mayHoldLease(state)) return true;
+  return state.leader !== 0 && (state.role === 'leader' || hasHeardLeader(state));
+}
+
+/**
+ * Where reads rest on leases, an answered heartbeat is a promise that holds whatever is learned afterwards (a higher term,
+ * say, in a late answer to an old message); and after a start one does not know what one had promised.
+ */
+function mayHoldLease(state: RaftState): boolean {
+  return state.ticks < state.options.electionTicksMax || hasHeardLeader(state);
+}
+
+function hasHeardLeader(state: RaftState): boolean {
+  return state.ticks - state.leaderHeardAt < state.options.electionTicksMin;
 }
 
 /** The request's term is not taken on: otherwise the refusal would be worth nothing. */

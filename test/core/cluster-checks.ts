@@ -81,7 +81,9 @@ export class ClusterChecks {
     const leading = this.nodes.filter((node) => node.raft.status().role === 'leader');
     if (leading.length !== 1) return `${leading.length} leaders`;
     const leader = leading[0] as ToyNode;
+    if (leader.raft.status().transferTo !== 0) return `${leader.id} is handing over`;
     for (const node of this.nodes) {
+      if (node.reads.size > 0) return `a read waits on node ${node.id}`;
       const same =
         node.log.length === leader.log.length && node.log.every((e, i) => e.header === leader.log[i]?.header);
       if (!same) return `node ${node.id} has another log than ${leader.id}`;

@@ -9,7 +9,14 @@ import type {
 import { BatchKind } from '../../src/base/messages.js';
 import type { RaftOptions, RecoveredState } from '../../src/core/options.js';
 import { Raft } from '../../src/core/raft.js';
-import type { LocalMessage, Order, Outbound, ProposedBatch, SessionCommand } from '../../src/core/ready.js';
+import type {
+  LocalMessage,
+  Order,
+  Outbound,
+  ProposedBatch,
+  ReadState,
+  SessionCommand,
+} from '../../src/core/ready.js';
 import { configuration, GROUP } from './fixtures.js';
 
 /** One entry of a toy log. Entries of a batch share its header; its checksum stands for the bytes. */
@@ -42,6 +49,10 @@ export class ToyNode {
   durableOrder = 0;
   sessions = new Map<number, ToySession>();
   commitIndex = 1;
+  /** Reads that wait for an answer, and the index that the answer must reach. */
+  reads = new Map<number, number>();
+  readsAnswered = 0;
+  leaseReads = 0;
 
   constructor(
     readonly id: number,
@@ -80,6 +91,7 @@ export class ToyNode {
     this.pending = [];
     this.held = [];
     this.sessions.clear();
+    this.reads.clear();
     this.durableOrder = 0;
   }
 
@@ -104,6 +116,29 @@ export class ToyNode {
     const accepted = !('refused' in this.raft.propose(count, count));
     this.drain();
     return accepted;
+  }
+
+  /** A linearizable read; whatever is committed anywhere by now, it must see. */
+  read(context: number, committed: number): void {
+    if (this.raft.readIndex(context) === 'pending') this.reads.set(context, committed);
+    this.drain();
+  }
+
+  transfer(to: number): void {
+    this.raft.transferLeadership(to);
+    this.drain();
+  }
+
+  private answer({ context, index, byLease }: ReadState): void {
+    const needed = this.reads.get(context);
+    if (needed === undefined) throw new Error(`read ${context} was answered twice, or never asked`);
+    this.reads.delete(context);
+    // A real reader reads its state machine in between.
+    if (byLease && !this.raft.leaseHolds()) return;
+    if (index < needed)
+      throw new Error(`stale read on node ${this.id}: ${index} after ${needed} was committed`);
+    this.readsAnswered += 1;
+    if (byLease) this.leaseReads += 1;
   }
 
   /** Syncs the next `count` orders. */
@@ -142,6 +177,10 @@ export class ToyNode {
         }
       }
       this.held.push(...ready.messages);
+      for (const state of ready.readStates) this.answer(state);
+      for (const context of ready.readsFailed) {
+        if (!this.reads.delete(context)) throw new Error(`read ${context} failed, and nobody waited for it`);
+      }
       for (const command of ready.sessions) this.obey(command);
       this.commitIndex = ready.commitIndex;
     }

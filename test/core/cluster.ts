@@ -1,6 +1,7 @@
 import type { BatchHeader, PeerMessage } from '../../src/base/messages.js';
 import { BatchKind } from '../../src/base/messages.js';
 import { type Random, randomInteger, seededRandom } from '../../src/base/prng.js';
+import type { RaftOptions } from '../../src/core/options.js';
 import type { ProposedBatch } from '../../src/core/ready.js';
 import { ClusterChecks } from './cluster-checks.js';
 import { ToyNode } from './cluster-node.js';
@@ -29,6 +30,13 @@ export class Cluster {
   #links = new Links();
   #healed = false;
   #batches = 0;
+  /** Steps so far: the time that leases are measured by. */
+  #now = 0;
+  /** Whether reads may go by lease; then nobody's ticks are closer together than `tickSteps`. */
+  readonly #leases: boolean;
+  readonly #tickSteps: number;
+  readonly #tickedAt = new Map<number, number>();
+  #reads = 0;
 
   constructor(seed: number, size: number) {
     const random = seededRandom(seed);
@@ -47,9 +55,16 @@ export class Cluster {
     // Clusters with and without what guards elections, and some that are just being changed over (H9).
     const preVotes = randomInteger(random, 0, 3);
     const checkQuorum = random() < 0.7;
+    this.#leases = random() < 0.4;
+    this.#tickSteps = 5 * size;
+    const length = (timing.electionTicksMin - 1) * this.#tickSteps;
+    const lease = { length, now: () => this.#now };
     this.nodes = voters.map((id) => {
       const preVote = preVotes === 0 ? id % 2 === 0 : preVotes > 1;
-      const options = { group: GROUP, id, ...timing, random, preVote, checkQuorum };
+      const basic = { group: GROUP, id, ...timing, random, preVote };
+      const options: RaftOptions = this.#leases
+        ? { ...basic, checkQuorum: true, lease }
+        : { ...basic, checkQuorum };
       return new ToyNode(
         id,
         voters,
@@ -85,11 +100,14 @@ export class Cluster {
     leader.propose(3);
     this.#settle('after a fresh write');
     if (leader.commitIndex !== before + 3) throw new Error('the fresh write was not committed');
+    this.#read(leader);
+    this.#settle('after a fresh read');
   }
 
   #settle(when: string): void {
     let missing: string | undefined;
     for (let round = 0; round < 200; round++) {
+      this.#now += this.#tickSteps / 4;
       for (const node of this.nodes) {
         if (round % 4 === 0) node.tick();
         node.sync(node.pending.length);
@@ -109,6 +127,7 @@ export class Cluster {
 
   #act(): ToyNode | undefined {
     const random = this.#random;
+    this.#now += 1;
     if (random() < this.#weather.crash) return this.#crashOrRestart();
     if (random() < this.#weather.partition) this.#repartition();
     const node = this.nodes[randomInteger(random, 0, this.nodes.length - 1)] as ToyNode;
@@ -117,14 +136,27 @@ export class Cluster {
     if (!node.up) return undefined;
     const peers = [...node.sessions.keys()];
     const peer = peers[randomInteger(random, 0, peers.length - 1)] ?? 0;
-    if (choice < 0.7 || random() < this.#weather.haste) node.tick();
+    if (choice < 0.7 || random() < this.#weather.haste) this.#tick(node);
     else if (choice < 0.82) node.sync(randomInteger(random, 1, 4));
     else if (choice < 0.94) node.replicate(peer, randomInteger(random, 0, 3));
-    else if (choice < 0.96) node.reportBroken();
+    else if (choice < 0.955) node.reportBroken();
+    else if (choice < 0.959) this.#read(node);
+    else if (choice < 0.96) node.transfer(randomInteger(random, 1, this.nodes.length));
     else if (choice < 0.962) node.step({ type: 'unreachable', peer });
     else if (choice < 0.964) node.breakSession(peer, node.sessions.get(peer)?.session ?? 0);
     else node.propose(randomInteger(random, 1, 3));
     return node;
+  }
+
+  #tick(node: ToyNode): void {
+    if (this.#leases && this.#now - (this.#tickedAt.get(node.id) ?? 0) < this.#tickSteps) return;
+    this.#tickedAt.set(node.id, this.#now);
+    node.tick();
+  }
+
+  #read(node: ToyNode): void {
+    this.#reads += 1;
+    node.read(this.#reads, this.checks.committed.length);
   }
 
   #crashOrRestart(): ToyNode | undefined {
@@ -180,14 +212,28 @@ export class Cluster {
   }
 }
 
+export interface Run {
+  terms: number;
+  committed: number;
+  reads: number;
+  leaseReads: number;
+}
+
 /** A whole run; the error names the seed. Returns what happened, for a look at how much a run really does. */
-export function runCluster(seed: number, size: number, steps: number): { terms: number; committed: number } {
+export function runCluster(seed: number, size: number, steps: number): Run {
   const cluster = new Cluster(seed, size);
   try {
     cluster.run(steps);
     const terms = cluster.checks.leaders.size;
     cluster.heal();
-    return { terms, committed: cluster.checks.committed.length };
+    const sum = (count: (node: ToyNode) => number) =>
+      cluster.nodes.reduce((all, node) => all + count(node), 0);
+    return {
+      terms,
+      committed: cluster.checks.committed.length,
+      reads: sum((node) => node.readsAnswered),
+      leaseReads: sum((node) => node.leaseReads),
+    };
   } catch (thrown) {
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
     throw new Error(`SEED=${seed} (${size} nodes, ${steps} steps): ${reason}`, { cause: thrown });

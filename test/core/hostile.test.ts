@@ -55,7 +55,13 @@ describe('S7 nothing that a peer sends makes the core throw', () => {
       const random = seededRandom(seed);
       const raft = startRaft(
         { terms: [1, 1, 2], term: 3 },
-        { electionTicksMin: 2, electionTicksMax: 4, heartbeatTicks: 1 },
+        {
+          electionTicksMin: 2,
+          electionTicksMax: 4,
+          heartbeatTicks: 1,
+          preVote: seed % 2 === 0,
+          checkQuorum: seed % 3 === 0,
+        },
       );
       for (let step = 0; step < 200; step++) {
         const { term, progress, role } = raft.status();
@@ -68,6 +74,8 @@ describe('S7 nothing that a peer sends makes the core throw', () => {
           else raft.step(message);
           if (random() < 0.2) raft.tick();
           if (random() < 0.1) raft.propose(1, 1);
+          if (random() < 0.1) raft.readIndex(step);
+          if (random() < 0.02) raft.transferLeadership(randomInteger(random, 1, 4));
           const last = raft.ready()?.orders.at(-1);
           if (last !== undefined) raft.step({ type: 'durable', order: last.id });
         } catch (thrown) {

@@ -14,7 +14,7 @@ import {
   voteRequest,
 } from './fixtures.js';
 
-const idle = { orders: [], messages: [], sessions: [], commitMoved: false, readStates: [] };
+const idle = { orders: [], messages: [], sessions: [], commitMoved: false, readStates: [], readsFailed: [] };
 
 describe('the exact Ready after one step', () => {
   it('nothing happened: nothing to do', () => {

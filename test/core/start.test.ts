@@ -29,6 +29,8 @@ describe('how a member starts', () => {
       progress: [],
       uncommittedEntries: 0,
       uncommittedBytes: 0,
+      transferTo: 0,
+      readsPending: 0,
       preVoting: false,
       invalidMessages: 0,
     });
