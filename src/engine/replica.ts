@@ -93,6 +93,11 @@ export class Replica {
     return this.#raft.status();
   }
 
+  /** The term of an entry of the log as ordered, for whoever watches from outside; undefined beyond the log's ends. */
+  termAt(index: LogIndex): Term | undefined {
+    return this.#raft.termAt(index);
+  }
+
   tick(): void {
     this.#raft.tick();
     this.#carryOut();
@@ -154,6 +159,8 @@ export class Replica {
     open.copyTo(bytes, offset + BATCH_PAYLOAD_OFFSET);
     this.#publish(batch, open.length, open.flags, open.take());
     this.#carryOut();
+    // Callers may go on proposing for a while before the next turn; the encoder need not wait for it.
+    this.#hub.wake();
     return true;
   }
 

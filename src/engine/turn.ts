@@ -215,6 +215,8 @@ export class Turn {
     this.#tick();
     if (this.#clients.drain()) worked = true;
     for (const replica of this.replicas.values()) replica.maybeSeal();
+    // Before applying: the others' work goes on beside it.
+    this.#hub.wake();
     if (this.#apply()) worked = true;
     this.#noteSpare();
     this.#hub.wake();
