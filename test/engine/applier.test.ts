@@ -175,6 +175,22 @@ describe('the applier', () => {
     ]);
   });
 
+  it('refusals of sequences that do not follow each other are told apart', () => {
+    const applier = new Applier(1, { apply: () => undefined });
+    const runs = applier.apply(
+      raw(1, [
+        [7, 5, 'a'],
+        [7, 6, 'b'],
+        [7, 9, 'c'],
+      ]),
+      undefined,
+    );
+    expect(runs.map(({ firstSequence, count }) => [firstSequence, count])).toEqual([
+      [5, 2],
+      [9, 1],
+    ]);
+  });
+
   it('a state machine that throws is named with the batch, and the batch does not count as applied', () => {
     const applier = new Applier(5, {
       apply: () => {

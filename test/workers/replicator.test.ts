@@ -237,6 +237,14 @@ describe('the replicator', () => {
     const world = await makeStreaming();
     world.reply({ term: 9, session: 99, kind: 'refused', match: 0 });
     expect(world.inbox.take('appendReply')).toMatchObject([{ term: 9 }]);
+    world.inbox.full = true;
+    world.reply({ term: 9, session: 99, kind: 'refused', match: 0 });
+    world.reply({ term: 3, session: 1, match: 0 });
+    world.inbox.full = false;
+    world.settle();
+    expect(world.inbox.take('appendReply'), 'not hidden by a reply of the old term').toMatchObject([
+      { term: 9 },
+    ]);
   });
 
   it('a break is told once, and nothing more goes out in the old session', async () => {
