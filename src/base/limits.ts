@@ -12,6 +12,8 @@ export const PROTOCOL_VERSION = 1;
 export const ENTRY_BYTES_CEILING = 64 * 1024 * 1024;
 /** Largest raw payload of one batch, bytes: a largest entry with its packing. */
 export const BATCH_RAW_BYTES_CEILING = ENTRY_BYTES_CEILING + 64;
+/** Entries that a remote client puts into one message, unless one alone is larger, bytes; every server takes so many. */
+export const PROPOSE_BYTES_MAX = 256 * 1024;
 /** Most entries in one batch. */
 export const BATCH_ENTRIES_CEILING = 1 << 20;
 /** Largest message on any stream, bytes: a largest batch, its head and an envelope. */

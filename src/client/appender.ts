@@ -1,14 +1,12 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { NodeId, Sequence } from '../base/ids.js';
-import { ENTRY_BYTES_CEILING } from '../base/limits.js';
+import { ENTRY_BYTES_CEILING, PROPOSE_BYTES_MAX } from '../base/limits.js';
 import type { Envelope, ProposeReply } from '../codec/envelope.js';
 import { Connection, errorFromServer } from './connection.js';
 import type { ClientConfig, ClientWorld } from './options.js';
 import { Servers } from './servers.js';
 import { type AppendCallback, Window } from './window.js';
 
-/** Largest piece of entries in one message, unless one alone is larger, bytes. */
-const PIECE_BYTES_MAX = 256 * 1024;
 /** Until a stream has answered once, only this much is on it (C3): a wrong server costs little. */
 const FIRST_PIECE_BYTES_MAX = 1024;
 /** What may be queued on the stream; the rest stays in the window, where it can still be sent elsewhere. */
@@ -60,7 +58,7 @@ export class Appender {
     this.#world = world;
     this.#servers = new Servers(config.servers);
     const { entriesMax, bytesMax } = config;
-    const blockBytes = Math.min(PIECE_BYTES_MAX, Math.floor(bytesMax / 4));
+    const blockBytes = Math.min(PROPOSE_BYTES_MAX, Math.floor(bytesMax / 4));
     this.#window = new Window(world.newClientId(), { entriesMax, bytesMax, blockBytes });
   }
 
@@ -161,7 +159,7 @@ export class Appender {
     const connection = this.#connection;
     while (connection !== undefined && this.#welcomed && !this.#blocked) {
       if (!this.#gateOpen && this.#window.unsent > this.#window.firstUnanswered) return;
-      const piece = this.#window.peek(this.#gateOpen ? PIECE_BYTES_MAX : FIRST_PIECE_BYTES_MAX);
+      const piece = this.#window.peek(this.#gateOpen ? PROPOSE_BYTES_MAX : FIRST_PIECE_BYTES_MAX);
       if (piece === undefined) return;
       const { firstSequence, count, bytes } = piece;
       const { group } = this.#config;

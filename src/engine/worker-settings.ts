@@ -1,4 +1,4 @@
-import { BATCH_ENTRIES_CEILING, BATCH_RAW_BYTES_CEILING } from '../base/limits.js';
+import { BATCH_ENTRIES_CEILING, BATCH_RAW_BYTES_CEILING, PROPOSE_BYTES_MAX } from '../base/limits.js';
 import type { Configuration } from '../base/messages.js';
 import type { WorkerSettings } from '../workers/settings.js';
 import type { Config } from './options.js';
@@ -15,7 +15,8 @@ export function workerSettings(config: Config): WorkerSettings {
     incarnations: [],
     compressionLevel: 1,
   };
-  const largest = Math.max(config.entryBytesMax, pipeline.batchBytesMax) + 64 * 1024;
+  // What a client may send in one message goes into one batch, however small this node's own batches are (H69).
+  const largest = Math.max(config.entryBytesMax, pipeline.batchBytesMax, PROPOSE_BYTES_MAX) + 64 * 1024;
   return {
     id: config.id,
     cluster: config.cluster,
