@@ -158,7 +158,8 @@ export class FaultyDisk implements Disk {
   }
 
   read(fd: number, buffer: Buffer, offset: number, length: number, position: number): number {
-    return this.inode(fd).bytes.copy(buffer, offset, position, position + length);
+    const { bytes } = this.inode(fd);
+    return position < bytes.length ? bytes.copy(buffer, offset, position, position + length) : 0;
   }
 
   submitWritev(fd: number, buffers: Buffer[], position: number): DiskOp {
@@ -256,7 +257,8 @@ export class FaultyDisk implements Disk {
     return handle.inode;
   }
 
-  private used(): number {
+  /** Bytes that all files take together. */
+  used(): number {
     let bytes = 0;
     for (const inode of new Set(this.names.values())) bytes += inode.bytes.length;
     return bytes;

@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { FAULTS, PROFILES } from './profiles.js';
+import { type RunReport, runSeed } from './simulation.js';
+
+const run = (seed: number, profile: string, operations: number): Promise<RunReport> =>
+  runSeed({ seed, profile, operations, steps: 0 });
+
+/** With the seed and the last steps, for whoever reads a failure. */
+function expectWell(report: RunReport, profile: string): void {
+  const again = `again: npm run sim -- --profile ${profile} --operations ${report.acknowledged} --seed ${report.seed}`;
+  expect(report.failure, `${report.trace.join('\n')}\n${again}`).toBeUndefined();
+}
+
+describe('a whole cluster from one seed', () => {
+  it('is the same run twice, bit for bit, also with all faults on', async () => {
+    for (const profile of ['calm', 'mixed']) {
+      const first = await run(11, profile, 60);
+      const second = await run(11, profile, 60);
+      expectWell(first, profile);
+      expect(second.hash).toBe(first.hash);
+      expect(second.steps).toBe(first.steps);
+      expect((await run(12, profile, 60)).hash).not.toBe(first.hash);
+    }
+  });
+
+  it('elects one leader and keeps it while nothing happens', async () => {
+    const report = await run(3, 'calm', 100);
+    expectWell(report, 'calm');
+    expect(report.leaders).toBe(1);
+    expect(report.acknowledged).toBeGreaterThanOrEqual(100);
+  });
+
+  for (const profile of Object.keys(PROFILES).filter((name) => name !== 'calm')) {
+    it(`keeps every promise of Raft under the faults of profile ${profile}`, async () => {
+      for (let seed = 1; seed <= 3; seed++) expectWell(await run(seed, profile, 120), profile);
+    });
+  }
+
+  it('the profile mixed knows every fault', () => {
+    expect(PROFILES.mixed).toEqual(FAULTS);
+  });
+});

@@ -1,0 +1,242 @@
+import { toRaftlineError } from '../../src/base/errors.js';
+import { seededRandom } from '../../src/base/prng.js';
+import { decodeEnvelope } from '../../src/codec/envelope.js';
+import { Broken } from './broken.js';
+import { Checks, isFault } from './checks.js';
+import { LocalWriter, RemoteWriter, type Writer } from './clients.js';
+import { Faults } from './faults.js';
+import { History } from './history.js';
+import { SimNetwork } from './network.js';
+import { GROUP, type NodeEvents, SimNode } from './node.js';
+import { drawPlan, type Fault, type Plan, PROFILES } from './profiles.js';
+import { Scheduler } from './scheduler.js';
+
+/** How long a healthy cluster may take to be one again, simulated ms. */
+const CONVERGENCE_MS = 60_000;
+const CONVERGENCE_LOOK_MS = 50;
+
+export interface RunOptions {
+  seed: number;
+  profile: string;
+  /** Acknowledged operations after which the faults end. */
+  operations: number;
+  /** Events at most; 0: as many as it takes. */
+  steps: number;
+}
+
+export interface RunReport {
+  seed: number;
+  /** Of everything that happened, in its order. */
+  hash: number;
+  steps: number;
+  simulatedMs: number;
+  nodes: number;
+  acknowledged: number;
+  refused: number;
+  unknown: number;
+  leaders: number;
+  restarts: number;
+  faults: ReadonlyMap<Fault, number>;
+  /** What was broken; undefined when all was well. */
+  failure: string | undefined;
+  /** The last things that happened, for a run that failed. */
+  trace: readonly string[];
+}
+
+/** A whole cluster from one seed. */
+class Simulation {
+  readonly #options: RunOptions;
+  readonly #scheduler: Scheduler;
+  readonly #network: SimNetwork;
+  readonly #nodes: SimNode[] = [];
+  readonly #history = new History();
+  readonly #checks: Checks;
+  readonly #plan: Plan;
+  readonly #faults: Faults;
+  readonly #writers: Writer[] = [];
+  #failure: string | undefined;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    const scheduler = new Scheduler(seededRandom(options.seed));
+    this.#scheduler = scheduler;
+    this.#plan = drawPlan(scheduler, PROFILES[options.profile]!);
+    this.#network = new SimNetwork(scheduler);
+    this.#checks = new Checks(this.#nodes, this.#history);
+    this.#history.appliedAt = (index) => this.#checks.appliedAt(index);
+    this.#makeNodes();
+    const nodes = new Map(this.#nodes.map((node) => [node.host, node]));
+    this.#network.stalledMs = (host) => nodes.get(host)?.stalledMs() ?? 0;
+    this.#network.guard = (host, run) => {
+      const node = nodes.get(host);
+      if (node === undefined) run();
+      else node.guard(run);
+    };
+    this.#network.tap = (_from, _to, lane, bytes) => {
+      if (lane === 'control') this.#overhear(bytes);
+    };
+    this.#faults = new Faults(scheduler, this.#network, this.#nodes, this.#plan);
+  }
+
+  async run(): Promise<RunReport> {
+    for (const node of this.#nodes) this.#scheduler.after(this.#scheduler.between(0, 300), () => node.boot());
+    this.#startWriters();
+    const { operations } = this.#options;
+    await this.#goOn(() => this.#history.acknowledged >= operations);
+    this.#scheduler.say('sim', 'the faults end');
+    this.#faults.stop();
+    for (const writer of this.#writers) writer.stop();
+    await this.#converge();
+    if (this.#failure === undefined) await this.#writeOnceMore();
+    if (this.#failure === undefined) this.#guard(() => this.#history.checkAtEnd());
+    for (const node of this.#nodes) node.kill();
+    return this.#report();
+  }
+
+  #makeNodes(): void {
+    const scheduler = this.#scheduler;
+    const ids = Array.from({ length: this.#plan.nodes }, (_, at) => at + 1);
+    const events: NodeEvents = {
+      turned: (node) => {
+        scheduler.note(node.id);
+        this.#guard(() => this.#checks.afterTurn(node));
+      },
+      died: (node, error) => {
+        scheduler.say(node.host, `ended: ${error.code} ${error.message}`);
+        if (isFault(error)) this.#fail(`${node.host} ended: ${error.stack ?? error.message}`);
+        this.#faults.restartLater(node);
+      },
+      recovered: (node) => {
+        scheduler.say(node.host, `life ${node.lives} begins with ${node.durable.lastIndex} entries`);
+        this.#guard(() => this.#checks.recovered(node));
+      },
+      durable: (node) => scheduler.note(node.durable.lastIndex),
+      leadership: (node, role, term, leader) =>
+        scheduler.say(node.host, `${role} in term ${term}${leader === 0 ? '' : `, n${leader} leads`}`),
+      machine: (node) => this.#checks.machineOf(node),
+    };
+    for (const id of ids) {
+      const clockRate = scheduler.chance(0.5) ? 1 : scheduler.between(0.9, 1.1);
+      const seed = scheduler.integer(1, 2 ** 31);
+      const spread = scheduler.chance(0.5);
+      const parts = { id, ids, scheduler, network: this.#network, seed, clockRate, spread, events };
+      this.#nodes.push(new SimNode(parts));
+    }
+  }
+
+  #startWriters(): void {
+    const { localWriters, remoteWriters, everyMs } = this.#plan;
+    const { scheduler, history, network, nodes } = {
+      scheduler: this.#scheduler,
+      history: this.#history,
+      network: this.#network,
+      nodes: this.#nodes,
+    };
+    let writer = 0;
+    for (let at = 0; at < localWriters; at++) {
+      this.#writers.push(new LocalWriter(++writer, { scheduler, history, nodes, everyMs }));
+    }
+    const fail = (thrown: unknown): void => this.#failBy(thrown);
+    for (let at = 0; at < remoteWriters; at++) {
+      this.#writers.push(new RemoteWriter(++writer, { scheduler, history, network, nodes, everyMs, fail }));
+    }
+  }
+
+  /** Lets events happen until `done`, or something is broken. */
+  async #goOn(done: () => boolean): Promise<void> {
+    const { steps } = this.#options;
+    while (this.#failure === undefined && !done()) {
+      if (steps > 0 && this.#scheduler.steps >= steps) return;
+      try {
+        if (!this.#scheduler.step()) return;
+      } catch (thrown) {
+        this.#failBy(thrown);
+      }
+      // What the client put off to the end of its turn happens now.
+      await undefined;
+    }
+  }
+
+  async #converge(): Promise<void> {
+    const untilMs = this.#scheduler.nowMs + CONVERGENCE_MS;
+    for (;;) {
+      const lookAtMs = this.#scheduler.nowMs + CONVERGENCE_LOOK_MS;
+      await this.#goOn(() => this.#scheduler.nowMs >= lookAtMs);
+      if (this.#failure !== undefined) return;
+      let missing: string | undefined;
+      this.#guard(() => {
+        missing = this.#checks.notConverged();
+        if (missing === undefined && this.#history.open > 0)
+          missing = `${this.#history.open} operations are open`;
+      });
+      if (missing === undefined) return;
+      if (this.#scheduler.nowMs > untilMs) this.#fail(`no convergence: ${missing}`);
+    }
+  }
+
+  async #writeOnceMore(): Promise<void> {
+    const { acknowledged } = this.#history;
+    const leader = this.#nodes.find((node) => node.turn!.replica(GROUP).role === 'leader')!;
+    const parts = { scheduler: this.#scheduler, history: this.#history, nodes: this.#nodes, everyMs: 1 };
+    const writer = new LocalWriter(1000, parts);
+    writer.stop();
+    writer.proposeOn(leader);
+    const untilMs = this.#scheduler.nowMs + 5000;
+    await this.#goOn(() => this.#history.acknowledged > acknowledged || this.#scheduler.nowMs > untilMs);
+    if (this.#history.acknowledged === acknowledged) this.#fail('a healthy cluster took no fresh write');
+    await this.#converge();
+  }
+
+  /** Votes are looked at on the wire: what a node once said there it may never contradict. */
+  #overhear(bytes: Buffer): void {
+    const { envelope } = decodeEnvelope(bytes);
+    if (envelope.type !== 'control') return;
+    const { message } = envelope;
+    if (message.type !== 'voteReply' || !message.granted || message.preVote) return;
+    this.#guard(() => this.#checks.voted(message.from, message.term, message.to));
+  }
+
+  #guard(look: () => void): void {
+    try {
+      look();
+    } catch (thrown) {
+      this.#failBy(thrown);
+    }
+  }
+
+  #failBy(thrown: unknown): void {
+    if (thrown instanceof Broken) this.#fail(thrown.message);
+    else this.#fail(toRaftlineError(thrown).stack ?? String(thrown));
+  }
+
+  /** The first failure counts. */
+  #fail(failure: string): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = failure;
+    this.#scheduler.say('sim', `FAILED ${failure}`);
+  }
+
+  #report(): RunReport {
+    const { acknowledged, refused, unknown } = this.#history;
+    return {
+      seed: this.#options.seed,
+      hash: this.#scheduler.hash,
+      steps: this.#scheduler.steps,
+      simulatedMs: this.#scheduler.nowMs,
+      nodes: this.#nodes.length,
+      acknowledged,
+      refused,
+      unknown,
+      leaders: this.#checks.leaders.size,
+      restarts: this.#nodes.reduce((sum, node) => sum + node.lives - 1, 0),
+      faults: this.#faults.done,
+      failure: this.#failure,
+      trace: this.#failure === undefined ? [] : this.#scheduler.trace(80),
+    };
+  }
+}
+
+/** Runs one seed to its end, or to the first broken promise. Never throws for what it finds. */
+export function runSeed(options: RunOptions): Promise<RunReport> {
+  return new Simulation(options).run();
+}
