@@ -46,6 +46,13 @@ describe('three engines in one process', () => {
       const texts = await cluster.agree(41);
       expect(new Set(texts).size).toBe(41);
       expect(texts.at(-1)).toBe('third');
+      const leader = await cluster.leader();
+      const follower = [...cluster.nodes.keys()].find((id) => id !== leader.id)!;
+      await cluster.stop(follower);
+      await cluster.put('without a follower');
+      await cluster.open(follower);
+      await cluster.put('with it again');
+      expect((await cluster.agree(43)).slice(-2)).toEqual(['without a follower', 'with it again']);
     } finally {
       await cluster.close();
     }

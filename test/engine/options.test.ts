@@ -9,7 +9,7 @@ const stateMachine = { apply: () => undefined };
 const minimal: EngineOptions = {
   id: 1,
   cluster: 'c',
-  dataDirectory: '/tmp/nowhere',
+  dataDirectory: 'nowhere',
   groups: [{ id: 1, stateMachine }],
 };
 
