@@ -27,16 +27,18 @@ export function isMember(configuration: Configuration, id: NodeId): boolean {
 
 /** Everyone but `self` whose vote is asked for, each once. */
 export function otherVoters(configuration: Configuration, self: NodeId): NodeId[] {
-  return others([...configuration.voters, ...configuration.votersOutgoing], self);
+  const voters = new Set([...configuration.voters, ...configuration.votersOutgoing]);
+  return [...voters].filter((id) => id !== self);
 }
 
-/** Everyone but `self` who gets the log, each once. `learnersNext` still vote in the outgoing half. */
-export function otherMembers(configuration: Configuration, self: NodeId): NodeId[] {
-  return others([...configuration.voters, ...configuration.votersOutgoing, ...configuration.learners], self);
+/** Everyone who gets the log. `learnersNext` still vote in the outgoing half. */
+export function membersOf(configuration: Configuration): NodeId[] {
+  return [...configuration.voters, ...configuration.votersOutgoing, ...configuration.learners];
 }
 
-function others(ids: NodeId[], self: NodeId): NodeId[] {
-  return [...new Set(ids)].filter((id) => id !== self);
+/** A change of voters is under way: both halves decide (Raft §6). */
+export function isJoint(configuration: Configuration): boolean {
+  return configuration.votersOutgoing.length > 0;
 }
 
 /** Whether `self` decides alone: the only voter of every half that has voters. */
@@ -46,7 +48,7 @@ export function votesAlone(configuration: Configuration, self: NodeId): boolean 
 
 /** A configuration from outside must have voters, name each once, and stay within `MEMBERS_MAX`. */
 export function isWellFormed(configuration: Configuration): boolean {
-  const { voters, votersOutgoing, learners } = configuration;
+  const { voters, votersOutgoing, learners, learnersNext } = configuration;
   const isSet = (ids: NodeId[]) => new Set(ids).size === ids.length;
   return (
     voters.length >= 1 &&
@@ -54,6 +56,8 @@ export function isWellFormed(configuration: Configuration): boolean {
     isSet(voters) &&
     isSet(votersOutgoing) &&
     isSet(learners) &&
+    isSet(learnersNext) &&
+    learnersNext.every((id) => votersOutgoing.includes(id) && !voters.includes(id)) &&
     !learners.some((id) => isVoter(configuration, id))
   );
 }

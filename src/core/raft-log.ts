@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.js';
 import type { LogIndex, NodeId, OrderId, Term } from '../base/ids.js';
 import type { Configuration, ConfigurationAt } from '../base/messages.js';
-import { isMember, NO_CONFIGURATION } from './membership.js';
+import { isMember, membersOf, NO_CONFIGURATION } from './membership.js';
 import type { RecoveredState } from './options.js';
 import { TermMap } from './term-map.js';
 
@@ -80,6 +80,11 @@ export class RaftLog {
    */
   knows(id: NodeId): boolean {
     return this.#configurations.some((at) => isMember(at.configuration, id));
+  }
+
+  /** All whom `knows` knows, each once. */
+  get members(): Set<NodeId> {
+    return new Set(this.#configurations.flatMap((at) => membersOf(at.configuration)));
   }
 
   /** Takes in the batch that `order` writes. */

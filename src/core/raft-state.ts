@@ -61,6 +61,8 @@ export class RaftState {
   transfer: { target: NodeId; elapsed: number; ordered: boolean } | undefined;
   /** Leaders: somebody was ordered to campaign in this term, so no lease is to be trusted any more. */
   leaseForfeited = false;
+  /** Leaders: index of the newest committed configuration whose consequences were drawn. */
+  settledConfiguration: LogIndex = 0;
   /** Leaders: a committed configuration leaves this one out; it leads only until it has handed over (H58). */
   removed = false;
 

@@ -3,6 +3,7 @@ import type { LogIndex, NodeId, Term } from '../base/ids.js';
 import { BatchKind, type PeerMessage } from '../base/messages.js';
 import { answerOlderTerm, isAdmitted } from './admission.js';
 import { handleTimeoutNow, handleVoteReply, tickElection } from './candidate.js';
+import { changeConfiguration, settleConfiguration } from './configuration-change.js';
 import { handleAppend, handleHeartbeat } from './follower.js';
 import { Invariants } from './invariants.js';
 import {
@@ -16,6 +17,8 @@ import type { RaftOptions, RecoveredState } from './options.js';
 import { flushHardState, RaftState } from './raft-state.js';
 import { answerReads, leaseHolds, maybeBeginRound, requestRead } from './read-index.js';
 import type {
+  ConfigurationRefusal,
+  ConfigurationTarget,
   Leadership,
   LocalMessage,
   ProposedBatch,
@@ -103,6 +106,20 @@ export class Raft {
   }
 
   /**
+   * Begins a change of members, from the configuration at `expectedIndex` (that of `status().configuration`) to `next`:
+   * compare-and-set. It takes effect as soon as it stands in the log; it is done when a configuration without outgoing
+   * voters is committed, and undone if its entry is truncated.
+   */
+  proposeConfiguration(
+    next: ConfigurationTarget,
+    expectedIndex: LogIndex,
+  ): ProposedBatch | ConfigurationRefusal {
+    const batch = changeConfiguration(this.#state, next, expectedIndex);
+    this.#endStep();
+    return batch;
+  }
+
+  /**
    * Asks for a linearizable read. `pending`: `context` comes back exactly once, in a Ready's `readStates` or `readsFailed`.
    * All reads between two calls of `ready()` share one round of heartbeats.
    */
@@ -165,6 +182,7 @@ export class Raft {
   }
 
   #endStep(): void {
+    settleConfiguration(this.#state);
     answerReads(this.#state);
     flushHardState(this.#state);
     this.#invariants.check();

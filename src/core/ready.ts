@@ -38,6 +38,26 @@ export interface Refusal<Reason extends string> {
 /** `transferring`: this leader is handing over; if that fails, proposals are taken again within an election timeout. */
 export type ProposeRefusal = Refusal<'notLeader' | 'transferring'>;
 export type TransferRefusal = Refusal<'notLeader' | 'self' | 'notVoter' | 'transferring'>;
+/**
+ * `conflict`: the configuration in force stands at another index. `pending`: a change is under way. `noOwnCommit`: this
+ * leadership has committed nothing yet; try again. `lagging`: a voter-to-be is no learner that has caught up.
+ * `incarnation`: a member may not change its own; it must be removed first. `invalid`: no such configuration can be.
+ */
+export type ConfigurationRefusal = Refusal<
+  | 'notLeader'
+  | 'transferring'
+  | 'noOwnCommit'
+  | 'conflict'
+  | 'pending'
+  | 'invalid'
+  | 'incarnation'
+  | 'lagging'
+>;
+/** Where a change of members leads to. Members whose incarnation is not given keep the one that is known. */
+export type ConfigurationTarget = Pick<
+  Configuration,
+  'voters' | 'learners' | 'incarnations' | 'compressionLevel'
+>;
 /** `overloaded`: 65,536 reads wait already. */
 export type ReadRefusal = Refusal<'notLeader' | 'overloaded'>;
 

@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.js';
 import type { LogIndex } from '../base/ids.js';
 import { BatchKind, type Configuration } from '../base/messages.js';
-import type { Progress } from './progress.js';
+import { Progress } from './progress.js';
 import { quorumIndex } from './quorum.js';
 import { orderOwn, type RaftState, sendTermOnly } from './raft-state.js';
 import type { ProposedBatch } from './ready.js';
@@ -22,6 +22,26 @@ export function appendOwn(
   orderOwn(state, batch);
   state.uncommitted.add(log.lastIndex, count, byteLength);
   return batch;
+}
+
+/**
+ * One progress for each member of the committed configuration and of later ones: who leaves gets the log until the entry
+ * that it leaves by is committed, and who stays keeps its session (A1).
+ */
+export function followMembers(state: RaftState): void {
+  const { progress, log, id: self, outbox } = state;
+  const { members } = log;
+  for (const [id, gone] of progress) {
+    if (members.has(id)) continue;
+    gone.close(outbox.sessions);
+    progress.delete(id);
+  }
+  for (const id of members) {
+    if (id === self || progress.has(id)) continue;
+    const joined = new Progress(id, state.ticks);
+    progress.set(id, joined);
+    probeAt(state, joined, log.lastIndex);
+  }
 }
 
 /** Asks a follower, in a new session, whether it agrees at `prevIndex`. */

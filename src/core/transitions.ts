@@ -1,10 +1,9 @@
 import { assert } from '../base/assert.js';
 import type { NodeId, Term } from '../base/ids.js';
 import { BatchKind } from '../base/messages.js';
-import { isVoter, otherMembers } from './membership.js';
-import { Progress } from './progress.js';
+import { isVoter } from './membership.js';
 import { drawElectionTimeout, type RaftState } from './raft-state.js';
-import { appendOwn, broadcastHeartbeat, probeAt } from './replication.js';
+import { appendOwn, broadcastHeartbeat, followMembers } from './replication.js';
 
 /**
  * Any role → follower of `term`, led by `leader` (0: not known yet). A leader's sessions are closed at once. The
@@ -38,6 +37,7 @@ function forgetLeadership(state: RaftState): void {
   state.transfer = undefined;
   state.leaseForfeited = false;
   state.removed = false;
+  state.settledConfiguration = 0;
 }
 
 /**
@@ -79,13 +79,8 @@ export function becomeLeader(state: RaftState): void {
   state.role = 'leader';
   state.leader = state.id;
   state.votes.clear();
-  const lastIndex = state.log.lastIndex;
-  for (const id of otherMembers(state.configuration, state.id)) {
-    const progress = new Progress(id, state.ticks);
-    state.progress.set(id, progress);
-    probeAt(state, progress, lastIndex);
-  }
-  state.termStart = lastIndex + 1;
+  state.termStart = state.log.lastIndex + 1;
+  followMembers(state);
   appendOwn(state, BatchKind.NoOp, 1, 0);
   broadcastHeartbeat(state);
 }

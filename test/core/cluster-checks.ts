@@ -70,8 +70,13 @@ export class ClusterChecks {
     }
     for (let i = known; i < node.commitIndex; i++) {
       const entry = node.log[i] as Entry;
-      const copies = this.nodes.filter((other) => other.disk.entries[i]?.header === entry.header).length;
-      must(copies > this.nodes.length / 2, `${i + 1} committed on ${copies} durable copies`);
+      const holds = (id: number) => this.nodes[id - 1]?.disk.entries[i]?.header === entry.header;
+      // Who leaves a joint configuration in the same step has counted in both halves, the new one among them.
+      const { voters, votersOutgoing } = node.raft.status().configuration.configuration;
+      for (const half of [voters, votersOutgoing].filter(({ length }) => length > 0)) {
+        const copies = half.filter(holds).length;
+        must(copies > half.length / 2, `${i + 1} committed on ${copies} durable copies of ${half.length}`);
+      }
       this.committed.push(entry);
     }
   }
@@ -82,7 +87,11 @@ export class ClusterChecks {
     if (leading.length !== 1) return `${leading.length} leaders`;
     const leader = leading[0] as ToyNode;
     if (leader.raft.status().transferTo !== 0) return `${leader.id} is handing over`;
+    const at = leader.raft.status().configuration;
+    const { voters, votersOutgoing, learners } = at.configuration;
+    if (votersOutgoing.length > 0) return 'joint for ever';
     for (const node of this.nodes) {
+      if (!voters.includes(node.id) && !learners.includes(node.id)) continue;
       if (node.reads.size > 0) return `a read waits on node ${node.id}`;
       const same =
         node.log.length === leader.log.length && node.log.every((e, i) => e.header === leader.log[i]?.header);

@@ -6,7 +6,6 @@ import type {
   HardState,
   PeerMessage,
 } from '../../src/base/messages.js';
-import { BatchKind } from '../../src/base/messages.js';
 import type { RaftOptions, RecoveredState } from '../../src/core/options.js';
 import { Raft } from '../../src/core/raft.js';
 import type {
@@ -17,7 +16,10 @@ import type {
   ReadState,
   SessionCommand,
 } from '../../src/core/ready.js';
-import { configuration, GROUP } from './fixtures.js';
+import { GROUP } from './fixtures.js';
+
+/** What the bytes of a configuration entry say. */
+export const configurationOf = new WeakMap<BatchHeader, Configuration>();
 
 /** One entry of a toy log. Entries of a batch share its header; its checksum stands for the bytes. */
 export interface Entry {
@@ -48,7 +50,7 @@ export class ToyNode {
   held: Outbound[] = [];
   durableOrder = 0;
   sessions = new Map<number, ToySession>();
-  commitIndex = 1;
+  commitIndex: number;
   /** Reads that wait for an answer, and the index that the answer must reach. */
   reads = new Map<number, number>();
   readsAnswered = 0;
@@ -56,15 +58,16 @@ export class ToyNode {
 
   constructor(
     readonly id: number,
-    readonly voters: number[],
     readonly options: RaftOptions,
-    bootstrap: Entry,
+    /** What its disk holds at first: the bootstrap configuration, or nothing on a node that is to be added. */
+    bootstrap: Entry[],
     /** Seals a batch: gives it bytes that no other batch has. */
     readonly seal: (batch: ProposedBatch) => BatchHeader,
     readonly out: (message: ControlMessage | AppendReply | PeerMessage) => void,
   ) {
-    this.disk = { hardState: { term: 0, vote: 0 }, entries: [bootstrap] };
-    this.log = [bootstrap];
+    this.disk = { hardState: { term: 0, vote: 0 }, entries: [...bootstrap] };
+    this.log = [...bootstrap];
+    this.commitIndex = bootstrap.length;
     this.raft = new Raft(options, this.recover());
   }
 
@@ -73,14 +76,13 @@ export class ToyNode {
     for (const [i, entry] of this.disk.entries.entries()) {
       if (termRuns.at(-1)?.term !== entry.term) termRuns.push({ term: entry.term, firstIndex: i + 1 });
     }
-    const bootstrap: Configuration = configuration(this.voters);
     return {
       hardState: { ...this.disk.hardState },
       base: { index: 0, term: 0 },
       termRuns,
       lastIndex: this.disk.entries.length,
-      configurations: [{ index: 1, term: 1, configuration: bootstrap }],
-      commitIndex: 1,
+      configurations: configurationsIn(this.disk.entries),
+      commitIndex: Math.min(1, this.disk.entries.length),
     };
   }
 
@@ -98,7 +100,7 @@ export class ToyNode {
   restart(): void {
     this.up = true;
     this.log = [...this.disk.entries];
-    this.commitIndex = 1;
+    this.commitIndex = Math.min(1, this.log.length);
     this.raft = new Raft(this.options, this.recover());
   }
 
@@ -122,6 +124,17 @@ export class ToyNode {
   read(context: number, committed: number): void {
     if (this.raft.readIndex(context) === 'pending') this.reads.set(context, committed);
     this.drain();
+  }
+
+  /** Makes each of the others, by its number, a voter, a learner or nothing. */
+  change(places: ('voter' | 'learner' | 'none')[]): boolean {
+    const { index, configuration } = this.raft.status().configuration;
+    const ids = places.map((_, i) => i + 1);
+    const having = (place: string) => ids.filter((id) => places[id - 1] === place);
+    const next = { ...configuration, voters: having('voter'), learners: having('learner') };
+    const accepted = !('refused' in this.raft.proposeConfiguration(next, index));
+    this.drain();
+    return accepted;
   }
 
   transfer(to: number): void {
@@ -269,13 +282,16 @@ export class ToyNode {
       prevTerm,
       commit: this.commitIndex,
       headers,
-      configurations: headers.filter(isConfiguration).map(() => configuration(this.voters)),
+      configurations: headers.flatMap((header) => configurationOf.get(header) ?? []),
     });
   }
 }
 
-function isConfiguration(header: BatchHeader): boolean {
-  return header.kind === BatchKind.Configuration;
+function configurationsIn(entries: readonly Entry[]): RecoveredState['configurations'] {
+  return entries.flatMap(({ term, header }, i) => {
+    const configuration = configurationOf.get(header);
+    return configuration === undefined ? [] : [{ index: i + 1, term, configuration }];
+  });
 }
 
 function pushBatch(entries: Entry[], header: BatchHeader): void {

@@ -13,6 +13,13 @@ function mean(runs: readonly Run[], count: (run: Run) => number): number {
 }
 
 describe('clusters of Raft objects over a network and disks that misbehave', () => {
+  it('H55 H57 H58 H60 members come and go, in any number at a time', () => {
+    const runs = seeds(100).map((seed) => runCluster(seed, 6, 3000, true));
+    if (only !== undefined) return;
+    expect(mean(runs, (run) => run.changes)).toBeGreaterThan(1);
+    expect(mean(runs, (run) => run.committed)).toBeGreaterThan(10);
+  });
+
   for (const size of [3, 5]) {
     it(`${size} nodes keep Raft's promises and converge; H65 H67 no read is stale, H66 none hangs`, () => {
       const runs = seeds(100).map((seed) => runCluster(seed, size, 2000));

@@ -4,8 +4,8 @@ import { type Random, randomInteger, seededRandom } from '../../src/base/prng.js
 import type { RaftOptions } from '../../src/core/options.js';
 import type { ProposedBatch } from '../../src/core/ready.js';
 import { ClusterChecks } from './cluster-checks.js';
-import { ToyNode } from './cluster-node.js';
-import { GROUP, header } from './fixtures.js';
+import { configurationOf, ToyNode } from './cluster-node.js';
+import { configuration, GROUP, header } from './fixtures.js';
 import { Links } from './links.js';
 
 /** How much goes wrong in a run, each a probability. */
@@ -37,8 +37,15 @@ export class Cluster {
   readonly #tickSteps: number;
   readonly #tickedAt = new Map<number, number>();
   #reads = 0;
+  /** Changes of members that a leader has taken. */
+  changed = 0;
 
-  constructor(seed: number, size: number) {
+  /** Where `changes` are made, half of the nodes are members at first. */
+  constructor(
+    seed: number,
+    size: number,
+    readonly changes = false,
+  ) {
     const random = seededRandom(seed);
     this.#random = random;
     this.#weather = {
@@ -49,7 +56,9 @@ export class Cluster {
       partition: random() * 0.012,
       haste: random() * 0.15,
     };
-    const voters = Array.from({ length: size }, (_, i) => i + 1);
+    const ids = Array.from({ length: size }, (_, i) => i + 1);
+    // Where members come and go, some nodes begin with nothing.
+    const voters = changes ? ids.filter((id) => id <= Math.ceil(size / 2)) : ids;
     const bootstrap = { term: 1, header: header(1, 1, 1, 0, BatchKind.Configuration) };
     const timing = { electionTicksMin: 5, electionTicksMax: 10, heartbeatTicks: 1 };
     // Clusters with and without what guards elections, and some that are just being changed over (H9).
@@ -59,7 +68,8 @@ export class Cluster {
     this.#tickSteps = 5 * size;
     const length = (timing.electionTicksMin - 1) * this.#tickSteps;
     const lease = { length, now: () => this.#now };
-    this.nodes = voters.map((id) => {
+    configurationOf.set(bootstrap.header, configuration(voters));
+    this.nodes = ids.map((id) => {
       const preVote = preVotes === 0 ? id % 2 === 0 : preVotes > 1;
       const basic = { group: GROUP, id, ...timing, random, preVote };
       const options: RaftOptions = this.#leases
@@ -67,9 +77,8 @@ export class Cluster {
         : { ...basic, checkQuorum };
       return new ToyNode(
         id,
-        voters,
         options,
-        bootstrap,
+        voters.includes(id) ? [bootstrap] : [],
         (batch) => this.#seal(batch),
         (message) => this.#post(message),
       );
@@ -130,6 +139,7 @@ export class Cluster {
     this.#now += 1;
     if (random() < this.#weather.crash) return this.#crashOrRestart();
     if (random() < this.#weather.partition) this.#repartition();
+    if (this.changes && random() < 0.02) return this.#change();
     const node = this.nodes[randomInteger(random, 0, this.nodes.length - 1)] as ToyNode;
     const choice = random();
     if (choice < 0.6) return this.#deliverOne();
@@ -152,6 +162,22 @@ export class Cluster {
     if (this.#leases && this.#now - (this.#tickedAt.get(node.id) ?? 0) < this.#tickSteps) return;
     this.#tickedAt.set(node.id, this.#now);
     node.tick();
+  }
+
+  /** From any set of voters to any other, as far as the leader lets it. */
+  #change(): ToyNode | undefined {
+    const leaders = this.nodes.filter(({ up, raft }) => up && raft.status().role === 'leader');
+    const node = leaders[randomInteger(this.#random, 0, leaders.length - 1)];
+    if (node === undefined) return undefined;
+    const { voters } = node.raft.status().configuration.configuration;
+    const random = this.#random;
+    const places = this.nodes.map(({ id }) => {
+      const isVoter = voters.includes(id);
+      if (random() < 0.6) return isVoter ? 'voter' : 'learner';
+      return (['voter', 'learner', 'none'] as const)[randomInteger(random, 0, 2)] ?? 'none';
+    });
+    if (node.change(places)) this.changed += 1;
+    return node;
   }
 
   #read(node: ToyNode): void {
@@ -208,7 +234,9 @@ export class Cluster {
   #seal(batch: ProposedBatch): BatchHeader {
     this.#batches += 1;
     const { term, firstIndex, count, prevTerm, kind } = batch;
-    return { ...header(term, firstIndex, count, prevTerm, kind), checksum: this.#batches };
+    const sealed = { ...header(term, firstIndex, count, prevTerm, kind), checksum: this.#batches };
+    if (batch.configuration !== undefined) configurationOf.set(sealed, batch.configuration);
+    return sealed;
   }
 }
 
@@ -217,11 +245,12 @@ export interface Run {
   committed: number;
   reads: number;
   leaseReads: number;
+  changes: number;
 }
 
 /** A whole run; the error names the seed. Returns what happened, for a look at how much a run really does. */
-export function runCluster(seed: number, size: number, steps: number): Run {
-  const cluster = new Cluster(seed, size);
+export function runCluster(seed: number, size: number, steps: number, changes = false): Run {
+  const cluster = new Cluster(seed, size, changes);
   try {
     cluster.run(steps);
     const terms = cluster.checks.leaders.size;
@@ -233,9 +262,11 @@ export function runCluster(seed: number, size: number, steps: number): Run {
       committed: cluster.checks.committed.length,
       reads: sum((node) => node.readsAnswered),
       leaseReads: sum((node) => node.leaseReads),
+      changes: cluster.changed,
     };
   } catch (thrown) {
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new Error(`SEED=${seed} (${size} nodes, ${steps} steps): ${reason}`, { cause: thrown });
+    const kind = changes ? ', changing' : '';
+    throw new Error(`SEED=${seed} (${size} nodes${kind}, ${steps} steps): ${reason}`, { cause: thrown });
   }
 }

@@ -111,9 +111,12 @@ describe('read-index', () => {
   });
 
   it('H36 only current voters confirm, in both halves', () => {
-    const joint = configuration([1, 2, 3], { votersOutgoing: [1, 4, 5], learners: [6] });
-    const raft = electedRaft({ configurations: [{ index: 1, term: 1, configuration: joint }] }, [2, 4]);
-    for (const peer of [2, 4]) raft.step(accepted(peer, 2, sessionTo(raft, peer), 2));
+    const settings = configuration([1, 4, 5], { learners: [2, 3, 6] });
+    const raft = electedRaft({ configurations: [{ index: 1, term: 1, configuration: settings }] }, [4]);
+    for (const peer of [2, 3, 4]) raft.step(accepted(peer, 2, sessionTo(raft, peer), 2));
+    expect(raft.proposeConfiguration(configuration([1, 2, 3], { learners: [6] }), 1)).toMatchObject({
+      configuration: { voters: [1, 2, 3], votersOutgoing: [1, 4, 5] },
+    });
     raft.readIndex(1);
     take(raft);
     for (const peer of [2, 3, 6]) raft.step(heartbeatReply(peer, 2, 2, 2));
