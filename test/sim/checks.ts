@@ -99,8 +99,25 @@ export class Checks {
     );
   }
 
-  /** A granted vote was put on the wire. H1, H2: one vote a term, for ever. */
-  voted(voter: number, term: number, candidate: number): void {
+  /** H31: an acknowledgement was put on the wire. */
+  acknowledged(node: SimNode, term: number, match: number): void {
+    const { lastIndex, hardState } = node.durable;
+    // Said in a term that was left since, it may be a late word about entries that are gone.
+    must(
+      hardState.term > term || lastIndex >= match,
+      () => `${node.host} acknowledged ${match}, but only ${lastIndex} is durable there`,
+    );
+  }
+
+  /** A vote, for itself or for another, was put on the wire. H1, H2: durable by then, and one a term, for ever. */
+  voted(node: SimNode, term: number, candidate: number): void {
+    const voter = node.id;
+    const { hardState } = node.durable;
+    must(
+      hardState.term > term || (hardState.term === term && hardState.vote === candidate),
+      () =>
+        `${node.host} said that it votes for ${candidate} in term ${term}, durable is ${hardState.term}/${hardState.vote}`,
+    );
     const key = `${term}/${voter}`;
     const known = this.#votes.get(key);
     must(
@@ -172,6 +189,7 @@ export class Checks {
   #committedTo(node: SimNode, from: number, to: number): void {
     const replica = node.turn!.replica(GROUP);
     const { committed } = this;
+    const known = committed.length - 1;
     for (let index = from + 1; index <= to; index++) {
       const term = replica.termAt(index)!;
       if (index < committed.length) {
@@ -184,14 +202,18 @@ export class Checks {
         committed.push(term);
       }
     }
-    if (to === committed.length - 1) this.#onQuorum(node, to);
+    // The bootstrap entry is committed by decree.
+    if (to <= known || to <= 1) return;
+    this.#onQuorum(node, to);
+    must(
+      replica.role !== 'leader' || committed[to] === replica.term,
+      () => `${node.host} leads term ${replica.term} and committed ${to}@${committed[to]} by counting`,
+    );
   }
 
-  /** H31, H34: committed only on a quorum of durable copies. */
+  /** H31, H34, H6: committed only on a quorum of durable copies. */
   #onQuorum(node: SimNode, index: number): void {
     const term = this.committed[index];
-    // The bootstrap entry is committed by decree.
-    if (index <= 1) return;
     const copies = this.#nodes.filter((other) => other.durable.termAt(index) === term);
     must(
       copies.length * 2 > this.#nodes.length,

@@ -96,7 +96,13 @@ export class RemoteWriter implements Writer {
     history.keepsOrder(writer);
     const servers = Object.fromEntries(nodes.map((node) => [node.id, `${node.host}:1`]));
     this.#client = new RaftlineClient(
-      { servers, timeoutMs: 15_000, serverTimeoutMs: 2_000, entriesMax: 32, bytesMax: 64 * 1024 },
+      {
+        servers,
+        timeoutMs: scheduler.pick([1_500, 15_000]),
+        serverTimeoutMs: 2_000,
+        entriesMax: 32,
+        bytesMax: 64 * 1024,
+      },
       {
         transport: network.transport(`c${writer}`),
         clock: { now: () => scheduler.nowMs, after: (delayMs, run) => scheduler.after(delayMs, run) },

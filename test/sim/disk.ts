@@ -25,6 +25,8 @@ export class SimDisk extends FaultyDisk {
   onDone: () => void = () => {};
   /** Called when power went in the middle of a submitted operation. */
   onPowerCut: (cut: PowerCut) => void = () => {};
+  /** Called once, after the next write that is not synced yet or the next new name that is not. */
+  #aim: { at: 'write' | 'name'; run: () => void } | undefined;
   readonly #scheduler: Scheduler;
   /** Grows with every crash or restart: what was submitted before does not happen any more. */
   #life = 0;
@@ -34,6 +36,16 @@ export class SimDisk extends FaultyDisk {
   constructor(seed: number, scheduler: Scheduler) {
     super(seed);
     this.#scheduler = scheduler;
+  }
+
+  /** Calls `run` in the worst moment: something was written, or got its name, and is not synced. */
+  aimAt(at: 'write' | 'name', run: () => void): void {
+    this.#aim = { at, run };
+  }
+
+  override rename(from: string, to: string): void {
+    super.rename(from, to);
+    if (!this.immediate && to.endsWith('.segment')) this.#reached('name');
   }
 
   /** Loses power: of a write under way some bytes may have been taken. */
@@ -55,6 +67,7 @@ export class SimDisk extends FaultyDisk {
     return this.#submit(() => {
       this.#under = undefined;
       this.write(fd, buffers, position);
+      this.#reached('write');
     });
   }
 
@@ -91,6 +104,14 @@ export class SimDisk extends FaultyDisk {
     if (this.immediate) run();
     else this.#scheduler.after(delayMs + this.#scheduler.random() * jitterMs, run);
     return op;
+  }
+
+  #reached(at: 'write' | 'name'): void {
+    if (this.#aim?.at !== at) return;
+    const { run } = this.#aim;
+    this.#aim = undefined;
+    // A name is synced in the same call: what is to be lost is what is written right after it.
+    this.#scheduler.after(at === 'write' ? 0 : this.#scheduler.between(0, 3), run);
   }
 
   #beHalfDone(): void {

@@ -175,13 +175,38 @@ export class Faults {
       node.dieInside();
       return true;
     }
-    if (kind === 'kill') node.kill();
-    else node.cutPower();
+    if (this.#scheduler.chance(0.4)) {
+      node.disk.aimAt(this.#scheduler.chance(0.75) ? 'write' : 'name', () => this.#crashNow(kind, node));
+    } else this.#crashNow(kind, node);
+    return true;
+  }
+
+  #crashNow(kind: 'powerCut' | 'kill' | 'crashInStart', node: SimNode): void {
+    if (!node.up || this.#stopped) return;
+    if (kind === 'kill') {
+      node.kill();
+      if (this.#scheduler.chance(0.5)) {
+        this.#cutAfterStart(node);
+        return;
+      }
+    } else node.cutPower();
     // The disk counts the operations that change something; the next start does about a dozen.
     if (kind === 'crashInStart')
       node.disk.faults.crashAt = node.disk.operations + this.#scheduler.integer(1, 14);
     this.restartLater(node);
-    return true;
+  }
+
+  /** What a killed process left in the system's memory is found by the next one, and must not be built upon before it is synced. */
+  #cutAfterStart(node: SimNode): void {
+    const scheduler = this.#scheduler;
+    scheduler.after(scheduler.between(1, 30), () => {
+      node.boot();
+      scheduler.after(scheduler.between(0, 3), () => {
+        if (!node.up) return;
+        node.cutPower();
+        this.restartLater(node);
+      });
+    });
   }
 
   #disk(kind: 'slowDisk' | 'stuckDisk' | 'failingDisk' | 'fullDisk', node: SimNode): boolean {

@@ -28,7 +28,7 @@ import type { Scheduler } from './scheduler.js';
 import { GateWord, SimThread } from './thread.js';
 
 export const GROUP: GroupId = 1;
-const SEGMENT_BYTES = 48 * 1024;
+const SEGMENT_BYTES = 24 * 1024;
 /** A client's window of 64 KiB makes messages of up to 16 KiB. */
 const BATCH_RAW_BYTES_MAX = 20 * 1024;
 const NETWORK_SLEEP_MS = 25;

@@ -72,8 +72,9 @@ class Simulation {
       if (node === undefined) run();
       else node.guard(run);
     };
-    this.#network.tap = (_from, _to, lane, bytes) => {
-      if (lane === 'control') this.#overhear(bytes);
+    this.#network.tap = (from, _to, lane, bytes) => {
+      const node = nodes.get(from);
+      if (node !== undefined && (lane === 'control' || lane === 'append')) this.#overhear(node, bytes);
     };
     this.#faults = new Faults(scheduler, this.#network, this.#nodes, this.#plan);
   }
@@ -187,13 +188,19 @@ class Simulation {
     await this.#converge();
   }
 
-  /** Votes are looked at on the wire: what a node once said there it may never contradict. */
-  #overhear(bytes: Buffer): void {
+  /** What a node says on the wire must be on its disk, and it may never contradict it. */
+  #overhear(node: SimNode, bytes: Buffer): void {
     const { envelope } = decodeEnvelope(bytes);
+    if (envelope.type === 'appendReply' && envelope.kind === 'durable') {
+      this.#guard(() => this.#checks.acknowledged(node, envelope.term, envelope.match));
+    }
     if (envelope.type !== 'control') return;
     const { message } = envelope;
-    if (message.type !== 'voteReply' || !message.granted || message.preVote) return;
-    this.#guard(() => this.#checks.voted(message.from, message.term, message.to));
+    const { type, term, from, to } = message;
+    if (type === 'voteReply' && message.granted && !message.preVote) {
+      this.#guard(() => this.#checks.voted(node, term, to));
+    }
+    if (type === 'vote' && !message.preVote) this.#guard(() => this.#checks.voted(node, term, from));
   }
 
   #guard(look: () => void): void {
