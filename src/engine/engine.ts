@@ -9,6 +9,7 @@ import { Threads } from '../workers/spawn.js';
 import { systemClock } from './clock.js';
 import type { Proposed } from './open-batch.js';
 import { type Config, type EngineOptions, parseOptions } from './options.js';
+import type { ReadPoint } from './reads.js';
 import { type EngineStatus, engineStatus, type GroupStatus, groupStatus } from './status.js';
 import { Turn } from './turn.js';
 import { workerSettings } from './worker-settings.js';
@@ -44,6 +45,26 @@ export class Group {
    */
   propose(bytes: Uint8Array): Promise<Proposed> {
     return new Promise((resolve, reject) => this.#turn.propose(this.id, bytes, resolve, reject));
+  }
+
+  /**
+   * Makes a read of the local state machine linearizable (Raft dissertation §6.4): resolves once a quorum has confirmed that this node
+   * still led after the call, and everything committed by then is applied here. Read right afterwards.
+   *
+   * Rejects with `RAFTLINE_NOT_LEADER` (`details.leader`), `RAFTLINE_OVERLOADED`, or, after two of the longest election timeouts,
+   * `RAFTLINE_TIMEOUT`.
+   */
+  read(): Promise<ReadPoint> {
+    return new Promise((resolve, reject) => this.#turn.read(this.id, resolve, reject));
+  }
+
+  /**
+   * Asks for leadership to pass to another voter, which is first brought up to date; proposals wait meanwhile, for one election
+   * timeout at most. Whether it worked shows as a `leadership` event.
+   * @throws RaftlineError `RAFTLINE_NOT_LEADER`, or `RAFTLINE_OPTION_INVALID` for a node that cannot take it
+   */
+  transferLeadership(to: NodeId): void {
+    this.#turn.transferLeadership(this.id, to);
   }
 
   status(): GroupStatus {

@@ -31,7 +31,14 @@ import { NearSlots } from './near-slots.js';
 import { OpenBatch, type Proposed, type Waiter } from './open-batch.js';
 import type { Config } from './options.js';
 import type { ProposalSlot } from './proposal-slots.js';
+import { type ReadPoint, Reads } from './reads.js';
 import type { StateMachine } from './state-machine.js';
+
+const TRANSFER_REFUSALS = {
+  self: 'it leads already',
+  notVoter: 'it is no voter of the configuration in force',
+  transferring: 'a transfer is under way',
+} as const;
 
 export interface ReplicaEvents {
   leadership: (replica: Replica, leadership: { role: Role; term: Term; leader: NodeId }) => void;
@@ -59,6 +66,7 @@ export class Replica {
   readonly #open: OpenBatch;
   /** Own sealed batches not yet applied, ascending and without gaps; emptied when this node stops leading. */
   readonly #near = new NearSlots();
+  readonly #reads = new Reads();
   #commit: LogIndex;
   /** How far the feeder was asked to feed. */
   #fedTo: LogIndex = 0;
@@ -152,6 +160,8 @@ export class Replica {
     const batch = this.#raft.propose(open.count, open.length);
     if ('refused' in batch) {
       this.#hub.proposals.abandon();
+      // Leadership is being handed over: what is open waits until that is decided, within one election timeout.
+      if (batch.refused === 'transferring') return false;
       this.#rejectAll(open.take(), this.#notLeader());
       return true;
     }
@@ -162,6 +172,35 @@ export class Replica {
     // Callers may go on proposing for a while before the next turn; the encoder need not wait for it.
     this.#hub.wake();
     return true;
+  }
+
+  /**
+   * A linearizable read (read-index, dissertation §6.4): resolves once a quorum has confirmed that this node still led after the
+   * call, and the state machine here holds all that was committed then.
+   */
+  read(resolve: (point: ReadPoint) => void, reject: (error: Error) => void): void {
+    const patienceMs = 2 * this.#config.election.timeoutMsMax;
+    const context = this.#reads.add(resolve, reject, this.#clock.nowMs() + patienceMs);
+    const answer = this.#raft.readIndex(context);
+    if (answer !== 'pending') {
+      const tooMany = this.#overloaded('too many reads wait for a quorum');
+      this.#reads.fail(context, answer.refused === 'notLeader' ? this.#notLeader() : tooMany);
+      return;
+    }
+    this.#carryOut();
+    this.#hub.wake();
+  }
+
+  /** Hands leadership to another voter; the outcome shows as a change of leadership. */
+  transferLeadership(to: NodeId): void {
+    const answer = this.#raft.transferLeadership(to);
+    if (answer !== 'started') {
+      if (answer.refused === 'notLeader') throw this.#notLeader();
+      const reason = TRANSFER_REFUSALS[answer.refused];
+      throw new RaftlineError(ErrorCode.OptionInvalid, `transfer to node ${to}: ${reason}`, { received: to });
+    }
+    this.#carryOut();
+    this.#hub.wake();
   }
 
   #refuse(packedBytes: number, length: number): void {
@@ -257,6 +296,8 @@ export class Replica {
     for (const outbound of ready.messages) this.#send(outbound);
     if (ready.leadership !== undefined) this.#changeLeadership(ready.leadership);
     if (ready.commitMoved) this.#commitMoved(ready.commitIndex);
+    for (const { context, index } of ready.readStates) this.#reads.confirmed(context, index);
+    for (const context of ready.readsFailed) this.#reads.fail(context, this.#notLeader());
   }
 
   #order(order: Ready['orders'][number]): void {
@@ -413,6 +454,7 @@ export class Replica {
   afterApply(): void {
     this.#askFeeder();
     const { applied } = this.applier;
+    this.#reads.settle(applied, this.#clock.nowMs());
     if (applied === this.#appliedTold) return;
     this.#appliedTold = applied;
     this.#hub.command({ type: 'applied', group: this.group, applied });
@@ -428,6 +470,7 @@ export class Replica {
 
   /** Ends everything that waits: the engine closes or has failed. */
   abandon(error: RaftlineError): void {
+    this.#reads.failAll(error);
     this.#rejectAll(this.#open.take(), error);
     for (const slot of this.#near.takeOthers(0)) this.#abandonSlot(slot, error);
   }

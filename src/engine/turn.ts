@@ -16,6 +16,7 @@ import type { Proposed } from './open-batch.js';
 import type { Config } from './options.js';
 import { Outgoing } from './outgoing.js';
 import { ProposalSlots } from './proposal-slots.js';
+import type { ReadPoint } from './reads.js';
 import { RemoteClients } from './remote-clients.js';
 import { Replica } from './replica.js';
 import type { EngineStatus } from './status.js';
@@ -157,14 +158,33 @@ export class Turn {
     resolve: (proposed: Proposed) => void,
     reject: (error: Error) => void,
   ): void {
-    if (this.#stopped !== undefined) throw this.#stopped;
     if (!(bytes instanceof Uint8Array)) {
       throw new RaftlineError(
         ErrorCode.OptionInvalid,
         `entry: expected a Uint8Array, received ${typeof bytes}`,
       );
     }
-    this.replica(group).propose(bytes, resolve, reject);
+    this.#guarded(() => this.replica(group).propose(bytes, resolve, reject));
+  }
+
+  read(group: GroupId, resolve: (point: ReadPoint) => void, reject: (error: Error) => void): void {
+    this.#guarded(() => this.replica(group).read(resolve, reject));
+  }
+
+  transferLeadership(group: GroupId, to: NodeId): void {
+    this.#guarded(() => this.replica(group).transferLeadership(to));
+  }
+
+  /** A caller's step outside a turn: a refusal is the caller's, but a broken invariant ends the engine as it would in a turn. */
+  #guarded(step: () => void): void {
+    if (this.#stopped !== undefined) throw this.#stopped;
+    try {
+      step();
+    } catch (thrown) {
+      const error = toRaftlineError(thrown);
+      if (error.code === ErrorCode.Internal) this.#listeners?.failed(error);
+      throw error;
+    }
     this.#schedule();
   }
 
@@ -285,6 +305,7 @@ export class Turn {
       electionTicksMax: ticks(election.timeoutMsMax),
       heartbeatTicks: ticks(election.heartbeatIntervalMs),
       random,
+      checkQuorum: true,
     };
     const state: RecoveredState = {
       ...found,
