@@ -392,13 +392,14 @@ export class Replica {
     this.leader = leadership.leader;
     if (deposed) {
       this.#rejectAll(this.#open.take(), this.#notLeader());
-      this.#dropNear(leadership.term);
+      // Check-quorum ends a leadership within its term: then nothing of it stays.
+      this.#dropNear(leadership.role === 'leader' ? leadership.term : 0);
       this.peersApplied.clear();
     }
     this.#events.leadership(this, leadership);
   }
 
-  /** From here on the applier reads back from the log. Slots of the new term (a no-op) stay. */
+  /** From here on the applier reads back from the log. Slots of `term`, a new leadership's, stay; 0: none does. */
   #dropNear(term: Term): void {
     const outcome = new RaftlineError(
       ErrorCode.OutcomeUnknown,
