@@ -1,18 +1,18 @@
 import type { TimeoutNow, VoteReply } from '../base/messages.js';
-import { isVoter, otherVoters, votesAlone } from './membership.js';
+import { otherVoters, votesAlone } from './membership.js';
 import { voteResult } from './quorum.js';
 import { type RaftState, sendAs } from './raft-state.js';
 import { becomeCandidate, becomeFollower, becomeLeader, becomePrecandidate } from './transitions.js';
 
 /**
- * The election timer of followers and candidates. Learners and nodes outside the configuration never campaign (H16), they
+ * The election timer of followers and candidates. Learners and nodes outside the configuration do not campaign (H16), they
  * only forget a leader that is silent; who votes alone need not wait for anybody (E10, H18).
  */
 export function tickElection(state: RaftState): void {
   state.electionElapsed += 1;
   const alone = state.leader === 0 && votesAlone(state.configuration, state.id);
   if (state.electionElapsed < state.electionTimeout && !alone) return;
-  if (!isVoter(state.configuration, state.id)) {
+  if (!state.log.mayLead(state.id)) {
     state.electionElapsed = 0;
     becomeFollower(state, state.term, 0);
   } else if (state.options.preVote) {
@@ -58,7 +58,7 @@ export function handleVoteReply(state: RaftState, reply: VoteReply): void {
 /** The leader hands over: campaigns at once, and leases do not hold the voters back (dissertation §3.10). */
 export function handleTimeoutNow(state: RaftState, order: TimeoutNow): void {
   if (state.leader !== order.from || state.role === 'leader') return;
-  if (isVoter(state.configuration, state.id)) campaign(state, true);
+  if (state.log.mayLead(state.id)) campaign(state, true);
 }
 
 function maybeEnd(state: RaftState): void {

@@ -3,7 +3,7 @@ import type { AppendReply, HeartbeatReply } from '../base/messages.js';
 import type { Progress } from './progress.js';
 import { quorumIndex } from './quorum.js';
 import type { RaftState } from './raft-state.js';
-import { broadcastHeartbeat, maybeCommit, probeAt } from './replication.js';
+import { askForSnapshot, broadcastHeartbeat, maybeCommit, probeAt } from './replication.js';
 import { maybeOrderElection, tickTransfer } from './transfer.js';
 import { becomeFollower } from './transitions.js';
 
@@ -96,6 +96,7 @@ export function handleHeartbeatReply(state: RaftState, reply: HeartbeatReply): v
   if (progress.state === 'snapshot') {
     if (reply.lastIndex >= state.log.baseIndex)
       probeAt(state, progress, Math.min(reply.lastIndex, state.log.lastIndex));
+    else if (!progress.snapshotWanted) askForSnapshot(state, progress);
   } else if (progress.revealsLoss(reply.round, reply.lastIndex)) {
     progress.forget();
     probeAt(state, progress, reply.lastIndex);

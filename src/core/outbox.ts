@@ -1,5 +1,5 @@
 import type { OrderId } from '../base/ids.js';
-import type { Order, Outbound, ReadState, SessionCommand } from './ready.js';
+import type { Order, Outbound, ReadState, SessionCommand, SnapshotCommand } from './ready.js';
 
 /** What a Ready takes over. */
 interface Output {
@@ -8,6 +8,7 @@ interface Output {
   sessions: SessionCommand[];
   readStates: ReadState[];
   readsFailed: number[];
+  snapshots: SnapshotCommand[];
 }
 
 /** What piles up between two calls of `ready()`. */
@@ -17,6 +18,7 @@ export class Outbox implements Output {
   sessions: SessionCommand[] = [];
   readStates: ReadState[] = [];
   readsFailed: number[] = [];
+  snapshots: SnapshotCommand[] = [];
   #newestOrder: OrderId = 0;
 
   /** The newest order that was issued, also if it has been taken already; 0 before the first. */
@@ -30,18 +32,21 @@ export class Outbox implements Output {
   }
 
   get isEmpty(): boolean {
-    const { orders, messages, sessions, readStates, readsFailed } = this;
-    return [orders, messages, sessions, readStates, readsFailed].every((list) => list.length === 0);
+    const { orders, messages, sessions, readStates, readsFailed, snapshots } = this;
+    return [orders, messages, sessions, readStates, readsFailed, snapshots].every(
+      (list) => list.length === 0,
+    );
   }
 
   /** Hands over what is there, and starts anew. */
   take(): Output {
-    const { orders, messages, sessions, readStates, readsFailed } = this;
+    const { orders, messages, sessions, readStates, readsFailed, snapshots } = this;
     this.orders = [];
     this.messages = [];
     this.sessions = [];
     this.readStates = [];
     this.readsFailed = [];
-    return { orders, messages, sessions, readStates, readsFailed };
+    this.snapshots = [];
+    return { orders, messages, sessions, readStates, readsFailed, snapshots };
   }
 }

@@ -17,6 +17,8 @@ export class Progress {
   heardAt: number;
   /** The newest heartbeat round that it answered in this term. */
   roundAnswered = 0;
+  /** While in `snapshot`: one was asked for, and nothing was heard of how it ended. */
+  snapshotWanted = false;
   #state: ProgressState = 'probe';
   #session: SessionCounter = 0;
   /** Highest index known to be durable at the follower in this term. Goes back only in `forget`. */
@@ -77,10 +79,11 @@ export class Progress {
     this.acknowledge(match);
   }
 
-  /** probe → snapshot: the log does not reach back to what the follower needs (A4). */
+  /** Any state → snapshot: the log does not reach back to what the follower needs (A4). */
   snapshot(out: SessionCommand[]): void {
     this.close(out);
     this.#state = 'snapshot';
+    this.snapshotWanted = true;
   }
 
   close(out: SessionCommand[]): void {

@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.js';
 import type { LogIndex, NodeId, OrderId, Term } from '../base/ids.js';
 import type { Configuration, ConfigurationAt } from '../base/messages.js';
-import { isMember, membersOf, NO_CONFIGURATION } from './membership.js';
+import { isMember, isVoter, membersOf, NO_CONFIGURATION } from './membership.js';
 import type { RecoveredState } from './options.js';
 import { TermMap } from './term-map.js';
 
@@ -82,6 +82,14 @@ export class RaftLog {
     return this.#configurations.some((at) => isMember(at.configuration, id));
   }
 
+  /**
+   * Whether `id` votes in the committed configuration or in a later one. Who is left out by an entry that is not known to
+   * be committed may be the only one that holds it, and must be able to lead until it is.
+   */
+  mayLead(id: NodeId): boolean {
+    return this.#configurations.some((at) => isVoter(at.configuration, id));
+  }
+
   /** All whom `knows` knows, each once. */
   get members(): Set<NodeId> {
     return new Set(this.#configurations.flatMap((at) => membersOf(at.configuration)));
@@ -128,6 +136,41 @@ export class RaftLog {
     this.#commitIndex = index;
     this.#forgetOldConfigurations();
     return true;
+  }
+
+  /** The engine dropped everything up to `index`. */
+  compact(index: LogIndex): void {
+    assert(
+      index <= this.#commitIndex && index <= this.#durableIndex,
+      'only what is committed and durable goes',
+    );
+    if (index > this.baseIndex) this.#terms.compact(index);
+  }
+
+  /**
+   * A snapshot takes the place of everything up to its index; `order` writes that down. Returns whether the entries
+   * behind it stay: they do where the log holds the entry that the snapshot ends with.
+   */
+  installSnapshot(
+    order: OrderId,
+    last: { index: LogIndex; term: Term },
+    configuration: ConfigurationAt,
+  ): boolean {
+    const keepsSuffix = this.termAt(last.index) === last.term;
+    const later = keepsSuffix ? this.#configurations.filter((at) => at.index > last.index) : [];
+    this.#configurations = [configuration, ...later];
+    if (keepsSuffix) {
+      this.#terms.compact(last.index);
+    } else {
+      // What was committed is part of the snapshot; nothing else of the old log says anything about the new one.
+      const agreed = this.#commitIndex;
+      this.#durableIndex = Math.min(this.#durableIndex, agreed);
+      for (const write of this.#pending) write.lastIndex = Math.min(write.lastIndex, agreed);
+      this.#terms.reset(last.index, last.term);
+    }
+    this.#pending.push({ order, lastIndex: last.index });
+    this.#commitIndex = last.index;
+    return keepsSuffix;
   }
 
   #forgetOldConfigurations(): void {

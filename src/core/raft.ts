@@ -29,6 +29,7 @@ import type {
   TransferRefusal,
 } from './ready.js';
 import { appendOwn, maybeCommit } from './replication.js';
+import { handleCompacted, handleSnapshotResult, installSnapshot, noteSnapshotChunk } from './snapshot.js';
 import { startTransfer } from './transfer.js';
 import { becomeFollower } from './transitions.js';
 import { handlePreVoteRequest, handleVoteRequest, isHeldBack, refuseVote } from './voter.js';
@@ -75,6 +76,18 @@ export class Raft {
         break;
       case 'unreachable':
         handleUnreachable(state, message.peer);
+        break;
+      case 'compacted':
+        handleCompacted(state, message.index);
+        break;
+      case 'snapshotResult':
+        handleSnapshotResult(state, message.peer, message.index, message.ok);
+        break;
+      case 'snapshotChunk':
+        noteSnapshotChunk(state, message.from, message.term);
+        break;
+      case 'snapshotReceived':
+        installSnapshot(state, message);
         break;
       default:
         stepPeer(state, message);

@@ -16,7 +16,18 @@ export type LocalMessage =
   /** The stream under a session ended; nothing sent in it counts any more. */
   | { type: 'sessionBroken'; peer: NodeId; session: SessionCounter }
   /** The peer cannot be reached: it is probed again before anything is streamed to it (B13). */
-  | { type: 'unreachable'; peer: NodeId };
+  | { type: 'unreachable'; peer: NodeId }
+  /** Log and segments up to `index` are gone here: applied, durable, and covered by a snapshot of this node. */
+  | { type: 'compacted'; index: LogIndex }
+  /** The snapshot that was asked for was sent, and acknowledged as complete, up to `index`; or it was not. */
+  | { type: 'snapshotResult'; peer: NodeId; index: LogIndex; ok: boolean }
+  /** A piece of a snapshot came from the leader of `term` (H53). */
+  | { type: 'snapshotChunk'; from: NodeId; term: Term }
+  /**
+   * A whole snapshot is on this node's disk, and checked: everything up to `index`, whose entry had `term`, and the
+   * configuration in force there. The core says in an order of type `snapshot` whether it takes it.
+   */
+  | { type: 'snapshotReceived'; index: LogIndex; term: Term; configuration: ConfigurationAt };
 
 /** Indexes that a leader gave to a batch of its own. The engine seals the bytes. */
 export interface ProposedBatch {
@@ -78,7 +89,16 @@ export type Order =
   /** Everything from this index on goes. */
   | { id: OrderId; type: 'truncate'; from: LogIndex }
   /** Term and vote, one record (H1). */
-  | { id: OrderId; type: 'hardState'; hardState: HardState };
+  | { id: OrderId; type: 'hardState'; hardState: HardState }
+  /** The received snapshot takes the place of the log up to `index`; without `keepsSuffix` of what follows it, too (H47). */
+  | {
+      id: OrderId;
+      type: 'snapshot';
+      index: LogIndex;
+      term: Term;
+      keepsSuffix: boolean;
+      configuration: ConfigurationAt;
+    };
 
 /** A message, and the order that must be durable before it leaves; 0: nothing to wait for. */
 export interface Outbound {
@@ -106,6 +126,16 @@ export type SessionCommand =
   /** Send nothing more in this session, and freeze its commit index. */
   | { type: 'close'; peer: NodeId; session: SessionCounter };
 
+/**
+ * A follower needs a snapshot that reaches to `index` at least. Once for each need: answer with `snapshotResult`. Void as
+ * soon as this node does not lead `term` any more, or the follower's progress has another state.
+ */
+export interface SnapshotCommand {
+  peer: NodeId;
+  term: Term;
+  index: LogIndex;
+}
+
 export type Role = 'follower' | 'candidate' | 'leader';
 
 export interface Leadership {
@@ -120,6 +150,7 @@ export interface Ready {
   orders: Order[];
   messages: Outbound[];
   sessions: SessionCommand[];
+  snapshots: SnapshotCommand[];
   commitIndex: LogIndex;
   /** Whether `commitIndex` grew since the last Ready. */
   commitMoved: boolean;

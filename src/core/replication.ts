@@ -49,11 +49,18 @@ export function probeAt(state: RaftState, progress: Progress, prevIndex: LogInde
   const prevTerm = state.log.termAt(prevIndex);
   if (prevTerm === undefined) {
     assert(prevIndex < state.log.baseIndex, 'a probe stays within the log');
-    progress.snapshot(state.outbox.sessions);
+    askForSnapshot(state, progress);
     return;
   }
   state.sessionCounter += 1;
   progress.probe(state.outbox.sessions, state.sessionCounter, state.term, prevIndex, prevTerm);
+}
+
+/** The log does not reach back to what a follower needs. */
+export function askForSnapshot(state: RaftState, progress: Progress): void {
+  progress.snapshot(state.outbox.sessions);
+  const { term, log, outbox } = state;
+  outbox.snapshots.push({ peer: progress.id, term, index: log.baseIndex });
 }
 
 /**

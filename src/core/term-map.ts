@@ -9,8 +9,8 @@ import type { TermRun } from './options.js';
 export class TermMap {
   /** Ascending in term and index; the first begins at base + 1. */
   readonly #runs: TermRun[];
-  readonly #baseIndex: LogIndex;
-  readonly #baseTerm: Term;
+  #baseIndex: LogIndex;
+  #baseTerm: Term;
   #lastIndex: LogIndex;
 
   constructor(base: { index: LogIndex; term: Term }, runs: readonly TermRun[], lastIndex: LogIndex) {
@@ -63,6 +63,26 @@ export class TermMap {
     assert(from > this.#baseIndex && from <= this.#lastIndex, 'only kept entries are truncated');
     while ((this.#runs.at(-1)?.firstIndex ?? 0) >= from) this.#runs.pop();
     this.#lastIndex = from - 1;
+  }
+
+  /** Forgets what is at and below `index`, which becomes the base. */
+  compact(index: LogIndex): void {
+    const term = this.termAt(index);
+    assert(term !== undefined, 'only kept entries are compacted');
+    while (this.#runs.length > 1 && (this.#runs[1] as TermRun).firstIndex <= index + 1) this.#runs.shift();
+    const [first] = this.#runs;
+    if (index === this.#lastIndex) this.#runs.length = 0;
+    else if (first !== undefined) first.firstIndex = Math.max(first.firstIndex, index + 1);
+    this.#baseIndex = index;
+    this.#baseTerm = term;
+  }
+
+  /** Nothing is left but a base at `index`. */
+  reset(index: LogIndex, term: Term): void {
+    this.#runs.length = 0;
+    this.#baseIndex = index;
+    this.#baseTerm = term;
+    this.#lastIndex = index;
   }
 
   /**

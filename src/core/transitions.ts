@@ -1,7 +1,6 @@
 import { assert } from '../base/assert.js';
 import type { NodeId, Term } from '../base/ids.js';
 import { BatchKind } from '../base/messages.js';
-import { isVoter } from './membership.js';
 import { drawElectionTimeout, type RaftState } from './raft-state.js';
 import { appendOwn, broadcastHeartbeat, followMembers } from './replication.js';
 
@@ -52,7 +51,7 @@ export function becomePrecandidate(state: RaftState): void {
 }
 
 function startVotes(state: RaftState): void {
-  assert(isVoter(state.configuration, state.id), 'only a voter campaigns');
+  assert(state.log.mayLead(state.id), 'only a voter campaigns');
   state.votes.clear();
   state.votes.set(state.id, true);
   state.electionElapsed = 0;

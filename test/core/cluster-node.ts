@@ -6,6 +6,7 @@ import type {
   HardState,
   PeerMessage,
 } from '../../src/base/messages.js';
+import { lastIndexOf } from '../../src/base/messages.js';
 import type { RaftOptions, RecoveredState } from '../../src/core/options.js';
 import { Raft } from '../../src/core/raft.js';
 import type {
@@ -15,6 +16,7 @@ import type {
   ProposedBatch,
   ReadState,
   SessionCommand,
+  SnapshotCommand,
 } from '../../src/core/ready.js';
 import { GROUP } from './fixtures.js';
 
@@ -45,7 +47,12 @@ export class ToyNode {
   up = true;
   /** The log as ordered; what the core believes to have. Index 1 is at place 0. */
   log: Entry[];
-  readonly disk: { hardState: HardState; entries: Entry[] };
+  readonly disk: { hardState: HardState; entries: Entry[]; base: number };
+  /** Entries up to here are gone from the log; the toy's snapshot of them is the entries themselves, kept for the checks. */
+  base = 0;
+  /** Peers that need a snapshot. */
+  wanted: SnapshotCommand[] = [];
+  private received: Entry[] = [];
   pending: Order[] = [];
   held: Outbound[] = [];
   durableOrder = 0;
@@ -55,6 +62,7 @@ export class ToyNode {
   reads = new Map<number, number>();
   readsAnswered = 0;
   leaseReads = 0;
+  installed = 0;
 
   constructor(
     readonly id: number,
@@ -65,7 +73,7 @@ export class ToyNode {
     readonly seal: (batch: ProposedBatch) => BatchHeader,
     readonly out: (message: ControlMessage | AppendReply | PeerMessage) => void,
   ) {
-    this.disk = { hardState: { term: 0, vote: 0 }, entries: [...bootstrap] };
+    this.disk = { hardState: { term: 0, vote: 0 }, entries: [...bootstrap], base: 0 };
     this.log = [...bootstrap];
     this.commitIndex = bootstrap.length;
     this.raft = new Raft(options, this.recover());
@@ -73,16 +81,18 @@ export class ToyNode {
 
   recover(): RecoveredState {
     const termRuns: RecoveredState['termRuns'] = [];
+    const { base } = this.disk;
     for (const [i, entry] of this.disk.entries.entries()) {
-      if (termRuns.at(-1)?.term !== entry.term) termRuns.push({ term: entry.term, firstIndex: i + 1 });
+      if (i >= base && termRuns.at(-1)?.term !== entry.term)
+        termRuns.push({ term: entry.term, firstIndex: i + 1 });
     }
     return {
       hardState: { ...this.disk.hardState },
-      base: { index: 0, term: 0 },
+      base: { index: base, term: this.disk.entries[base - 1]?.term ?? 0 },
       termRuns,
       lastIndex: this.disk.entries.length,
       configurations: configurationsIn(this.disk.entries),
-      commitIndex: Math.min(1, this.disk.entries.length),
+      commitIndex: Math.max(base, Math.min(1, this.disk.entries.length)),
     };
   }
 
@@ -94,13 +104,15 @@ export class ToyNode {
     this.held = [];
     this.sessions.clear();
     this.reads.clear();
+    this.wanted = [];
     this.durableOrder = 0;
   }
 
   restart(): void {
     this.up = true;
     this.log = [...this.disk.entries];
-    this.commitIndex = Math.min(1, this.log.length);
+    this.base = this.disk.base;
+    this.commitIndex = Math.max(this.base, Math.min(1, this.log.length));
     this.raft = new Raft(this.options, this.recover());
   }
 
@@ -137,6 +149,27 @@ export class ToyNode {
     return accepted;
   }
 
+  compact(): void {
+    const most = Math.min(this.commitIndex, this.raft.durableIndex) - 2;
+    // Compaction stands on batch borders.
+    const last = this.log[most - 1]?.header;
+    const index = last === undefined || lastIndexOf(last) === most ? most : last.firstIndex - 1;
+    if (index <= this.base || this.pending.some(({ type }) => type === 'snapshot')) return;
+    this.base = index;
+    this.disk.base = index;
+    this.step({ type: 'compacted', index });
+  }
+
+  /** A whole snapshot of `from`. One at a time, as an engine does it. */
+  receive(from: ToyNode): void {
+    if (this.pending.some(({ type }) => type === 'snapshot')) return;
+    this.received = from.log.slice(0, from.base);
+    const configuration = configurationsIn(this.received).at(-1);
+    const last = this.received.at(-1);
+    if (configuration === undefined || last === undefined) throw new Error('an empty snapshot');
+    this.step({ type: 'snapshotReceived', index: from.base, term: last.term, configuration });
+  }
+
   transfer(to: number): void {
     this.raft.transferLeadership(to);
     this.drain();
@@ -167,6 +200,11 @@ export class ToyNode {
 
   private write(order: Order): void {
     const { entries } = this.disk;
+    if (order.type === 'snapshot') {
+      if (!order.keepsSuffix) entries.splice(0, entries.length, ...this.received);
+      this.disk.base = order.index;
+      return;
+    }
     if (order.type === 'hardState') this.disk.hardState = order.hardState;
     else if (order.type === 'truncate') entries.length = order.from - 1;
     else pushBatch(entries, order.type === 'append' ? order.header : this.sealed(order));
@@ -184,11 +222,16 @@ export class ToyNode {
     for (let ready = this.raft.ready(); ready !== undefined; ready = this.raft.ready()) {
       for (const order of ready.orders) {
         this.pending.push(order);
-        if (order.type === 'truncate') this.log.length = order.from - 1;
+        if (order.type === 'snapshot') {
+          if (!order.keepsSuffix) this.log = [...this.received];
+          this.base = order.index;
+          this.installed += 1;
+        } else if (order.type === 'truncate') this.log.length = order.from - 1;
         else if (order.type !== 'hardState') {
           pushBatch(this.log, order.type === 'append' ? order.header : this.sealed(order));
         }
       }
+      this.wanted.push(...ready.snapshots);
       this.held.push(...ready.messages);
       for (const state of ready.readStates) this.answer(state);
       for (const context of ready.readsFailed) {
@@ -251,6 +294,7 @@ export class ToyNode {
       return;
     }
     const start = this.log[current.next - 1]?.header.firstIndex ?? current.next;
+    if (start < this.base) throw new Error(`stream from ${start}, but the log begins after ${this.base}`);
     const headers: BatchHeader[] = [];
     let next = start;
     while (headers.length < batches && next <= this.log.length) {

@@ -121,6 +121,7 @@ export class Cluster {
         if (round % 4 === 0) node.tick();
         node.sync(node.pending.length);
         node.reportBroken();
+        this.#sendSnapshot(node);
         for (const peer of node.sessions.keys()) node.replicate(peer, 4);
         this.checks.check(node);
       }
@@ -150,7 +151,9 @@ export class Cluster {
     else if (choice < 0.82) node.sync(randomInteger(random, 1, 4));
     else if (choice < 0.94) node.replicate(peer, randomInteger(random, 0, 3));
     else if (choice < 0.955) node.reportBroken();
-    else if (choice < 0.959) this.#read(node);
+    else if (choice < 0.958) this.#read(node);
+    else if (choice < 0.9585) node.compact();
+    else if (choice < 0.9595) return this.#sendSnapshot(node);
     else if (choice < 0.96) node.transfer(randomInteger(random, 1, this.nodes.length));
     else if (choice < 0.962) node.step({ type: 'unreachable', peer });
     else if (choice < 0.964) node.breakSession(peer, node.sessions.get(peer)?.session ?? 0);
@@ -183,6 +186,19 @@ export class Cluster {
   #read(node: ToyNode): void {
     this.#reads += 1;
     node.read(this.#reads, this.checks.committed.length);
+  }
+
+  /** All of it at once, or not. Returns who changed besides `node`. */
+  #sendSnapshot(node: ToyNode): ToyNode | undefined {
+    const wanted = node.wanted.shift();
+    const peer = this.nodes[(wanted?.peer ?? 0) - 1];
+    if (wanted === undefined || peer === undefined) return undefined;
+    const ok = peer.up && this.#links.carries(node.id, peer.id);
+    const index = node.base;
+    if (ok) peer.receive(node);
+    node.step({ type: 'snapshotResult', peer: peer.id, index, ok });
+    this.checks.check(node);
+    return peer;
   }
 
   #crashOrRestart(): ToyNode | undefined {
@@ -246,6 +262,7 @@ export interface Run {
   reads: number;
   leaseReads: number;
   changes: number;
+  installed: number;
 }
 
 /** A whole run; the error names the seed. Returns what happened, for a look at how much a run really does. */
@@ -263,6 +280,7 @@ export function runCluster(seed: number, size: number, steps: number, changes = 
       reads: sum((node) => node.readsAnswered),
       leaseReads: sum((node) => node.leaseReads),
       changes: cluster.changed,
+      installed: sum((node) => node.installed),
     };
   } catch (thrown) {
     const reason = thrown instanceof Error ? thrown.message : String(thrown);

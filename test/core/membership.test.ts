@@ -137,6 +137,36 @@ describe('joint consensus', () => {
   });
 });
 
+describe('a configuration that only one who leaves holds', () => {
+  // Voters 1 and 2 become voter 1 and learner 2. Leader 1 lost what it had sent and not synced; 2 holds the last entry.
+  const joint = configuration([2], { votersOutgoing: [1, 2], learnersNext: [1] });
+  const last = configuration([2], { learners: [1] });
+  const start = {
+    terms: [1, 2, 2],
+    configurations: [
+      { index: 1, term: 1, configuration: configuration([1, 2]) },
+      { index: 2, term: 2, configuration: joint },
+      { index: 3, term: 2, configuration: last },
+    ],
+  };
+
+  it('H56 leads by the votes of those who stay, commits it, and hands over', () => {
+    const raft = startRaft(start);
+    timeOut(raft);
+    raft.step(voteReply(2, 3));
+    expect(raft.status()).toMatchObject({ role: 'leader', term: 3 });
+    replicate(raft, [2]);
+    expect(raft.status()).toMatchObject({ commitIndex: 4, transferTo: 2 });
+    expect(raft.propose(1, 1)).toMatchObject({ refused: 'transferring' });
+  });
+
+  it('H16 once it is known to be committed, it campaigns no more', () => {
+    const raft = startRaft({ ...start, commit: 3 });
+    for (let i = 0; i < 5; i++) timeOut(raft);
+    expect(raft.status()).toMatchObject({ role: 'follower', term: 2 });
+  });
+});
+
 describe('what is refused', () => {
   const refusal = (raft: Raft, next: Configuration, index = 1) => {
     const result = raft.proposeConfiguration(next, index);

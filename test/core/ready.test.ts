@@ -14,7 +14,15 @@ import {
   voteRequest,
 } from './fixtures.js';
 
-const idle = { orders: [], messages: [], sessions: [], commitMoved: false, readStates: [], readsFailed: [] };
+const idle = {
+  orders: [],
+  messages: [],
+  sessions: [],
+  commitMoved: false,
+  readStates: [],
+  readsFailed: [],
+  snapshots: [],
+};
 
 describe('the exact Ready after one step', () => {
   it('nothing happened: nothing to do', () => {
