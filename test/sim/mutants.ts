@@ -100,13 +100,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
   },
   {
-    hazard: 'H32b',
-    name: 'a write under way counts for what took its place',
-    file: 'src/core/raft-log.ts',
-    find: 'for (const write of this.#pending) write.lastIndex = Math.min(write.lastIndex, from - 1);',
-    replace: '',
-  },
-  {
     hazard: 'H34',
     name: 'a leader counts itself before its own sync',
     file: 'src/core/replication.ts',
@@ -193,12 +186,5 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/workers/outbox.ts',
     find: 'if (ready.length === 0) return false;',
     replace: 'if (ready.length >= 0) return false;',
-  },
-  {
-    hazard: 'C6',
-    name: 'a client does not send again what a broken stream lost',
-    file: 'src/client/appender.ts',
-    find: '    this.#window.rewind();\n    if (this.#closed',
-    replace: '    if (this.#closed',
   },
 ];

@@ -14,6 +14,8 @@ import { Scheduler } from './scheduler.js';
 /** How long a healthy cluster may take to be one again, simulated ms. */
 const CONVERGENCE_MS = 60_000;
 const CONVERGENCE_LOOK_MS = 50;
+/** Every fault ends by itself within ten seconds, so a cluster that takes nothing for so long has stopped for good. */
+const STANDSTILL_MS = 300_000;
 
 export interface RunOptions {
   seed: number;
@@ -55,6 +57,7 @@ class Simulation {
   readonly #faults: Faults;
   readonly #writers: Writer[] = [];
   #failure: string | undefined;
+  #progress = { acknowledged: 0, atMs: 0 };
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -82,8 +85,7 @@ class Simulation {
   async run(): Promise<RunReport> {
     for (const node of this.#nodes) this.#scheduler.after(this.#scheduler.between(0, 300), () => node.boot());
     this.#startWriters();
-    const { operations } = this.#options;
-    await this.#goOn(() => this.#history.acknowledged >= operations);
+    await this.#goOn(() => this.#hasEnough());
     this.#scheduler.say('sim', 'the faults end');
     this.#faults.stop();
     for (const writer of this.#writers) writer.stop();
@@ -156,6 +158,16 @@ class Simulation {
       // What the client put off to the end of its turn happens now.
       await undefined;
     }
+  }
+
+  /** Whether the run has had its operations; one that gets no further has failed. */
+  #hasEnough(): boolean {
+    const { acknowledged } = this.#history;
+    const { nowMs } = this.#scheduler;
+    if (acknowledged !== this.#progress.acknowledged) this.#progress = { acknowledged, atMs: nowMs };
+    else if (nowMs - this.#progress.atMs > STANDSTILL_MS)
+      this.#fail(`nothing was acknowledged for ${STANDSTILL_MS} ms`);
+    return acknowledged >= this.#options.operations;
   }
 
   async #converge(): Promise<void> {
