@@ -21,3 +21,7 @@ export function deadline(ms: number, late: () => void): () => void {
   const timer = setTimeout(late, ms);
   return () => clearTimeout(timer);
 }
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -10,7 +10,7 @@ import { lockDirectory } from '../wal/lock.js';
 import { RealDisk } from '../wal/real-disk.js';
 import { prepareSegment as prepare } from '../wal/segment.js';
 import type { RecoveredGroup, Wal } from '../wal/wal.js';
-import { afterEvents, keepAlive, nowMs } from './clock.js';
+import { afterEvents, keepAlive, nowMs, pause } from './clock.js';
 import { Encoder } from './encoder.js';
 import { cursorOf, type EngineMemory, gateOf } from './memory.js';
 import { Network } from './network.js';
@@ -44,6 +44,8 @@ export interface ThreadExit {
 /** Longest sleep of a thread that nobody wakes: it looks again, in case. */
 const SLEEP_MS = 25;
 const BLOCKING_SLEEP_MS = 500;
+/** How long closed connections may take to be gone. */
+const SOCKETS_CLOSE_MS = 2000;
 /** Bytes that a stream queues at most before it takes no more. */
 const QUEUED_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -119,7 +121,19 @@ async function runEventLoop(task: ThreadTask): Promise<void> {
     await loop(programs, memory, gate);
   } finally {
     for (const program of programs) program.close();
+    await socketsClosed();
   }
+}
+
+/**
+ * The pool ends this thread by force once its task is done, and HTTP/2 data that arrives on a thread while it is being
+ * ended aborts the whole process (an assertion of Node's stream code; seen on 20.20). So nothing may arrive any more.
+ */
+async function socketsClosed(): Promise<void> {
+  const isOpen = (resource: string): boolean => /^(TCP|TLS|Pipe).*Wrap$/.test(resource);
+  const giveUpMs = nowMs() + SOCKETS_CLOSE_MS;
+  while (process.getActiveResourcesInfo().some(isOpen) && nowMs() < giveUpMs) await pause(2);
+  await afterEvents();
 }
 
 function makeEncoder(memory: EngineMemory, settings: WorkerSettings): Encoder {

@@ -20,6 +20,8 @@ export class Threads {
   readonly #settings: WorkerSettings;
   readonly #onDeath: (error: RaftlineError) => void;
   readonly #running: Promise<void>[] = [];
+  /** The newest job that prepares a segment. */
+  #preparing: Promise<void> = Promise.resolve();
   #stopping = false;
 
   constructor(
@@ -33,7 +35,8 @@ export class Threads {
     this.#onDeath = onDeath;
     this.#pool = new Piscina({
       filename: new URL('./run.js', import.meta.url).href,
-      minThreads: plan.length + 1,
+      // As they are needed: ending a pool whose workers are still loading is a race that need not be run.
+      minThreads: 0,
       maxThreads: plan.length + 1,
       idleTimeout: Number.POSITIVE_INFINITY,
       atomics: 'disabled',
@@ -92,12 +95,15 @@ export class Threads {
 
   /** Fills the next segment with zeros on a worker of its own. */
   async prepareSegment(): Promise<void> {
+    if (this.#stopping) return;
     const { dataDirectory: directory, segmentBytes } = this.#settings;
-    const exit = (await this.#pool.run(
+    const job = this.#pool.run(
       { directory, segmentBytes },
       { name: 'prepareSegment' },
-    )) as ThreadExit;
-    if (exit.error !== undefined) throw RaftlineError.fromPlain(exit.error);
+    ) as Promise<ThreadExit>;
+    this.#preparing = job.then(ignore, ignore);
+    const { error } = await job;
+    if (error !== undefined) throw RaftlineError.fromPlain(error);
   }
 
   /** Ends every thread by a flag in shared memory (aborting a task would kill its worker), then the pool. */
@@ -110,7 +116,7 @@ export class Threads {
     const patience = new Promise<void>((resolve) => {
       inTime = deadline(STOP_TIMEOUT_MS, resolve);
     });
-    await Promise.race([Promise.all(this.#running), patience]);
+    await Promise.race([Promise.all([...this.#running, this.#preparing]), patience]);
     inTime();
     await this.#pool.destroy();
   }
@@ -124,3 +130,5 @@ export class Threads {
     this.#onDeath(told);
   }
 }
+
+function ignore(): void {}
