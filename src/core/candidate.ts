@@ -10,7 +10,7 @@ import { becomeCandidate, becomeFollower, becomeLeader, becomePrecandidate } fro
  */
 export function tickElection(state: RaftState): void {
   state.electionElapsed += 1;
-  const alone = state.leader === 0 && votesAlone(state.configuration, state.id);
+  const alone = state.role === 'follower' && state.leader === 0 && votesAlone(state.configuration, state.id);
   if (state.electionElapsed < state.electionTimeout && !alone) return;
   if (!state.log.mayLead(state.id)) {
     state.electionElapsed = 0;
@@ -61,9 +61,22 @@ export function handleTimeoutNow(state: RaftState, order: TimeoutNow): void {
   if (state.log.mayLead(state.id)) campaign(state, true);
 }
 
+/** The own vote may have become durable. */
+export function handleDurable(state: RaftState): void {
+  if (state.role === 'candidate') maybeEnd(state);
+}
+
 function maybeEnd(state: RaftState): void {
   const result = voteResult(state.configuration, state.votes);
+  // Somebody's answer proves that the own vote is on disk, since the request waited for it. Who is elected by nobody else
+  // must look: after a crash it could lead the same term again, and give other entries the same places (H2, H23).
+  if (state.role === 'candidate' && state.votes.size === 1 && !isVoteDurable(state)) return;
   if (result === 'lost') becomeFollower(state, state.term, 0);
   else if (result === 'won' && state.role === 'precandidate') campaign(state, false);
   else if (result === 'won') becomeLeader(state);
+}
+
+function isVoteDurable(state: RaftState): boolean {
+  const { orderedHardState, term, log, hardStateOrder } = state;
+  return orderedHardState.term === term && log.durableOrder >= hardStateOrder;
 }

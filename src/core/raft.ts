@@ -2,7 +2,7 @@ import { assert } from '../base/assert.js';
 import type { LogIndex, NodeId, Term } from '../base/ids.js';
 import { BatchKind, type PeerMessage } from '../base/messages.js';
 import { answerOlderTerm, isAdmitted } from './admission.js';
-import { handleTimeoutNow, handleVoteReply, tickElection } from './candidate.js';
+import { handleDurable, handleTimeoutNow, handleVoteReply, tickElection } from './candidate.js';
 import { changeConfiguration, settleConfiguration } from './configuration-change.js';
 import { handleAppend, handleHeartbeat } from './follower.js';
 import { Invariants } from './invariants.js';
@@ -70,6 +70,7 @@ export class Raft {
         assert(message.order <= state.outbox.newestOrder, 'only what was ordered is durable');
         state.log.markDurable(message.order);
         if (state.role === 'leader') maybeCommit(state);
+        else handleDurable(state);
         break;
       case 'sessionBroken':
         handleSessionBroken(state, message.peer, message.session);

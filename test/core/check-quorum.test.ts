@@ -76,6 +76,8 @@ describe('check-quorum', () => {
 
   it('who leads alone needs nobody', () => {
     const raft = startRaft({ voters: [1] }, { checkQuorum: true });
+    tick(raft, 1);
+    raft.step({ type: 'durable', order: 1 });
     tick(raft, 50);
     expect(raft.status().role).toBe('leader');
   });

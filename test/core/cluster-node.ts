@@ -15,6 +15,7 @@ import type {
   Outbound,
   ProposedBatch,
   ReadState,
+  Ready,
   SessionCommand,
   SnapshotCommand,
 } from '../../src/core/ready.js';
@@ -53,6 +54,8 @@ export class ToyNode {
   /** Peers that need a snapshot. */
   wanted: SnapshotCommand[] = [];
   private received: Entry[] = [];
+  /** A look at what the core says, before it is carried out. */
+  onReady: (ready: Ready) => void = () => {};
   pending: Order[] = [];
   held: Outbound[] = [];
   durableOrder = 0;
@@ -133,9 +136,11 @@ export class ToyNode {
   }
 
   /** A linearizable read; whatever is committed anywhere by now, it must see. */
-  read(context: number, committed: number): void {
-    if (this.raft.readIndex(context) === 'pending') this.reads.set(context, committed);
+  read(context: number, committed: number): 'pending' | 'refused' {
+    const pending = this.raft.readIndex(context) === 'pending';
+    if (pending) this.reads.set(context, committed);
     this.drain();
+    return pending ? 'pending' : 'refused';
   }
 
   /** Makes each of the others, by its number, a voter, a learner or nothing. */
@@ -155,6 +160,10 @@ export class ToyNode {
     const last = this.log[most - 1]?.header;
     const index = last === undefined || lastIndexOf(last) === most ? most : last.firstIndex - 1;
     if (index <= this.base || this.pending.some(({ type }) => type === 'snapshot')) return;
+    this.compactTo(index);
+  }
+
+  compactTo(index: number): void {
     this.base = index;
     this.disk.base = index;
     this.step({ type: 'compacted', index });
@@ -218,8 +227,10 @@ export class ToyNode {
     return header;
   }
 
-  private drain(): void {
+  /** Carries out what the core says. */
+  drain(): void {
     for (let ready = this.raft.ready(); ready !== undefined; ready = this.raft.ready()) {
+      this.onReady(ready);
       for (const order of ready.orders) {
         this.pending.push(order);
         if (order.type === 'snapshot') {

@@ -168,14 +168,19 @@ describe('campaigns', () => {
     expect(answer(raft)).toMatchObject(granted(2));
   });
 
-  it('H18 E10 H34 who is alone leads at the first tick, and commits once its own disk has it', () => {
+  it('H18 E10 H2 H34 who is alone leads as soon as its own vote is durable, and commits once its own disk has it', () => {
     const raft = startRaft({ voters: [SELF], terms: [1, 4, 4], term: 4, vote: 1 });
     raft.tick();
+    raft.tick();
+    expect(take(raft)).toMatchObject({
+      orders: [{ type: 'hardState', hardState: { term: 5, vote: 1 } }],
+      leadership: { role: 'candidate', term: 5 },
+    });
+    raft.step({ type: 'durable', order: 1 });
     const { orders, leadership } = take(raft);
     expect(leadership).toEqual({ role: 'leader', term: 5, leader: SELF });
-    expect(orders.map((order) => order.type)).toEqual(['hardState', 'own']);
+    expect(orders.map((order) => order.type)).toEqual(['own']);
     raft.propose(2, 20);
-    raft.step({ type: 'durable', order: 1 });
     expect(raft.status().commitIndex).toBe(1);
     raft.step({ type: 'durable', order: 2 });
     expect(raft.status()).toMatchObject({ commitIndex: 4, durableIndex: 4 });

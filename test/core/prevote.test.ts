@@ -215,6 +215,7 @@ describe('priority', () => {
   it('who is alone does not wait', () => {
     const raft = startRaft({ voters: [1] }, { priority: 0, preVote: true });
     raft.tick();
+    raft.step({ type: 'durable', order: 1 });
     expect(raft.status().role).toBe('leader');
   });
 });

@@ -148,6 +148,7 @@ describe('read-index', () => {
   it('who is alone answers at once, after its first commit', () => {
     const raft = startRaft({ voters: [1] });
     raft.tick();
+    raft.step({ type: 'durable', order: 1 });
     raft.readIndex(1);
     expect(take(raft).readStates).toEqual([]);
     raft.step({ type: 'durable', order: 2 });

@@ -38,10 +38,10 @@ describe('the term map', () => {
     expect(() => mapOf(0, 0, [1, 2]).append(1, 1)).toThrow(/order of term/);
   });
 
-  it('agrees with a plain list through random appends and truncations', () => {
+  it('agrees with a plain list through random appends, truncations and compactions', () => {
     for (let seed = 1; seed <= 200; seed++) {
       const random = seededRandom(seed);
-      const base = randomInteger(random, 0, 3);
+      let base = randomInteger(random, 0, 3);
       const terms = Array.from({ length: base }, () => 1);
       const map = new TermMap({ index: base, term: base === 0 ? 0 : 1 }, [], base);
       for (let step = 0; step < 40; step++) {
@@ -49,6 +49,9 @@ describe('the term map', () => {
           const from = randomInteger(random, base + 1, terms.length);
           terms.length = from - 1;
           map.truncate(from);
+        } else if (random() < 0.1 && terms.length > base) {
+          base = randomInteger(random, base + 1, terms.length);
+          map.compact(base);
         } else {
           const term = (terms.at(-1) ?? 1) + randomInteger(random, 0, 2);
           const count = randomInteger(random, 1, 4);
@@ -57,10 +60,11 @@ describe('the term map', () => {
         }
         const index = randomInteger(random, base, terms.length + 1);
         const story = `seed ${seed} step ${step}`;
+        expect(map.termAt(base - 1), story).toBe(undefined);
         expect(map.termAt(index), story).toBe(index === 0 ? 0 : terms[index - 1]);
         const term = randomInteger(random, 1, 30);
         let expected = Math.min(index, terms.length);
-        while (expected > base && (terms[expected - 1] ?? 0) > term) expected -= 1;
+        while (expected >= base && (terms[expected - 1] ?? 0) > term) expected -= 1;
         expect(map.lastAtMost(index, term), story).toBe(expected);
       }
     }
