@@ -136,7 +136,7 @@ export class Applier {
     this.entriesApplied += view.count;
     if (view.count === 0) return undefined;
     try {
-      return this.#machine.apply(view);
+      return checkedResults(this.#machine.apply(view), view.count);
     } catch (thrown) {
       const reason = thrown instanceof Error ? thrown.message : String(thrown);
       throw new RaftlineError(
@@ -169,6 +169,25 @@ export class Applier {
     for (let at = 0; at < batch.count; at++) reached[at] = this.#skipped[at] === 1 ? -1 : next++;
     return (position) => reached[position]!;
   }
+}
+
+/** Answers are positional and given at once: a promise, or a list of another length, would be a silent mistake. */
+function checkedResults(
+  results: readonly (Uint8Array | undefined)[] | undefined,
+  count: number,
+): readonly (Uint8Array | undefined)[] | undefined {
+  if (results === undefined) return undefined;
+  if (!Array.isArray(results)) throw new TypeError('apply must return nothing or an array, and not be async');
+  if (results.length !== count)
+    throw new TypeError(`apply returned ${results.length} answers to ${count} entries`);
+  for (const result of results) {
+    if (result !== undefined && !(result instanceof Uint8Array)) {
+      throw new TypeError(
+        `apply returned an answer that is a ${typeof result}, expected a Uint8Array or undefined`,
+      );
+    }
+  }
+  return results;
 }
 
 function answer(slot: ProposalSlot, resultAt: ResultAt): void {

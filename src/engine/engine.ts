@@ -170,13 +170,24 @@ export class Engine extends EventEmitter<EngineEvents> {
 
   #start(): void {
     this.#turn.start({
-      leadership: (event) => this.emit('leadership', event),
-      peer: (event) => this.emit('peer', event),
-      log: (event) => this.emit('log', event),
+      leadership: (event) => this.#tell(() => this.emit('leadership', event)),
+      peer: (event) => this.#tell(() => this.emit('peer', event)),
+      log: (event) => this.#tell(() => this.emit('log', event)),
       spareWanted: () => this.#prepareSegment(),
       failed: (error) => this.#fail(error),
     });
     this.#prepareSegment();
+  }
+
+  /** A listener that throws is its owner's fault, and surfaces as an uncaught error of the process; the engine goes on. */
+  #tell(emit: () => void): void {
+    try {
+      emit();
+    } catch (thrown) {
+      queueMicrotask(() => {
+        throw thrown;
+      });
+    }
   }
 
   #prepareSegment(): void {

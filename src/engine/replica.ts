@@ -71,6 +71,8 @@ export class Replica {
   /** How far the feeder was asked to feed. */
   #fedTo: LogIndex = 0;
   #appliedTold: LogIndex = 0;
+  /** What this follower said last to the leader of this term; forgotten with the leadership. */
+  #lastReply: { reply: AppendReply; after: number; applied: LogIndex } | undefined;
   role: Role = 'follower';
   term: Term = 0;
   leader: NodeId = 0;
@@ -109,6 +111,7 @@ export class Replica {
   tick(): void {
     this.#raft.tick();
     this.#carryOut();
+    this.#repeatReply();
   }
 
   /** A message from a peer or from a replicator. For an append, `received` says that its batches stand in the receive ring. */
@@ -366,10 +369,17 @@ export class Replica {
     this.#hub.command({ type: 'control', peer: message.to, after, body });
   }
 
+  /** What was applied since the last reply is told again with it, so that the leader's view of an idle follower comes up to date. */
+  #repeatReply(): void {
+    const last = this.#lastReply;
+    if (last !== undefined && last.applied < this.applier.applied) this.#sendReply(last.reply, last.after);
+  }
+
   #sendReply(reply: AppendReply, after: number): void {
     const { group, to: peer, term, session, match, hintIndex, hintTerm } = reply;
     const refused = reply.refused ? 1 : 0;
     const { applied } = this.applier;
+    this.#lastReply = reply.refused ? undefined : { reply, after, applied };
     const record = {
       type: 'appendReply',
       group,
@@ -387,6 +397,7 @@ export class Replica {
   /** No longer the leader of the term in which they were made: what is still open was certainly not done, what is sealed may be. */
   #changeLeadership(leadership: { role: Role; term: Term; leader: NodeId }): void {
     const deposed = this.role === 'leader' && (leadership.role !== 'leader' || leadership.term !== this.term);
+    this.#lastReply = undefined;
     this.role = leadership.role;
     this.term = leadership.term;
     this.leader = leadership.leader;

@@ -1,3 +1,4 @@
+import { ErrorCode, type RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, NodeId, Term } from '../base/ids.js';
 import type { Configuration } from '../base/messages.js';
 import type { Config } from './options.js';
@@ -34,6 +35,9 @@ export interface GroupStatus {
 }
 
 export interface EngineStatus {
+  /** `failed`: it ended by itself, and `failure` says why. */
+  state: 'running' | 'closed' | 'failed';
+  failure?: { code: string; message: string };
   id: NodeId;
   cluster: string;
   address: string;
@@ -83,6 +87,8 @@ export interface StatusSource {
   readonly replicas: ReadonlyMap<GroupId, Replica>;
   counters(): Pick<EngineStatus, 'disk' | 'encoder'>;
   isConnected(peer: NodeId): boolean;
+  /** Why it stopped; undefined while it runs. */
+  readonly stopped: RaftlineError | undefined;
 }
 
 export function engineStatus(
@@ -95,6 +101,7 @@ export function engineStatus(
     threads[`worker-${at + 1}`] = [...programs];
   });
   return {
+    ...stateOf(turn.stopped),
     id: about.config.id,
     cluster: about.config.cluster,
     address,
@@ -107,4 +114,10 @@ export function engineStatus(
       groupStatus(replica, (peer) => turn.isConnected(peer)),
     ),
   };
+}
+
+function stateOf(stopped: RaftlineError | undefined): Pick<EngineStatus, 'state' | 'failure'> {
+  if (stopped === undefined) return { state: 'running' };
+  if (stopped.code === ErrorCode.Closed) return { state: 'closed' };
+  return { state: 'failed', failure: { code: stopped.code, message: stopped.message } };
 }

@@ -118,6 +118,10 @@ export class Turn {
     return this.replicas.get(group)!;
   }
 
+  get stopped(): RaftlineError | undefined {
+    return this.#stopped;
+  }
+
   isConnected(peer: NodeId): boolean {
     return this.#inbox.isConnected(peer);
   }

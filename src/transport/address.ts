@@ -37,3 +37,9 @@ export function isLoopback(host: string): boolean {
 export function foreignText(text: string): string {
   return JSON.stringify(text.length > FOREIGN_TEXT_MAX ? `${text.slice(0, FOREIGN_TEXT_MAX)}…` : text);
 }
+
+/** Listening where strangers could come, without TLS (S1). */
+export function insecureRefused(address: string): RaftlineError {
+  const message = `listen on ${address}: without TLS only loopback is allowed; give tls, or insecure: true`;
+  return new RaftlineError(ErrorCode.InsecureRefused, message, { received: address });
+}

@@ -14,7 +14,7 @@ import {
   type StatusObject,
 } from '@grpc/grpc-js';
 import { ErrorCode, RaftlineError } from '../base/errors.js';
-import { foreignText, formatAddress, isLoopback, parseAddress } from './address.js';
+import { foreignText, formatAddress, insecureRefused, isLoopback, parseAddress } from './address.js';
 import { BaseStream } from './base-stream.js';
 import { bindError, probe } from './bind-probe.js';
 import { type HttpSession, prepareServer, watchSessions } from './grpc-server-seam.js';
@@ -159,8 +159,7 @@ export class GrpcTransport implements Transport {
     const { tls, insecure = false } = this.#options;
     if (this.#closed) throw new RaftlineError(ErrorCode.Closed, 'transport: closed');
     if (tls === undefined && !insecure && !isLoopback(parsed.host)) {
-      const message = `listen on ${address}: without TLS only loopback is allowed; give tls, or insecure: true`;
-      throw new RaftlineError(ErrorCode.InsecureRefused, message, { received: address });
+      throw insecureRefused(address);
     }
     const listener = new GrpcListener(
       this.#serverOptions(),

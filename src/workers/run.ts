@@ -1,10 +1,12 @@
 import type { MessagePort } from 'node:worker_threads';
-import { type PlainError, toRaftlineError } from '../base/errors.js';
+import { ErrorCode, type PlainError, RaftlineError, toRaftlineError } from '../base/errors.js';
 import { MESSAGE_BYTES_CEILING } from '../base/limits.js';
 import { loadCompression } from '../codec/compression.js';
 import { RingConsumer } from '../ring/consumer.js';
 import type { Gate } from '../ring/gate.js';
 import { RingProducer } from '../ring/producer.js';
+import { insecureRefused, isLoopback, parseAddress } from '../transport/address.js';
+import { probe } from '../transport/bind-probe.js';
 import { GrpcTransport } from '../transport/grpc.js';
 import { lockDirectory } from '../wal/lock.js';
 import { RealDisk } from '../wal/real-disk.js';
@@ -75,7 +77,8 @@ export function prepareSegment(job: { directory: string; segmentBytes: number })
 async function runWalWriter(task: ThreadTask): Promise<void> {
   const { memory, settings, port } = task;
   const disk = new RealDisk();
-  disk.makeDirectory(settings.dataDirectory);
+  await checkAddresses(settings);
+  makeDataDirectory(disk, settings.dataDirectory);
   const lock = await lockDirectory(settings.dataDirectory);
   try {
     const { wal, recovered, facts } = openStore(disk, settings, memory);
@@ -94,6 +97,24 @@ async function runWalWriter(task: ThreadTask): Promise<void> {
     writer.close();
   } finally {
     await lock.release();
+  }
+}
+
+/** Before anything is written: a start that is refused must not have claimed the directory for what it was told. */
+async function checkAddresses(settings: WorkerSettings): Promise<void> {
+  for (const { address } of settings.peers) parseAddress(address);
+  const listen = parseAddress(settings.listen);
+  if (!settings.insecure && !isLoopback(listen.host)) throw insecureRefused(settings.listen);
+  await probe(listen);
+}
+
+function makeDataDirectory(disk: RealDisk, path: string): void {
+  try {
+    disk.makeDirectory(path);
+  } catch (thrown) {
+    const { message } = toRaftlineError(thrown);
+    const text = `data directory ${path}: cannot be made or used: ${message}`;
+    throw new RaftlineError(ErrorCode.DirectoryInvalid, text, { path }, thrown);
   }
 }
 
