@@ -45,6 +45,8 @@ export class Cluster {
     seed: number,
     size: number,
     readonly changes = false,
+    /** Instead of what the seed would choose. */
+    parts: Partial<RaftOptions> = {},
   ) {
     const random = seededRandom(seed);
     this.#random = random;
@@ -72,9 +74,8 @@ export class Cluster {
     this.nodes = ids.map((id) => {
       const preVote = preVotes === 0 ? id % 2 === 0 : preVotes > 1;
       const basic = { group: GROUP, id, ...timing, random, preVote };
-      const options: RaftOptions = this.#leases
-        ? { ...basic, checkQuorum: true, lease }
-        : { ...basic, checkQuorum };
+      const guards = this.#leases ? { checkQuorum: true, lease } : { checkQuorum };
+      const options: RaftOptions = { ...basic, ...guards, ...parts };
       return new ToyNode(
         id,
         options,
@@ -116,23 +117,39 @@ export class Cluster {
   #settle(when: string): void {
     let missing: string | undefined;
     for (let round = 0; round < 200; round++) {
-      this.#now += this.#tickSteps / 4;
-      for (const node of this.nodes) {
-        if (round % 4 === 0) node.tick();
-        node.sync(node.pending.length);
-        node.reportBroken();
-        this.#sendSnapshot(node);
-        for (const peer of node.sessions.keys()) node.replicate(peer, 4);
-        this.checks.check(node);
-      }
-      for (const message of this.#inFlight.splice(0)) {
-        const node = this.#deliver(message);
-        if (node !== undefined) this.checks.check(node);
-      }
+      this.#calmRound(round);
       missing = this.checks.checkConverged();
       if (missing === undefined) return;
     }
     throw new Error(`no convergence ${when}: ${missing}`);
+  }
+
+  /** Everything works but these links, for so many ticks. */
+  calm(links: Links, ticks: number): void {
+    this.#healed = true;
+    this.#links = links;
+    for (let round = 0; round < 4 * ticks; round++) this.#calmRound(round);
+  }
+
+  /** The nodes that lead now. */
+  get leaders(): ToyNode[] {
+    return this.nodes.filter(({ raft }) => raft.status().role === 'leader');
+  }
+
+  #calmRound(round: number): void {
+    this.#now += this.#tickSteps / 4;
+    for (const node of this.nodes) {
+      if (round % 4 === 0) node.tick();
+      node.sync(node.pending.length);
+      node.reportBroken();
+      this.#sendSnapshot(node);
+      for (const peer of node.sessions.keys()) node.replicate(peer, 4);
+      this.checks.check(node);
+    }
+    for (const message of this.#inFlight.splice(0)) {
+      const node = this.#deliver(message);
+      if (node !== undefined) this.checks.check(node);
+    }
   }
 
   #act(): ToyNode | undefined {
