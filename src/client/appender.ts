@@ -129,6 +129,7 @@ export class Appender {
     const connection = new Connection(this.#world.transport, this.#servers.next(), introduction, {
       onWelcome: (welcome) => {
         this.#welcomed = true;
+        this.#servers.welcomed();
         this.#node = welcome.node;
         this.#serverProgressAt = this.#world.clock.now();
         this.#pump();
@@ -139,7 +140,10 @@ export class Appender {
     this.#connection = connection;
   }
 
-  /** The stream is gone: everything unanswered goes again, to the next server (C6). */
+  /**
+   * The stream is gone: everything unanswered goes again, to the next server (C6). Unless the servers want nothing of us
+   * at all: then what was never sent certainly is not done.
+   */
   #lost(connection: Connection, cause: RaftlineError): void {
     this.#connection = undefined;
     this.#welcomed = false;
@@ -147,6 +151,10 @@ export class Appender {
     this.#blocked = false;
     this.#window.rewind();
     if (this.#closed || this.#givingUp || this.#window.entries === 0) return;
+    if (cause.code === ErrorCode.HandshakeRefused && this.#servers.turnedAway(connection.address)) {
+      this.#giveUp(this.#window.everSent, cause);
+      return;
+    }
     this.#lastError = cause;
     this.#config.onRetry(cause, connection.address);
     const delayMs = this.#servers.delayMs();

@@ -22,6 +22,8 @@ export class Servers {
   #tries = 0;
   /** How many of those followed a hint: two servers that name each other must not be asked for ever without a wait. */
   #hintsFollowed = 0;
+  /** Given servers that turned us away since one took us in. */
+  readonly #refusals = new Set<string>();
 
   /** @throws RaftlineError `RAFTLINE_OPTION_INVALID` when there is no server, `RAFTLINE_ADDRESS_INVALID` */
   constructor(addresses: ServerAddresses) {
@@ -67,6 +69,22 @@ export class Servers {
     const at = this.#addresses.indexOf(address);
     if (at >= 0) this.#turn = (at + 1) % this.#addresses.length;
     return address;
+  }
+
+  /**
+   * The server at `address` says that we do not belong to its cluster, or do not speak its protocol. True once most of the
+   * given servers say so and none disagrees: those that are left could commit nothing, so trying them again helps nobody.
+   */
+  turnedAway(address: string): boolean {
+    if (this.#addresses.includes(address)) this.#refusals.add(address);
+    if (this.#refusals.size * 2 <= this.#addresses.length) return false;
+    this.#refusals.clear();
+    return true;
+  }
+
+  /** A server took us in. */
+  welcomed(): void {
+    this.#refusals.clear();
   }
 
   /** A server did what was asked. */

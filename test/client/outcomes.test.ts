@@ -74,6 +74,72 @@ describe('three outcomes', () => {
     await failed;
   });
 
+  it('tells at once, as certainly not done, that a cluster is another one', async () => {
+    const world = new World();
+    const server = await world.server();
+    server.refusal = { code: ErrorCode.HandshakeRefused, message: 'cluster: expected c, received wrong' };
+    const client = world.client({ cluster: 'wrong' });
+    const story = new Story();
+    appendAll(client, story, ['a', 'b']);
+    await world.run();
+    expect(story.lines).toEqual(['1-2 RAFTLINE_HANDSHAKE_REFUSED']);
+    expect([server.streams.length, world.retries]).toEqual([1, []]);
+    server.refusal = undefined;
+    server.applyAll();
+    appendAll(client, story, ['c']);
+    await world.run();
+    expect(story.lines[1]).toBe('1-1 at 101');
+  });
+
+  it('believes most of the servers, not one, that the cluster is another one, and waits for none that is down', async () => {
+    const world = new World();
+    const servers = [await world.server(), await world.server(), await world.server()] as const;
+    const refusal = { code: ErrorCode.HandshakeRefused, message: 'cluster: expected c, received d' };
+    servers[0].refusal = refusal;
+    world.network.cut('client', 's2');
+    const client = world.client();
+    const story = new Story();
+    servers[2].applyAll();
+    appendAll(client, story, ['a']);
+    await world.pass(500);
+    expect(story.lines).toEqual(['1-1 at 101']);
+    servers[2].refusal = refusal;
+    servers[2].last.close();
+    await world.run();
+    appendAll(client, story, ['b']);
+    await world.pass(500);
+    expect(story.lines.slice(1)).toEqual(['2-2 RAFTLINE_HANDSHAKE_REFUSED']);
+  });
+
+  it('leaves unknown what was sent before the servers turned it away', async () => {
+    const world = new World();
+    const server = await world.server();
+    const client = world.client();
+    const story = new Story();
+    appendAll(client, story, ['a']);
+    await world.run();
+    server.refusal = { code: ErrorCode.HandshakeRefused, message: 'cluster: expected c, received d' };
+    server.last.close();
+    appendAll(client, story, ['b']);
+    await world.pass(100);
+    expect(story.lines).toEqual(['1-1 RAFTLINE_OUTCOME_UNKNOWN', '2-2 RAFTLINE_HANDSHAKE_REFUSED']);
+  });
+
+  it('tries again where a server is only overloaded', async () => {
+    const world = new World();
+    const server = await world.server();
+    server.refusal = { code: ErrorCode.Overloaded, message: 'more than 256 client streams' };
+    const client = world.client();
+    const story = new Story();
+    appendAll(client, story, ['a']);
+    await world.pass(1000);
+    expect(story.lines).toEqual([]);
+    server.refusal = undefined;
+    server.applyAll();
+    await world.pass(1000);
+    expect(story.lines).toEqual(['1-1 at 101']);
+  });
+
   it('C12 an expired session leaves unknown what an earlier stream carried, and refuses the rest', async () => {
     const world = new World();
     const [one, two] = [await world.server(), await world.server()];
