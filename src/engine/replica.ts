@@ -441,7 +441,7 @@ export class Replica {
     if (this.#raft.termAt(slot.firstIndex) === slot.term) {
       const runs = this.applier.apply({ ...slot, bytes: this.#hub.slots.bytes }, slot);
       if (runs.length > 0) this.#events.sessions(this, runs);
-    }
+    } else this.#rejectAll(slot.waiters, this.#notLeader());
     // Only now: had the state machine failed, whoever waits for this batch would have to be told so.
     this.#near.shift();
     this.#near.finish(slot);

@@ -14,6 +14,9 @@ import { Tailer } from './tailer.js';
 /** How long a client may take to say who it is, and to close a stream whose end it was told. */
 const PATIENCE_MS = 5000;
 
+/** Streams beyond the limit that may be open until they have said who they are and been told that they are too many (S4). */
+const UNNAMED_MAX = 64;
+
 interface Client {
   readonly stream: MessageStream;
   id: ClientId;
@@ -60,6 +63,16 @@ export class ClientService implements Program {
   }
 
   adopt(stream: MessageStream): void {
+    const { streamsMax } = this.#ports;
+    if (this.#clients.size >= streamsMax + UNNAMED_MAX) {
+      stream.close(
+        new RaftlineError(
+          ErrorCode.Overloaded,
+          `more than ${streamsMax} client streams and ${UNNAMED_MAX} without a name`,
+        ),
+      );
+      return;
+    }
     const client: Client = {
       stream,
       id: 0,
