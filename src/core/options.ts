@@ -20,7 +20,7 @@ export interface RaftOptions {
    */
   preVote?: boolean;
   /**
-   * Default false: a leader that has not heard from a quorum for `electionTicksMax` steps down (dissertation §6.2), and
+   * Default true: a leader that has not heard from a quorum for `electionTicksMax` steps down (dissertation §6.2), and
    * who heard from a leader within `electionTicksMin` refuses votes and pre-votes (§4.2.3). The same on every member:
    * without the first half, the second would keep a leader that reaches nobody.
    */
@@ -79,7 +79,7 @@ export interface RecoveredState {
 
 /** Fills in defaults and refuses options that no group can work with. Throws `RAFTLINE_OPTION_INVALID`. */
 export function settingsOf(options: RaftOptions): Settings {
-  const settings = { preVote: true, checkQuorum: false, priority: PRIORITY_MAX, ...options };
+  const settings = { preVote: true, checkQuorum: true, priority: PRIORITY_MAX, ...options };
   checkSettings(settings);
   return settings;
 }

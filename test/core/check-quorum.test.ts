@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import type { Raft } from '../../src/core/raft.js';
+import { Raft } from '../../src/core/raft.js';
 import {
   accepted,
   configuration,
   electedRaft,
+  heartbeat,
   heartbeatReply,
+  options,
+  recovered,
   type Start,
   sessionTo,
   startRaft,
@@ -21,6 +24,18 @@ const tick = (raft: Raft, times: number): void => {
 };
 
 describe('check-quorum', () => {
+  it('is on unless it is switched off, and so is pre-vote', () => {
+    const { preVote, checkQuorum, ...plain } = options();
+    expect([preVote, checkQuorum]).toEqual([false, false]);
+    const raft = new Raft(plain, recovered());
+    raft.step(heartbeat(2, 1));
+    take(raft);
+    raft.step(voteRequest(3, 9, 1, 1));
+    expect(take(raft).messages).toMatchObject([{ message: { granted: false, term: 1 } }]);
+    tick(raft, 10);
+    expect(raft.status()).toMatchObject({ preVoting: true, term: 1 });
+  });
+
   it('H12 a leader that nobody answers steps down after one timeout, and is silent from then on', () => {
     const raft = leader();
     tick(raft, 9);

@@ -145,6 +145,17 @@ describe('read-index', () => {
     expect(raft.status().invalidMessages).toBe(1);
   });
 
+  it('a late answer to an older round takes nothing back', () => {
+    const raft = electedRaft({ voters: [1, 2, 3, 4, 5] }, [2, 3]);
+    for (const peer of [2, 3]) raft.step(accepted(peer, 2, sessionTo(raft, peer), 2));
+    raft.readIndex(1);
+    take(raft);
+    raft.step(heartbeatReply(2, 2, 2, 2));
+    raft.step(heartbeatReply(2, 2, 1, 2));
+    raft.step(heartbeatReply(3, 2, 2, 2));
+    expect(take(raft).readStates).toHaveLength(1);
+  });
+
   it('who is alone answers at once, after its first commit', () => {
     const raft = startRaft({ voters: [1] });
     raft.tick();
