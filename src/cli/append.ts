@@ -3,6 +3,7 @@ import { type AppendCallback, RaftlineClient } from '../client/index.js';
 import { Arguments, CLUSTER_FLAG, type CommandShape, GROUP_FLAG, usageError } from './arguments.js';
 import { ExitCode, oneLine } from './failure.js';
 import { note, Output } from './output.js';
+import { retryNotes } from './retry-notes.js';
 import { Splitter } from './splitter.js';
 import { counted } from './table.js';
 
@@ -58,16 +59,6 @@ export async function append(args: readonly string[]): Promise<ExitCode> {
   return run.report();
 }
 
-/** The first try may well meet a follower; from the second in a row on, whoever waits should know why. */
-function retryNotes(): (error: RaftlineError) => void {
-  let last = '';
-  return (error) => {
-    if (error.code === ErrorCode.NotLeader || error.message === last) return;
-    last = error.message;
-    note(`raftline append: trying again: ${oneLine(error)}`);
-  };
-}
-
 /** One run over the input. An entry's sequence is its line: the client's one session lasts as long as the run. */
 class AppendRun {
   readonly #client: RaftlineClient;
@@ -75,6 +66,8 @@ class AppendRun {
   readonly #output = new Output();
   readonly #failures: Failure[] = [];
   #acknowledged = 0;
+  /** The standard output takes no more: nothing further is read, and what is under way is waited for. */
+  #outputFault: string | undefined;
 
   constructor(client: RaftlineClient, json: boolean) {
     this.#client = client;
@@ -84,6 +77,10 @@ class AppendRun {
   async all(input: NodeJS.ReadStream): Promise<void> {
     const { appender } = this.#client;
     const splitter = new Splitter();
+    this.#output.onFault = (message) => {
+      this.#outputFault = message;
+      input.destroy();
+    };
     const callback: AppendCallback = (error, run) => {
       if (error === undefined) this.#acknowledge(run.firstSequence, run.count, run.index, run.term);
       else {
@@ -95,22 +92,26 @@ class AppendRun {
     const appendAll = async (entries: Iterable<Buffer>): Promise<void> => {
       for (const entry of entries) {
         if (this.#output.full) await this.#output.drained();
-        while (this.#failures.length === 0 && !appender.append(entry, callback)) await appender.drained();
-        if (this.#failures.length > 0) return;
+        while (!this.#stopped && !appender.append(entry, callback)) await appender.drained();
+        if (this.#stopped) return;
       }
     };
     try {
       for await (const block of input) await appendAll(splitter.take(block as Buffer));
       await appendAll(splitter.finish());
     } catch (thrown) {
-      if (this.#failures.length === 0) throw thrown;
+      if (!this.#stopped) throw thrown;
     }
     await appender.settled();
-    await this.#output.drained();
+    await this.#output.flushed();
+  }
+
+  get #stopped(): boolean {
+    return this.#failures.length > 0 || this.#outputFault !== undefined;
   }
 
   report(): ExitCode {
-    if (this.#failures.length === 0) {
+    if (!this.#stopped) {
       if (!this.#json) note(`raftline append: ${counted(this.#acknowledged, 'line')} acknowledged`);
       return ExitCode.Done;
     }
@@ -119,6 +120,7 @@ class AppendRun {
       const fate = error.code === ErrorCode.OutcomeUnknown ? 'may be applied' : 'certainly not applied';
       return `${lines} ${fate}: ${oneLine(error)}`;
     });
+    if (this.#outputFault !== undefined) parts.push(this.#outputFault);
     note(`raftline append: ${counted(this.#acknowledged, 'line')} acknowledged; ${parts.join('; ')}`);
     return ExitCode.Failed;
   }

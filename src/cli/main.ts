@@ -44,9 +44,8 @@ function version(): string {
 }
 
 async function main([name, ...args]: readonly string[]): Promise<ExitCode> {
-  const output = new Output();
-  if (name === '--help' || name === 'help') output.write(overview());
-  else if (name === '--version') output.line(version());
+  if (name === '--help' || name === 'help') new Output().write(overview());
+  else if (name === '--version') new Output().line(version());
   else {
     const command = COMMANDS.find(({ shape }) => shape.name === name);
     const names = COMMANDS.map(({ shape }) => shape.name).join(', ');
@@ -56,7 +55,7 @@ async function main([name, ...args]: readonly string[]): Promise<ExitCode> {
       );
     }
     if (!args.includes('--help')) return command.run(args);
-    output.write(helpOf(command.shape));
+    new Output().write(helpOf(command.shape));
   }
   return ExitCode.Done;
 }
@@ -64,7 +63,9 @@ async function main([name, ...args]: readonly string[]): Promise<ExitCode> {
 silenceBrokenStderr();
 const args = process.argv.slice(2);
 try {
-  process.exitCode = await main(args);
+  const code = await main(args);
+  // An output that failed has set it already.
+  process.exitCode ||= code;
 } catch (thrown) {
   const error = toRaftlineError(thrown);
   const command = COMMANDS.some(({ shape }) => shape.name === args[0]) ? ` ${args[0]}` : '';

@@ -1,22 +1,26 @@
+import { ExitCode } from './failure.js';
+
 /**
  * The standard output, when somebody reads it in a pipe: waits while the pipe is full, and falls silent when the
- * reader has gone (`tail | head`).
+ * reader has gone (`tail | head`). Any other fault (a full disk) is told once, in one line, and fails the command.
  */
 export class Output {
   #gone = false;
   readonly #stream: NodeJS.WriteStream;
+  readonly #written = (error?: Error | null): void => {
+    if (error) this.#lost(error);
+  };
 
   constructor(stream: NodeJS.WriteStream = process.stdout) {
     this.#stream = stream;
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED') throw error;
-      this.#gone = true;
-      this.onGone();
-    });
+    stream.on('error', (error) => this.#lost(error));
   }
 
-  /** Called once the reader has gone. */
+  /** Called once nothing can be written any more. */
   onGone: () => void = () => {};
+
+  /** Called before `onGone` unless the reader just went away. */
+  onFault: (message: string) => void = (message) => note(`raftline: ${message}`);
 
   /** Nobody reads any more. */
   get gone(): boolean {
@@ -29,7 +33,7 @@ export class Output {
   }
 
   write(text: string | Buffer): void {
-    if (!this.#gone) this.#stream.write(text);
+    if (!this.#gone) this.#stream.write(text, this.#written);
   }
 
   line(text: string): void {
@@ -54,6 +58,27 @@ export class Output {
       this.#stream.on('error', done);
       this.#stream.on('close', done);
     });
+  }
+
+  /** Resolves when it is known whether everything was written. */
+  flushed(): Promise<void> {
+    if (this.#gone) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#stream.write('', (error) => {
+        this.#written(error);
+        resolve();
+      });
+    });
+  }
+
+  #lost(error: NodeJS.ErrnoException): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED') {
+      process.exitCode = ExitCode.Failed;
+      this.onFault(`cannot write to the standard output: ${error.message}`);
+    }
+    this.onGone();
   }
 }
 
