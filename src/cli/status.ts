@@ -72,11 +72,12 @@ export function report(answers: readonly Answer[]): string {
       continue;
     }
     for (const group of status.groups) {
-      rows.push([String(id), address, String(group.group), group.role, ...positions(group)]);
+      rows.push([String(id), address, String(group.group), group.role, ...positions(group), status.lz4]);
       for (const each of group.followers) followers.push(followerRow(group, each));
     }
   }
-  const head = ['node', 'address', 'group', 'role', 'term', 'leader', 'last', 'durable', 'commit', 'applied'];
+  const counters = ['last', 'durable', 'commit', 'applied'];
+  const head = ['node', 'address', 'group', 'role', 'term', 'leader', ...counters, 'lz4'];
   const parts = [table([head, ...rows])];
   if (followers.length > 0) {
     const title = ['group', 'follower', 'state', 'match', 'next', 'applied', 'behind', 'connected'];
