@@ -108,8 +108,18 @@ export class NodeProcess {
       lastLine = '';
     }
     // Its own complaint about how it was started is a complaint about how we were.
-    if (how === 'exit code 2') return new RaftlineError(ErrorCode.UsageInvalid, `node ${id}: ${lastLine}`);
+    if (how === 'exit code 2') return startError(id, lastLine);
     const words = lastLine === '' ? '' : `: ${lastLine.slice(0, 500)}`;
     return new RaftlineError(ErrorCode.Internal, `node ${id} ended (${how})${words}`, { node: id });
   }
+}
+
+/** A busy port is one of the demo's own flags gone wrong, but nothing that its help explains. */
+function startError(id: NodeId, lastLine: string): RaftlineError {
+  const busy = ` [${ErrorCode.AddressInUse}]`;
+  return lastLine.endsWith(busy)
+    ? new RaftlineError(ErrorCode.AddressInUse, `node ${id}: ${lastLine.slice(0, -busy.length)}`, {
+        node: id,
+      })
+    : new RaftlineError(ErrorCode.UsageInvalid, `node ${id}: ${lastLine}`);
 }
