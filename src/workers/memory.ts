@@ -47,7 +47,6 @@ const CURSORS = [
   'spareWanted',
   'walSyncs',
   'walBytes',
-  'walSegments',
   'encoderBatches',
   'encoderCompressed',
   'encoderRawBytes',
