@@ -156,7 +156,7 @@ export class RemoteClients {
       );
       return true;
     }
-    return replica.proposePacked(body, count);
+    return replica.proposals.proposePacked(body, count);
   }
 
   #end(

@@ -168,7 +168,7 @@ export class Turn {
         `entry: expected a Uint8Array, received ${typeof bytes}`,
       );
     }
-    this.#guarded(() => this.replica(group).propose(bytes, resolve, reject));
+    this.#guarded(() => this.replica(group).proposals.propose(bytes, resolve, reject));
   }
 
   read(group: GroupId, resolve: (point: ReadPoint) => void, reject: (error: Error) => void): void {
@@ -238,7 +238,7 @@ export class Turn {
     if (this.#noteDurable()) worked = true;
     this.#tick();
     if (this.#clients.drain()) worked = true;
-    for (const replica of this.replicas.values()) replica.maybeSeal();
+    for (const replica of this.replicas.values()) replica.proposals.maybeSeal();
     // Before applying: the others' work goes on beside it.
     this.#hub.wake();
     if (this.#apply()) worked = true;

@@ -37,10 +37,12 @@ function makeWorld() {
       leader: 1,
       room: true,
       taken,
-      proposePacked(packed: Buffer, count: number): boolean {
-        if (!made.room) return false;
-        taken.push(`${packed.toString()} ×${count}`);
-        return true;
+      proposals: {
+        proposePacked(packed: Buffer, count: number): boolean {
+          if (!made.room) return false;
+          taken.push(`${packed.toString()} ×${count}`);
+          return true;
+        },
       },
     };
     return made;

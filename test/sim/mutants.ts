@@ -124,16 +124,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     hazard: 'H69',
     name: 'a lost leadership is told as certainly not done',
-    file: 'src/engine/replica.ts',
-    find: 'this.#near.takeOthers(term)) this.#abandonSlot(slot, outcome);',
-    replace: 'this.#near.takeOthers(term)) this.#abandonSlot(slot, this.#notLeader());',
+    file: 'src/engine/proposals.ts',
+    find: 'this.abandonNear(term, outcome);',
+    replace: 'this.abandonNear(term, this.#leadership.notLeader());',
   },
   {
     hazard: 'H66',
     name: 'what was under way when leadership was lost is never answered',
-    file: 'src/engine/replica.ts',
-    find: 'this.#near.takeOthers(term)) this.#abandonSlot(slot, outcome);',
-    replace: 'this.#near.takeOthers(term)) this.#near.finish(slot);',
+    file: 'src/engine/proposals.ts',
+    find: 'this.near.takeOthers(term)) this.#abandonSlot(slot, error);',
+    replace: 'this.near.takeOthers(term)) this.near.finish(slot);',
   },
   {
     hazard: 'H69b',

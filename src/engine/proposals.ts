@@ -1,0 +1,192 @@
+import { ErrorCode, RaftlineError } from '../base/errors.js';
+import type { GroupId, LogIndex, Term } from '../base/ids.js';
+import { FORMAT_VERSION } from '../base/limits.js';
+import { Codec } from '../base/messages.js';
+import { BATCH_PAYLOAD_OFFSET, writeBatchHead } from '../codec/batch.js';
+import { encodeConfiguration } from '../codec/configuration.js';
+import { packEntry, packedEntryBytes } from '../codec/entries.js';
+import type { Raft } from '../core/raft.js';
+import type { ProposedBatch } from '../core/ready.js';
+import type { Clock } from './clock.js';
+import type { Hub } from './hub.js';
+import { NearSlots } from './near-slots.js';
+import { OpenBatch, type Proposed, type Waiter } from './open-batch.js';
+import type { Config } from './options.js';
+import type { ProposalSlot } from './proposal-slots.js';
+import { overloaded } from './refusals.js';
+
+/** What proposals ask of the replica whose they are. */
+export interface Leadership {
+  readonly group: GroupId;
+  readonly leads: boolean;
+  readonly commitIndex: LogIndex;
+  notLeader(): RaftlineError;
+  /** The core's word on a batch of so many entries and bytes. */
+  place(entries: number, bytes: number): ReturnType<Raft['propose']>;
+  /** A batch was sealed: what the core wants done about it is due. */
+  carryOut(): void;
+}
+
+/** Proposals of one group on their way into the log: taken in, sealed into batches, published to the encoder, waited for. */
+export class Proposals {
+  /** Own sealed batches not yet applied, ascending and without gaps; emptied when this node stops leading. */
+  readonly near = new NearSlots();
+  readonly #leadership: Leadership;
+  readonly #config: Config;
+  readonly #hub: Hub;
+  readonly #clock: Clock;
+  readonly #open: OpenBatch;
+
+  constructor(leadership: Leadership, parts: { config: Config; hub: Hub; clock: Clock }) {
+    this.#leadership = leadership;
+    this.#config = parts.config;
+    this.#hub = parts.hub;
+    this.#clock = parts.clock;
+    const { batchBytesMax, batchEntriesMax } = parts.config.pipeline;
+    this.#open = new OpenBatch(batchBytesMax, batchEntriesMax);
+  }
+
+  /** One entry of an in-process caller. Refusals are thrown; then nothing was taken. */
+  propose(bytes: Uint8Array, resolve: (proposed: Proposed) => void, reject: (error: Error) => void): void {
+    const packed = packedEntryBytes(bytes.length, false);
+    this.#refuse(packed, bytes.length);
+    if (!this.#makeRoom(packed, 1)) throw overloaded(this.#leadership.group, 'the proposal ring is full');
+    this.#open.add(bytes, resolve, reject);
+    if (this.#open.full) this.seal();
+  }
+
+  /** Entries of a remote client, packed. False: no room now, try again later; the order of the stream is kept. */
+  proposePacked(packed: Buffer, count: number): boolean {
+    const used = this.near.bytes + this.#open.length;
+    if (used > 0 && used + packed.length > this.#config.uncommittedBytesMax) return false;
+    if (!this.#makeRoom(packed.length, count)) return false;
+    this.#open.addPacked(packed, count);
+    if (this.#open.full) this.seal();
+    return true;
+  }
+
+  /** Seals the open batch if the pipeline has room for one more; else it grows. */
+  maybeSeal(): void {
+    if (
+      this.#open.count > 0 &&
+      this.near.uncommitted(this.#leadership.commitIndex) < this.#config.pipeline.depth
+    )
+      this.seal();
+  }
+
+  /** Closes the open batch and gives it its place in the log. False: the rings are full, it stays open. */
+  seal(): boolean {
+    const open = this.#open;
+    if (open.count === 0) return true;
+    const byteLength = BATCH_PAYLOAD_OFFSET + open.length;
+    if (this.#hub.blocked || !this.#hub.proposals.claim(byteLength)) return false;
+    const batch = this.#leadership.place(open.count, open.length);
+    if ('refused' in batch) {
+      this.#hub.proposals.abandon();
+      // Leadership is being handed over: what is open waits until that is decided, within one election timeout.
+      if (batch.refused === 'transferring') return false;
+      rejectAll(open.take(), this.#leadership.notLeader());
+      return true;
+    }
+    const { bytes, offset } = this.#hub.proposals;
+    open.copyTo(bytes, offset + BATCH_PAYLOAD_OFFSET);
+    this.#publish(batch, open.length, open.flags, open.take());
+    this.#leadership.carryOut();
+    // Callers may go on proposing for a while before the next turn; the encoder need not wait for it.
+    this.#hub.wake();
+    return true;
+  }
+
+  /** Who still waits for an open batch is told; nothing of it was sealed. */
+  rejectOpen(error: RaftlineError): void {
+    rejectAll(this.#open.take(), error);
+  }
+
+  /** From here on the applier reads back from the log. Slots of `term`, a new leadership's, stay; 0: none does. */
+  dropNear(term: Term): void {
+    const outcome = new RaftlineError(
+      ErrorCode.OutcomeUnknown,
+      `group ${this.#leadership.group}: leadership was lost while the entry was being replicated; it may be committed or not`,
+    );
+    this.abandonNear(term, outcome);
+  }
+
+  /** Every sealed batch that is not of `term` is let go, and who waits for it is told. */
+  abandonNear(term: Term, error: RaftlineError): void {
+    for (const slot of this.near.takeOthers(term)) this.#abandonSlot(slot, error);
+  }
+
+  #abandonSlot(slot: ProposalSlot, error: RaftlineError): void {
+    rejectAll(slot.waiters, error);
+    this.near.finish(slot);
+  }
+
+  /** A no-op or a configuration: one entry, alone in its batch. False: the proposal ring is full. */
+  publishOwn(batch: ProposedBatch): boolean {
+    const content =
+      batch.configuration === undefined ? Buffer.alloc(0) : encodeConfiguration(batch.configuration);
+    const rawLength = packedEntryBytes(content.length, false);
+    const { proposals } = this.#hub;
+    if (!proposals.claim(BATCH_PAYLOAD_OFFSET + rawLength)) return false;
+    packEntry(proposals.bytes, proposals.offset + BATCH_PAYLOAD_OFFSET, content);
+    this.#publish(batch, rawLength, 0, []);
+    return true;
+  }
+
+  #refuse(packedBytes: number, length: number): void {
+    const { entryBytesMax, uncommittedBytesMax } = this.#config;
+    if (length > entryBytesMax) {
+      const message = `entry: expected at most ${entryBytesMax} bytes (entryBytesMax), received ${length}`;
+      throw new RaftlineError(ErrorCode.EntryTooLarge, message, { limit: entryBytesMax, received: length });
+    }
+    if (!this.#leadership.leads) throw this.#leadership.notLeader();
+    const used = this.near.bytes + this.#open.length;
+    if (used > 0 && used + packedBytes > uncommittedBytesMax) {
+      throw overloaded(
+        this.#leadership.group,
+        `${used} bytes are not committed yet (uncommittedBytesMax ${uncommittedBytesMax})`,
+      );
+    }
+  }
+
+  /** Room in the open batch, if need be by sealing it. */
+  #makeRoom(packedBytes: number, entries: number): boolean {
+    return this.#open.fits(packedBytes, entries) || this.seal();
+  }
+
+  /** Writes the head of a batch whose payload stands in the claimed slot, and publishes it. */
+  #publish(batch: ProposedBatch, rawLength: number, flags: number, waiters: Waiter[]): void {
+    const { proposals } = this.#hub;
+    const byteLength = BATCH_PAYLOAD_OFFSET + rawLength;
+    const { kind, term, firstIndex, prevTerm, count } = batch;
+    const place = { group: this.#leadership.group, kind, flags, term, firstIndex, count, prevTerm };
+    const form = { formatVersion: FORMAT_VERSION, codec: Codec.None, rawLength, byteLength, checksum: 0 };
+    writeBatchHead(proposals.bytes, proposals.offset, {
+      ...place,
+      ...form,
+      leaderTimeMs: this.#clock.wallMs(),
+    });
+    proposals.publish(byteLength);
+    const ring = this.#hub.takeSlot();
+    const start = ring.offset + BATCH_PAYLOAD_OFFSET;
+    const slot: ProposalSlot = {
+      group: this.#leadership.group,
+      term,
+      firstIndex,
+      count,
+      kind,
+      flags,
+      start,
+      end: start + rawLength,
+      ringEnd: ring.end,
+      waiters,
+      done: false,
+    };
+    this.#hub.slots.add(slot);
+    this.near.add(slot);
+  }
+}
+
+export function rejectAll(waiters: readonly Waiter[], error: RaftlineError): void {
+  for (const waiter of waiters) waiter.reject(error);
+}

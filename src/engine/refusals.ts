@@ -1,0 +1,16 @@
+import { ErrorCode, RaftlineError } from '../base/errors.js';
+import type { GroupId, NodeId } from '../base/ids.js';
+
+/** Nothing was taken; the same call may go through later. */
+export function overloaded(group: GroupId, reason: string): RaftlineError {
+  return new RaftlineError(ErrorCode.Overloaded, `group ${group}: ${reason}; try again later`, { reason });
+}
+
+/** Nothing was taken; it belongs to the leader, if one is known. `leader` 0: none is. */
+export function notLeader(group: GroupId, leader: NodeId, peers: ReadonlyMap<NodeId, string>): RaftlineError {
+  const known = leader === 0 ? 'no leader is known' : `node ${leader} leads`;
+  return new RaftlineError(ErrorCode.NotLeader, `group ${group}: this node does not lead; ${known}`, {
+    leader,
+    leaderAddress: peers.get(leader),
+  });
+}
