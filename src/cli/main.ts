@@ -43,21 +43,33 @@ function version(): string {
   return manifest.version;
 }
 
-async function main([name, ...args]: readonly string[]): Promise<ExitCode> {
+/** The command that the arguments begin with; a name may be of two words (`member add`). */
+function commandOf(args: readonly string[]): Command | undefined {
+  return COMMANDS.find(({ shape }) => shape.name.split(' ').every((word, at) => args[at] === word));
+}
+
+async function main(args: readonly string[]): Promise<ExitCode> {
+  const [name] = args;
   if (name === '--help' || name === 'help') new Output().write(overview());
   else if (name === '--version') new Output().line(version());
   else {
-    const command = COMMANDS.find(({ shape }) => shape.name === name);
-    const names = COMMANDS.map(({ shape }) => shape.name).join(', ');
-    if (command === undefined) {
-      throw usageError(
-        `expected a command (${names}), received ${name === undefined ? 'nothing' : `'${name}'`}`,
-      );
-    }
-    if (!args.includes('--help')) return command.run(args);
+    const command = commandOf(args);
+    if (command === undefined) throw usageError(unknownCommand(args));
+    const rest = args.slice(command.shape.name.split(' ').length);
+    if (!rest.includes('--help')) return command.run(rest);
     new Output().write(helpOf(command.shape));
   }
   return ExitCode.Done;
+}
+
+function unknownCommand(args: readonly string[]): string {
+  const [name, second] = args;
+  const names = COMMANDS.map(({ shape }) => shape.name);
+  const family = names.filter((each) => each.startsWith(`${name} `));
+  if (family.length === 0) {
+    return `expected a command (${names.join(', ')}), received ${name === undefined ? 'nothing' : `'${name}'`}`;
+  }
+  return `expected ${family.join(', ')}, received ${second === undefined ? 'nothing more' : `'${second}'`}`;
 }
 
 silenceBrokenStderr();
@@ -68,7 +80,8 @@ try {
   process.exitCode ||= code;
 } catch (thrown) {
   const error = toRaftlineError(thrown);
-  const command = COMMANDS.some(({ shape }) => shape.name === args[0]) ? ` ${args[0]}` : '';
+  const found = commandOf(args);
+  const command = found === undefined ? '' : ` ${found.shape.name}`;
   const hint = error.code === ErrorCode.UsageInvalid ? ` (see raftline${command} --help)` : '';
   note(`raftline${command}: ${oneLine(error)}${hint}`);
   process.exitCode = exitCodeOf(error);
