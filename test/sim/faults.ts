@@ -1,12 +1,18 @@
+import { seededRandom } from '../../src/base/prng.js';
+import { Chance } from './chance.js';
 import type { SimNetwork } from './network.js';
-import { GROUP, type SimNode } from './node.js';
-import type { Fault, Plan } from './profiles.js';
+import type { SimNode } from './node.js';
+import { canCut, closeLinks, directionsOf, openLinks, type Partition } from './partitions.js';
+import type { Fault } from './profiles.js';
+import type { FaultEvent } from './scenario.js';
 import type { Scheduler } from './scheduler.js';
 
-/** Processes that are down come back by themselves after a while. */
+/** Processes that ended by themselves come back after a while. */
 const DOWN_MS_MAX = 5000;
+/** How long a roaming fault stays at one link. */
+const ROAMING_MS = 300;
 
-/** Does to a cluster what its plan says, until told to stop; then mends everything. */
+/** Does to a cluster what its scenario says, until told to stop; then mends everything. */
 export class Faults {
   /** How often each kind was done. */
   readonly done = new Map<Fault, number>();
@@ -15,17 +21,22 @@ export class Faults {
   readonly #nodes: readonly SimNode[];
   #stopped = false;
 
-  constructor(scheduler: Scheduler, network: SimNetwork, nodes: readonly SimNode[], plan: Plan) {
+  constructor(
+    scheduler: Scheduler,
+    network: SimNetwork,
+    nodes: readonly SimNode[],
+    faults: readonly FaultEvent[],
+  ) {
     this.#scheduler = scheduler;
     this.#network = network;
     this.#nodes = nodes;
-    for (const [kind, meanMs] of plan.meanMs) this.#later(kind, meanMs);
+    for (const fault of faults) scheduler.after(fault.atMs, () => this.#do(fault));
   }
 
   /** The node's process is gone: it comes back after a while, or soon once the faults have ended. */
-  restartLater(node: SimNode): void {
+  restartLater(node: SimNode, downMs?: number): void {
     const scheduler = this.#scheduler;
-    const delayMs = this.#stopped ? 200 : scheduler.between(50, DOWN_MS_MAX);
+    const delayMs = this.#stopped ? 200 : (downMs ?? scheduler.between(50, DOWN_MS_MAX));
     scheduler.after(delayMs, () => {
       if (!node.up) node.boot();
     });
@@ -36,7 +47,6 @@ export class Faults {
     this.#stopped = true;
     const { nodes, network } = { nodes: this.#nodes, network: this.#network };
     for (const a of nodes) {
-      for (const b of nodes) if (a !== b) this.#mend(a, b);
       a.disk.mood.failing = 0;
       a.disk.mood.stuckUntilMs = 0;
       a.disk.mood.delayMs = 0.1;
@@ -44,185 +54,143 @@ export class Faults {
       a.disk.faults = {};
       if (!a.up) this.restartLater(a);
     }
-    for (const a of nodes) for (const b of nodes) network.release(a.host, b.host);
+    for (const a of nodes) {
+      for (const b of nodes) {
+        const link = network.link(a.host, b.host);
+        link.delayMs = 0.2;
+        link.jitterMs = 0.3;
+        openLinks(network, [[a, b]]);
+      }
+    }
   }
 
-  #later(kind: Fault, meanMs: number): void {
-    const scheduler = this.#scheduler;
-    scheduler.after(-Math.log(1 - scheduler.random()) * meanMs, () => {
-      if (this.#stopped) return;
-      if (this.#doNow(kind)) this.done.set(kind, (this.done.get(kind) ?? 0) + 1);
-      this.#later(kind, meanMs);
-    });
+  #do(fault: FaultEvent): void {
+    if (this.#stopped) return;
+    const { kind } = fault;
+    if (this.#doNow(fault, new Chance(seededRandom(fault.seed))))
+      this.done.set(kind, (this.done.get(kind) ?? 0) + 1);
   }
 
   /** False: it makes no sense now. */
-  #doNow(kind: Fault): boolean {
-    const scheduler = this.#scheduler;
-    const node = scheduler.pick(this.#nodes);
-    scheduler.say('fault', `${kind} ${node.host}`);
+  #doNow({ kind, forMs }: FaultEvent, chance: Chance): boolean {
+    const node = chance.pick(this.#nodes);
     switch (kind) {
       case 'breakStream':
+        this.#say(kind);
         return this.#network.breakOne();
-      case 'split':
-      case 'oneWay':
-      case 'bridge':
-      case 'oneLink':
-      case 'isolateLeader':
-        return this.#part(kind);
       case 'slowLink':
-        return this.#slowLink();
+        return this.#slowLink(forMs, chance);
       case 'powerCut':
       case 'kill':
       case 'threadDeath':
       case 'crashInStart':
-        return this.#crash(kind, node);
+        return this.#crash(kind, node, forMs, chance);
       case 'slowDisk':
       case 'stuckDisk':
       case 'failingDisk':
       case 'fullDisk':
-        return this.#disk(kind, node);
+        return this.#disk(kind, node, forMs, chance);
       case 'stallMain':
       case 'stallThread':
       case 'stallNode':
-        return this.#stall(kind, node);
+        return this.#stall(kind, node, forMs, chance);
+      default:
+        return this.#part(kind, forMs, chance);
     }
   }
 
-  #part(kind: 'split' | 'oneWay' | 'bridge' | 'oneLink' | 'isolateLeader'): boolean {
-    const scheduler = this.#scheduler;
-    const nodes = this.#shuffled();
-    if (nodes.length < 2) return false;
-    const half = scheduler.integer(1, nodes.length - 1);
-    const [a, b, c] = nodes as [SimNode, SimNode, SimNode | undefined];
-    let pairs: [SimNode, SimNode][] = [];
-    if (kind === 'split') pairs = this.#between(nodes.slice(0, half), nodes.slice(half));
-    else if (kind === 'oneWay' || kind === 'oneLink') pairs = [[a, b]];
-    else if (kind === 'bridge') {
-      if (c === undefined) return false;
-      // `a` hears everybody; the two sides do not hear each other.
-      pairs = this.#between(
-        nodes.slice(1, 1 + Math.ceil((nodes.length - 1) / 2)),
-        nodes.slice(1 + Math.ceil((nodes.length - 1) / 2)),
-      );
-    } else {
-      const leader = nodes.find((each) => each.up && each.turn!.replica(GROUP).role === 'leader');
-      if (leader === undefined) return false;
-      pairs = this.#between(
-        [leader],
-        nodes.filter((each) => each !== leader),
-      );
-    }
-    const cut = scheduler.chance(0.5);
-    const oneWay = kind === 'oneWay';
-    for (const [from, to] of pairs) this.#close(from, to, cut && !oneWay, oneWay);
-    scheduler.after(this.#duration(8000), () => {
-      for (const [from, to] of pairs) this.#mend(from, to);
+  #part(kind: Partition, forMs: number, chance: Chance): boolean {
+    const directions = directionsOf(kind, this.#nodes, chance);
+    if (directions.length === 0) return false;
+    const cut = canCut(kind) && chance.chance(0.5);
+    const names = directions.map(([from, to]) => `${from.host}>${to.host}`).join(' ');
+    this.#say(`${kind} ${cut ? 'cuts' : 'holds'} ${names} for ${forMs} ms`);
+    closeLinks(this.#network, directions, cut);
+    const stayMs = kind === 'roamingLink' ? Math.min(ROAMING_MS, forMs) : forMs;
+    this.#scheduler.after(stayMs, () => {
+      openLinks(this.#network, directions);
+      if (!this.#stopped && forMs > stayMs) this.#part(kind, forMs - stayMs, chance);
     });
     return true;
   }
 
-  #between(left: readonly SimNode[], right: readonly SimNode[]): [SimNode, SimNode][] {
-    return left.flatMap((a) => right.map((b): [SimNode, SimNode] => [a, b]));
-  }
-
-  #close(a: SimNode, b: SimNode, cut: boolean, oneWay: boolean): void {
-    const forth = this.#network.link(a.host, b.host);
-    const back = this.#network.link(b.host, a.host);
-    if (!cut) {
-      forth.held = true;
-      if (!oneWay) back.held = true;
-      return;
-    }
-    forth.cut = true;
-    back.cut = true;
-    this.#network.breakStreams(a.host, b.host);
-  }
-
-  #mend(a: SimNode, b: SimNode): void {
-    for (const [from, to] of [
-      [a, b],
-      [b, a],
-    ] as const) {
-      const link = this.#network.link(from.host, to.host);
-      link.held = false;
-      link.cut = false;
-      if (this.#stopped) {
-        link.delayMs = 0.2;
-        link.jitterMs = 0.3;
-      }
-      this.#network.release(from.host, to.host);
-    }
-  }
-
-  #slowLink(): boolean {
-    const scheduler = this.#scheduler;
-    const [a, b] = this.#shuffled();
+  #slowLink(forMs: number, chance: Chance): boolean {
+    const [a, b] = chance.shuffled(this.#nodes);
     if (a === undefined || b === undefined) return false;
+    this.#say(`slow ${a.host}>${b.host} for ${forMs} ms`);
     const link = this.#network.link(a.host, b.host);
-    link.delayMs = scheduler.between(0, 120);
-    link.jitterMs = scheduler.between(0, 120);
-    scheduler.after(this.#duration(10_000), () => {
+    link.delayMs = chance.between(0, 120);
+    link.jitterMs = chance.between(0, 120);
+    this.#scheduler.after(forMs, () => {
       link.delayMs = 0.2;
       link.jitterMs = 0.3;
     });
     return true;
   }
 
-  #crash(kind: 'powerCut' | 'kill' | 'threadDeath' | 'crashInStart', node: SimNode): boolean {
+  #crash(
+    kind: 'powerCut' | 'kill' | 'threadDeath' | 'crashInStart',
+    node: SimNode,
+    downMs: number,
+    chance: Chance,
+  ): boolean {
     if (!node.up) return false;
+    this.#say(`${kind} ${node.host} for ${downMs} ms`);
     if (kind === 'threadDeath') {
       node.dieInside();
       return true;
     }
-    if (this.#scheduler.chance(0.4)) {
-      node.disk.aimAt(this.#scheduler.chance(0.75) ? 'write' : 'name', () => this.#crashNow(kind, node));
-    } else this.#crashNow(kind, node);
+    const crash = (): void => this.#crashNow(kind, node, downMs, chance);
+    if (chance.chance(0.4)) node.disk.aimAt(chance.chance(0.75) ? 'write' : 'name', crash);
+    else crash();
     return true;
   }
 
-  #crashNow(kind: 'powerCut' | 'kill' | 'crashInStart', node: SimNode): void {
+  #crashNow(kind: 'powerCut' | 'kill' | 'crashInStart', node: SimNode, downMs: number, chance: Chance): void {
     if (!node.up || this.#stopped) return;
     if (kind === 'kill') {
       node.kill();
-      if (this.#scheduler.chance(0.5)) {
-        this.#cutAfterStart(node);
+      if (chance.chance(0.5)) {
+        this.#cutAfterStart(node, downMs, chance);
         return;
       }
     } else node.cutPower();
     // The disk counts the operations that change something; the next start does about a dozen.
-    if (kind === 'crashInStart')
-      node.disk.faults.crashAt = node.disk.operations + this.#scheduler.integer(1, 14);
-    this.restartLater(node);
+    if (kind === 'crashInStart') node.disk.faults.crashAt = node.disk.operations + chance.integer(1, 14);
+    this.restartLater(node, downMs);
   }
 
   /** What a killed process left in the system's memory is found by the next one, and must not be built upon before it is synced. */
-  #cutAfterStart(node: SimNode): void {
+  #cutAfterStart(node: SimNode, downMs: number, chance: Chance): void {
     const scheduler = this.#scheduler;
-    scheduler.after(scheduler.between(1, 30), () => {
+    scheduler.after(chance.between(1, 30), () => {
       node.boot();
-      scheduler.after(scheduler.between(0, 3), () => {
+      scheduler.after(chance.between(0, 3), () => {
         if (!node.up) return;
         node.cutPower();
-        this.restartLater(node);
+        this.restartLater(node, downMs);
       });
     });
   }
 
-  #disk(kind: 'slowDisk' | 'stuckDisk' | 'failingDisk' | 'fullDisk', node: SimNode): boolean {
-    const scheduler = this.#scheduler;
+  #disk(
+    kind: 'slowDisk' | 'stuckDisk' | 'failingDisk' | 'fullDisk',
+    node: SimNode,
+    forMs: number,
+    chance: Chance,
+  ): boolean {
     const { mood } = node.disk;
-    const forMs = this.#duration(8000);
+    this.#say(`${kind} ${node.host} for ${forMs} ms`);
     if (kind === 'stuckDisk') {
-      mood.stuckUntilMs = scheduler.nowMs + forMs;
+      mood.stuckUntilMs = this.#scheduler.nowMs + forMs;
       return true;
     }
     if (kind === 'slowDisk') {
-      mood.delayMs = scheduler.between(0, 30);
-      mood.jitterMs = scheduler.between(0, 200);
+      mood.delayMs = chance.between(0, 30);
+      mood.jitterMs = chance.between(0, 200);
     } else if (kind === 'failingDisk') mood.failing = 0.2;
-    else node.disk.faults = { capacity: node.disk.used() + scheduler.integer(0, 4096) };
-    scheduler.after(forMs, () => {
+    else node.disk.faults = { capacity: node.disk.used() + chance.integer(0, 4096) };
+    this.#scheduler.after(forMs, () => {
       mood.failing = 0;
       mood.delayMs = 0.1;
       mood.jitterMs = 0.4;
@@ -231,29 +199,24 @@ export class Faults {
     return true;
   }
 
-  #stall(kind: 'stallMain' | 'stallThread' | 'stallNode', node: SimNode): boolean {
+  #stall(
+    kind: 'stallMain' | 'stallThread' | 'stallNode',
+    node: SimNode,
+    forMs: number,
+    chance: Chance,
+  ): boolean {
     const { threads } = node;
     if (threads === undefined) return false;
-    const scheduler = this.#scheduler;
-    const untilMs = scheduler.nowMs + this.#duration(10_000);
+    this.#say(`${kind} ${node.host} for ${forMs} ms`);
+    const untilMs = this.#scheduler.nowMs + forMs;
     if (kind !== 'stallThread') node.mainStalledUntilMs = untilMs;
     if (kind === 'stallMain') return true;
     const all = [threads.wal, threads.network, threads.encoder].filter((thread) => thread !== undefined);
-    for (const thread of kind === 'stallNode' ? all : [scheduler.pick(all)]) thread.stalledUntilMs = untilMs;
+    for (const thread of kind === 'stallNode' ? all : [chance.pick(all)]) thread.stalledUntilMs = untilMs;
     return true;
   }
 
-  /** Mostly short, at times long; at most `maxMs`. */
-  #duration(maxMs: number): number {
-    return 20 * (maxMs / 20) ** this.#scheduler.random();
-  }
-
-  #shuffled(): SimNode[] {
-    const nodes = [...this.#nodes];
-    for (let at = nodes.length - 1; at > 0; at--) {
-      const other = this.#scheduler.integer(0, at);
-      [nodes[at], nodes[other]] = [nodes[other]!, nodes[at]!];
-    }
-    return nodes;
+  #say(what: string): void {
+    this.#scheduler.say('fault', what);
   }
 }

@@ -1,4 +1,4 @@
-import { type Random, randomInteger } from '../../src/base/prng.js';
+import { Chance } from './chance.js';
 
 interface Event {
   readonly atMs: number;
@@ -14,7 +14,7 @@ const TRACE_LINES = 400;
  * Time, chance and the one list of things to come. Nothing in a simulation happens but the next event of this list, so a
  * run is a function of its seed.
  */
-export class Scheduler {
+export class Scheduler extends Chance {
   nowMs = 0;
   /** Events that happened. */
   steps = 0;
@@ -23,26 +23,6 @@ export class Scheduler {
   readonly #heap: Event[] = [];
   readonly #trace: string[] = [];
   #order = 0;
-
-  constructor(readonly random: Random) {}
-
-  /** A number from [min, max). */
-  between(min: number, max: number): number {
-    return min + this.random() * (max - min);
-  }
-
-  /** A whole number from [min, max]. */
-  integer(min: number, max: number): number {
-    return randomInteger(this.random, min, max);
-  }
-
-  chance(probability: number): boolean {
-    return this.random() < probability;
-  }
-
-  pick<T>(list: readonly T[]): T {
-    return list[Math.floor(this.random() * list.length)]!;
-  }
 
   /** Calls `run` once, `delayMs` from now. Returns what takes it back; late or twice is fine. */
   after(delayMs: number, run: () => void): () => void {

@@ -8,7 +8,8 @@ import { Faults } from './faults.js';
 import { History } from './history.js';
 import { SimNetwork } from './network.js';
 import { GROUP, type NodeEvents, SimNode } from './node.js';
-import { drawPlan, type Fault, type Plan, PROFILES } from './profiles.js';
+import type { Fault } from './profiles.js';
+import { drawScenario, type Scenario, type ScenarioOptions } from './scenario.js';
 import { Scheduler } from './scheduler.js';
 
 /** How long a healthy cluster may take to be one again, simulated ms. */
@@ -17,17 +18,9 @@ const CONVERGENCE_LOOK_MS = 50;
 /** Every fault ends by itself within ten seconds, so a cluster that takes nothing for so long has stopped for good. */
 const STANDSTILL_MS = 300_000;
 
-export interface RunOptions {
-  seed: number;
-  profile: string;
-  /** Acknowledged operations after which the faults end. */
-  operations: number;
-  /** Events at most; 0: as many as it takes. */
-  steps: number;
-}
-
 export interface RunReport {
   seed: number;
+  scenario: Scenario;
   /** Of everything that happened, in its order. */
   hash: number;
   steps: number;
@@ -45,25 +38,23 @@ export interface RunReport {
   trace: readonly string[];
 }
 
-/** A whole cluster from one seed. */
+/** A whole cluster, from its scenario. */
 class Simulation {
-  readonly #options: RunOptions;
+  readonly #scenario: Scenario;
   readonly #scheduler: Scheduler;
   readonly #network: SimNetwork;
   readonly #nodes: SimNode[] = [];
   readonly #history = new History();
   readonly #checks: Checks;
-  readonly #plan: Plan;
   readonly #faults: Faults;
   readonly #writers: Writer[] = [];
   #failure: string | undefined;
   #progress = { acknowledged: 0, atMs: 0 };
 
-  constructor(options: RunOptions) {
-    this.#options = options;
-    const scheduler = new Scheduler(seededRandom(options.seed));
+  constructor(scenario: Scenario) {
+    this.#scenario = scenario;
+    const scheduler = new Scheduler(seededRandom(~scenario.seed));
     this.#scheduler = scheduler;
-    this.#plan = drawPlan(scheduler, PROFILES[options.profile]!);
     this.#network = new SimNetwork(scheduler);
     this.#checks = new Checks(this.#nodes, this.#history);
     this.#history.appliedAt = (index) => this.#checks.appliedAt(index);
@@ -79,7 +70,7 @@ class Simulation {
       const node = nodes.get(from);
       if (node !== undefined && (lane === 'control' || lane === 'append')) this.#overhear(node, bytes);
     };
-    this.#faults = new Faults(scheduler, this.#network, this.#nodes, this.#plan);
+    this.#faults = new Faults(scheduler, this.#network, this.#nodes, scenario.faults);
   }
 
   async run(): Promise<RunReport> {
@@ -98,7 +89,7 @@ class Simulation {
 
   #makeNodes(): void {
     const scheduler = this.#scheduler;
-    const ids = Array.from({ length: this.#plan.nodes }, (_, at) => at + 1);
+    const ids = this.#scenario.nodes.map((_, at) => at + 1);
     const events: NodeEvents = {
       turned: (node) => {
         scheduler.note(node.id);
@@ -118,36 +109,37 @@ class Simulation {
         scheduler.say(node.host, `${role} in term ${term}${leader === 0 ? '' : `, n${leader} leads`}`),
       machine: (node) => this.#checks.machineOf(node),
     };
-    for (const id of ids) {
-      const clockRate = scheduler.chance(0.5) ? 1 : scheduler.between(0.9, 1.1);
-      const seed = scheduler.integer(1, 2 ** 31);
-      const spread = scheduler.chance(0.5);
-      const parts = { id, ids, scheduler, network: this.#network, seed, clockRate, spread, events };
+    for (const [at, plan] of this.#scenario.nodes.entries()) {
+      const parts = {
+        ...plan,
+        id: at + 1,
+        ids,
+        scheduler,
+        network: this.#network,
+        seed: scheduler.seed(),
+        events,
+      };
       this.#nodes.push(new SimNode(parts));
     }
   }
 
   #startWriters(): void {
-    const { localWriters, remoteWriters, everyMs } = this.#plan;
-    const { scheduler, history, network, nodes } = {
+    const parts = {
       scheduler: this.#scheduler,
       history: this.#history,
       network: this.#network,
       nodes: this.#nodes,
+      fail: (thrown: unknown): void => this.#failBy(thrown),
     };
-    let writer = 0;
-    for (let at = 0; at < localWriters; at++) {
-      this.#writers.push(new LocalWriter(++writer, { scheduler, history, nodes, everyMs }));
-    }
-    const fail = (thrown: unknown): void => this.#failBy(thrown);
-    for (let at = 0; at < remoteWriters; at++) {
-      this.#writers.push(new RemoteWriter(++writer, { scheduler, history, network, nodes, everyMs, fail }));
+    for (const [at, { kind, everyMs }] of this.#scenario.clients.entries()) {
+      const Kind = kind === 'local' ? LocalWriter : RemoteWriter;
+      this.#writers.push(new Kind(at + 1, { ...parts, everyMs }));
     }
   }
 
   /** Lets events happen until `done`, or something is broken. */
   async #goOn(done: () => boolean): Promise<void> {
-    const { steps } = this.#options;
+    const { steps } = this.#scenario;
     while (this.#failure === undefined && !done()) {
       if (steps > 0 && this.#scheduler.steps >= steps) return;
       try {
@@ -167,7 +159,7 @@ class Simulation {
     if (acknowledged !== this.#progress.acknowledged) this.#progress = { acknowledged, atMs: nowMs };
     else if (nowMs - this.#progress.atMs > STANDSTILL_MS)
       this.#fail(`nothing was acknowledged for ${STANDSTILL_MS} ms`);
-    return acknowledged >= this.#options.operations;
+    return acknowledged >= this.#scenario.operations;
   }
 
   async #converge(): Promise<void> {
@@ -238,7 +230,8 @@ class Simulation {
   #report(): RunReport {
     const { acknowledged, refused, unknown } = this.#history;
     return {
-      seed: this.#options.seed,
+      seed: this.#scenario.seed,
+      scenario: this.#scenario,
       hash: this.#scheduler.hash,
       steps: this.#scheduler.steps,
       simulatedMs: this.#scheduler.nowMs,
@@ -255,7 +248,11 @@ class Simulation {
   }
 }
 
-/** Runs one seed to its end, or to the first broken promise. Never throws for what it finds. */
-export function runSeed(options: RunOptions): Promise<RunReport> {
-  return new Simulation(options).run();
+/** Runs a scenario to its end, or to the first broken promise. Never throws for what it finds. */
+export function run(scenario: Scenario): Promise<RunReport> {
+  return new Simulation(scenario).run();
+}
+
+export function runSeed(options: ScenarioOptions): Promise<RunReport> {
+  return run(drawScenario(options));
 }

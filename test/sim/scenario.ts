@@ -1,0 +1,103 @@
+import { seededRandom } from '../../src/base/prng.js';
+import { Chance } from './chance.js';
+import { type Fault, PROFILES } from './profiles.js';
+
+/** One fault, at one time. On whom and how it falls is drawn from its own seed: leaving out others changes nothing of it. */
+export interface FaultEvent {
+  readonly atMs: number;
+  readonly kind: Fault;
+  /** How long it lasts; for a process that goes down, how long until it comes back. */
+  readonly forMs: number;
+  readonly seed: number;
+}
+
+export interface NodePlan {
+  /** How fast its clock runs. */
+  readonly clockRate: number;
+  /** Its encoder has a thread of its own. */
+  readonly spread: boolean;
+}
+
+export interface ClientPlan {
+  readonly kind: 'local' | 'remote';
+  /** Mean time between two of its operations, simulated ms. */
+  readonly everyMs: number;
+}
+
+/**
+ * All that is done to a cluster, as data: a run is a function of its scenario alone. It can be written down, made smaller, and
+ * run again.
+ */
+export interface Scenario {
+  /** Of what is drawn on the way: delays, who runs first, what clients write. */
+  readonly seed: number;
+  readonly nodes: readonly NodePlan[];
+  readonly clients: readonly ClientPlan[];
+  /** Ascending in time. */
+  readonly faults: readonly FaultEvent[];
+  /** Acknowledged operations after which the faults end. */
+  readonly operations: number;
+  /** Events at most; 0: as many as it takes. */
+  readonly steps: number;
+}
+
+export interface ScenarioOptions {
+  seed: number;
+  profile: string;
+  operations: number;
+  steps: number;
+}
+
+/** Mean time between two operations of all clients together, simulated ms. */
+const EVERY_MS = 22;
+/** How much longer than without faults a run may take until none come any more. */
+const PATIENCE = 6;
+
+/** The scenario of a seed. */
+export function drawScenario({ seed, profile, operations, steps }: ScenarioOptions): Scenario {
+  const chance = new Chance(seededRandom(seed));
+  const count = chance.chance(0.65) ? 3 : chance.chance(0.75) ? 5 : chance.chance(0.5) ? 4 : 1;
+  const nodes = Array.from({ length: count }, () => ({
+    clockRate: chance.chance(0.5) ? 1 : chance.between(0.9, 1.1),
+    spread: chance.chance(0.5),
+  }));
+  const clients = drawClients(chance);
+  const faults = drawFaults(chance, PROFILES[profile]!, operations * EVERY_MS * PATIENCE);
+  return { seed, nodes, clients, faults, operations, steps };
+}
+
+function drawClients(chance: Chance): ClientPlan[] {
+  const local = chance.integer(1, 2);
+  const remote = chance.integer(1, 3);
+  const everyMs = (local + remote) * EVERY_MS;
+  return Array.from({ length: local + remote }, (_, at) => ({
+    kind: at < local ? 'local' : 'remote',
+    everyMs,
+  }));
+}
+
+/** Each run has some kinds of faults and not others, each with a rate of its own. */
+function drawFaults(chance: Chance, kinds: readonly Fault[], untilMs: number): FaultEvent[] {
+  const faults: FaultEvent[] = [];
+  for (const kind of kinds) {
+    if (chance.chance(0.35)) continue;
+    // From every three seconds to every minute.
+    const meanMs = 3000 * 20 ** chance.random();
+    for (let atMs = chance.wait(meanMs); atMs < untilMs; atMs += chance.wait(meanMs)) {
+      faults.push({ atMs: round(atMs), kind, forMs: drawDuration(chance, kind), seed: chance.seed() });
+    }
+  }
+  return faults.sort((a, b) => a.atMs - b.atMs);
+}
+
+const STALLS: readonly Fault[] = ['stallMain', 'stallThread', 'stallNode', 'slowLink'];
+const DOWN: readonly Fault[] = ['powerCut', 'kill', 'threadDeath', 'crashInStart'];
+
+/** Mostly short, at times long, never above ten seconds. */
+function drawDuration(chance: Chance, kind: Fault): number {
+  if (DOWN.includes(kind)) return round(chance.between(50, 5000));
+  const maxMs = STALLS.includes(kind) ? 10_000 : 8000;
+  return round(20 * (maxMs / 20) ** chance.random());
+}
+
+const round = (ms: number): number => Math.round(10 * ms) / 10;
