@@ -3,7 +3,7 @@ import type { GroupId, LogIndex } from '../base/ids.js';
 import { type BatchHeader, type HardState, lastIndexOf } from '../base/messages.js';
 import { crc32 } from '../codec/checksum.js';
 import { encodeRecordHeader, paddingOf, RECORD_HEADER_BYTES, RecordKind, recordBytes } from './format.js';
-import type { GroupLog } from './group-log.js';
+import type { GroupLog, SnapshotMark } from './group-log.js';
 import type { SharedLogIndex } from './log-index.js';
 import type { OpenSegment } from './segment.js';
 
@@ -21,6 +21,7 @@ export type StagedRecord = { group: GroupId; body: Buffer } & (
   | { kind: typeof RecordKind.Batch; batch: BatchHeader }
   | { kind: typeof RecordKind.HardState; hardState: HardState }
   | { kind: typeof RecordKind.Truncate; from: LogIndex }
+  | { kind: typeof RecordKind.SnapshotMark; mark: SnapshotMark }
 );
 
 /** The records of one flush on their way into one or more segments. */
@@ -94,6 +95,8 @@ export class Flight {
         this.index.append(record.group, firstIndex, lastIndexOf(record.batch), place);
       } else if (record.kind === RecordKind.Truncate) {
         this.index.truncate(record.group, record.from);
+      } else if (record.kind === RecordKind.SnapshotMark) {
+        this.index.startBehind(record.group, record.mark.index, record.mark.keepsSuffix);
       }
       this.published += 1;
     }
@@ -116,5 +119,7 @@ function applyRecord(log: GroupLog, record: StagedRecord): string | undefined {
       return log.setHardState(record.hardState);
     case RecordKind.Truncate:
       return log.truncate(record.from);
+    case RecordKind.SnapshotMark:
+      return log.startBehind(record.mark);
   }
 }

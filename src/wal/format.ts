@@ -16,7 +16,7 @@ const RECORD_MAGIC = 0x43524c52;
 export const RECORD_HEADER_BYTES = 48;
 const RECORD_CHECKSUM_AT = 44;
 
-/** What a record holds. The numbers are on disk: never change one. `Moved` and `SnapshotMark` are reserved. */
+/** What a record holds. The numbers are on disk: never change one. `Moved` is reserved. */
 export const RecordKind = {
   Batch: 1,
   HardState: 2,

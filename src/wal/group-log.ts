@@ -24,6 +24,18 @@ export interface StoredConfiguration extends ConfigurationAt {
 }
 
 /**
+ * From here on the log begins behind (index, term): a snapshot holds what came before. With `keepsSuffix` the log has that
+ * entry, and what follows it stays (compaction, and Raft §7 rule 6); without, all of the log goes (rule 7).
+ */
+export interface SnapshotMark {
+  index: LogIndex;
+  term: Term;
+  keepsSuffix: boolean;
+  /** The one in force at `index`. */
+  configuration: StoredConfiguration;
+}
+
+/**
  * What the records of one group add up to. Recovery and the writer run every record through the same methods; each
  * returns what is wrong with the record, or undefined when it follows from what came before, and changes nothing in
  * the first case.
@@ -72,6 +84,44 @@ export class GroupLog {
     this.lastIndex = from - 1;
     this.lastTerm = this.termRuns.at(-1)?.term ?? this.base.term;
     return undefined;
+  }
+
+  /** Only forward: what lies before the log never comes back (H47). */
+  startBehind(mark: SnapshotMark): string | undefined {
+    const { index, term, keepsSuffix, configuration } = mark;
+    if (!(index > this.base.index && configuration.index <= index)) {
+      return `a snapshot mark at index ${index} with the configuration of index ${configuration.index} behind base ${this.base.index}`;
+    }
+    if (keepsSuffix && this.termAt(index) !== term) {
+      return `a snapshot mark that keeps what follows ${index}@${term}, where the log has term ${this.termAt(index)}`;
+    }
+    const later = keepsSuffix ? this.configurations.filter((at) => at.index > index) : [];
+    this.configurations = [configuration, ...later];
+    if (keepsSuffix) this.forgetRuns(index);
+    else this.termRuns = [];
+    if (!keepsSuffix || index === this.lastIndex) {
+      this.lastIndex = index;
+      this.lastTerm = term;
+    }
+    this.base = { index, term };
+    return undefined;
+  }
+
+  /** The term of an entry of the log or of its base; undefined elsewhere. */
+  termAt(index: LogIndex): Term | undefined {
+    if (index === this.base.index) return this.base.term;
+    if (!(index > this.base.index && index <= this.lastIndex)) return undefined;
+    return this.termRuns.findLast((run) => run.firstIndex <= index)?.term;
+  }
+
+  private forgetRuns(index: LogIndex): void {
+    if (index === this.lastIndex) {
+      this.termRuns = [];
+      return;
+    }
+    while ((this.termRuns[1]?.firstIndex ?? Number.POSITIVE_INFINITY) <= index + 1) this.termRuns.shift();
+    const [first] = this.termRuns;
+    if (first !== undefined) this.termRuns[0] = { term: first.term, firstIndex: index + 1 };
   }
 
   /** Terms never go back, and a vote within a term never changes (H1). */

@@ -34,6 +34,8 @@ const COUNT = 1;
 /** Two words, read and written as one: it must be there for readers at any time. */
 const LAST = 2;
 const TRUNCATIONS = 4;
+/** Two words, as `LAST`. */
+const BASE = 6;
 const ANCHOR_WORDS = 4;
 // The second word of an anchor: the upper half of its index (21 bits), and two marks.
 const HIGH_MASK = 0x1f_ffff;
@@ -48,13 +50,15 @@ interface WriterState {
   spacing: number;
   bytesSinceAnchor: number;
   afterTruncation: boolean;
+  /** Of the last anchor. */
+  segment: number;
 }
 
 /**
  * Where the batches of every group are: sparse anchors in shared memory, written by the wal-writer's thread and read
  * by any. One writer; readers take a look in one piece by a sequence lock (odd: being changed). At most
- * `anchorsPerGroup` per group: when they run out every second one goes and the spacing, at first 64 KiB of the
- * group's log, doubles. Nothing is in here before it is written to its file.
+ * `anchorsPerGroup` per group, one where a segment begins to hold the group and one every 64 KiB of its log: when they run
+ * out every second one goes and the spacing doubles. Nothing is in here before it is written to its file.
  */
 export class SharedLogIndex {
   private readonly words: Int32Array;
@@ -80,7 +84,12 @@ export class SharedLogIndex {
     this.pairs = new BigInt64Array(memory, byteOffset, (groups.length * stride) / 2);
     for (const [i, group] of groups.entries()) {
       this.slots.set(group, i * stride);
-      this.writers.set(group, { spacing: SPACING_BYTES, bytesSinceAnchor: 0, afterTruncation: false });
+      this.writers.set(group, {
+        spacing: SPACING_BYTES,
+        bytesSinceAnchor: 0,
+        afterTruncation: false,
+        segment: 0,
+      });
     }
   }
 
@@ -90,7 +99,9 @@ export class SharedLogIndex {
     const writer = this.writers.get(group);
     if (head === undefined || writer === undefined) return;
     this.open(head);
-    const due = writer.bytesSinceAnchor >= writer.spacing || writer.afterTruncation;
+    // Also where a segment begins: what is compacted goes by segments, and what is before the first anchor is needed by nobody.
+    const due =
+      writer.bytesSinceAnchor >= writer.spacing || writer.afterTruncation || writer.segment !== place.segment;
     if (due || this.load(head + COUNT) === 0) {
       if (this.load(head + COUNT) === this.anchorsPerGroup) this.thin(head, writer);
       const count = this.load(head + COUNT);
@@ -98,6 +109,7 @@ export class SharedLogIndex {
       this.store(head + COUNT, count + 1);
       writer.bytesSinceAnchor = 0;
       writer.afterTruncation = false;
+      writer.segment = place.segment;
     }
     writer.bytesSinceAnchor += place.bytes;
     this.storeLast(head, lastIndex);
@@ -119,6 +131,46 @@ export class SharedLogIndex {
     this.close(head);
   }
 
+  /**
+   * Writer only: the log of `group` begins behind `base`; with `keepsSuffix` what follows stays. Readers are told before any
+   * segment goes, and the segments from `firstSegment` on stay.
+   */
+  startBehind(group: GroupId, base: LogIndex, keepsSuffix: boolean): void {
+    const head = this.slots.get(group);
+    if (head === undefined) return;
+    this.open(head);
+    const count = this.load(head + COUNT);
+    const last = this.lastAt(head);
+    if (keepsSuffix && last > base) {
+      this.dropAnchors(head, Math.max(0, this.search(head, count, base + 1)));
+    } else {
+      this.store(head + COUNT, 0);
+      this.storePair(head + LAST, base);
+      // A position remembered behind the base is none any more.
+      if (!keepsSuffix) this.store(head + TRUNCATIONS, (this.load(head + TRUNCATIONS) + 1) | 0);
+    }
+    this.storePair(head + BASE, base);
+    this.close(head);
+  }
+
+  /** Where the log begins: this index and all below are gone; 0 for a whole log. */
+  base(group: GroupId): LogIndex {
+    const head = this.slots.get(group);
+    return head === undefined ? 0 : this.pairAt(head + BASE);
+  }
+
+  /** The oldest segment from which anything of `group` is read; undefined: none is. Writer only. */
+  firstSegment(group: GroupId): number | undefined {
+    const head = this.slots.get(group);
+    if (head === undefined || this.load(head + COUNT) === 0) return undefined;
+    return this.anchorAt(head, 0).segment;
+  }
+
+  /** Whether the index was made for `group`. */
+  knows(group: GroupId): boolean {
+    return this.slots.has(group);
+  }
+
   /** The highest index of `group` that is written and not truncated; 0 when there is none. */
   writtenLast(group: GroupId): LogIndex {
     const head = this.slots.get(group);
@@ -126,7 +178,7 @@ export class SharedLogIndex {
     return this.lastAt(head);
   }
 
-  /** undefined: not written, gone, or the writer kept changing the table while we looked; ask again later. */
+  /** undefined: not written, gone (see `base`), or the writer kept changing the table while we looked; ask again later. */
   locate(group: GroupId, index: LogIndex): Location | undefined {
     const head = this.slots.get(group);
     if (head === undefined) return undefined;
@@ -134,7 +186,7 @@ export class SharedLogIndex {
       const writtenLast = this.lastAt(head);
       const count = Math.min(this.load(head + COUNT), this.anchorsPerGroup);
       const at = this.search(head, count, index);
-      if (index > writtenLast || at < 0) return undefined;
+      if (index > writtenLast || at < 0 || index <= this.pairAt(head + BASE)) return undefined;
       return {
         anchor: this.anchorAt(head, at),
         next: at + 1 < count ? this.anchorAt(head, at + 1) : undefined,
@@ -164,6 +216,15 @@ export class SharedLogIndex {
       if (this.load(head + SEQUENCE) === before) return seen;
     }
     return undefined;
+  }
+
+  private dropAnchors(head: number, gone: number): void {
+    const kept = this.load(head + COUNT) - gone;
+    const first = head + HEAD_WORDS;
+    for (let word = 0; gone > 0 && word < kept * ANCHOR_WORDS; word += 1) {
+      this.store(first + word, this.load(first + word + gone * ANCHOR_WORDS));
+    }
+    this.store(head + COUNT, kept);
   }
 
   /** Drops every second anchor but never the last: behind it the log still grows. */
@@ -215,11 +276,19 @@ export class SharedLogIndex {
   }
 
   private storeLast(head: number, last: LogIndex): void {
-    Atomics.store(this.pairs, (head + LAST) / 2, BigInt(last));
+    this.storePair(head + LAST, last);
   }
 
   private lastAt(head: number): LogIndex {
-    return Number(Atomics.load(this.pairs, (head + LAST) / 2));
+    return this.pairAt(head + LAST);
+  }
+
+  private storePair(word: number, value: LogIndex): void {
+    Atomics.store(this.pairs, word / 2, BigInt(value));
+  }
+
+  private pairAt(word: number): LogIndex {
+    return Number(Atomics.load(this.pairs, word / 2));
   }
 
   private open(head: number): void {

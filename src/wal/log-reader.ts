@@ -49,15 +49,23 @@ export class LogReader {
   /**
    * Whole batches of `group`, as stored, beginning with the one that contains `from`, none with an entry beyond
    * `last`, up to `bytesMax` bytes but at least one. undefined: none that is written fits, or the log was just being
-   * truncated; ask again later. Throws LogDamaged{file, offset}, DiskFailed.
+   * truncated; ask again later. Also undefined where `from` is gone (see `isGone`). Throws LogDamaged{file, offset}, DiskFailed.
    */
   read(group: GroupId, from: LogIndex, last: LogIndex, bytesMax: number): FarRead | undefined {
+    const base = this.index.base(group);
     try {
       return this.readWhole(group, from, last, bytesMax);
     } catch (thrown) {
       this.walks.delete(group);
+      // The log has got another start meanwhile: the file may have been deleted under this walk. Nothing is damaged, look again.
+      if (this.index.base(group) > base) return this.read(group, from, last, bytesMax);
       throw diskError(thrown, 'reading', this.directory);
     }
+  }
+
+  /** Whether the entry is no longer in the log: only a snapshot holds it. */
+  isGone(group: GroupId, index: LogIndex): boolean {
+    return index <= this.index.base(group);
   }
 
   close(): void {

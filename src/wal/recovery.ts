@@ -1,4 +1,4 @@
-import type { GroupId } from '../base/ids.js';
+import type { GroupId, LogIndex } from '../base/ids.js';
 import { lastIndexOf } from '../base/messages.js';
 import { decodeCheckpoint, encodeCheckpoint } from './checkpoint.js';
 import { type Disk, diskError, logDamaged } from './disk.js';
@@ -12,10 +12,11 @@ import {
   segmentName,
   segmentNumber,
 } from './format.js';
-import { GroupLog } from './group-log.js';
+import { GroupLog, type SnapshotMark } from './group-log.js';
 import type { SharedLogIndex } from './log-index.js';
 import { type OpenSegment, writeZeros } from './segment.js';
 import { type LocatedRecord, type RecordBody, SegmentFile } from './segment-file.js';
+import { decodeSnapshotMark } from './snapshot-mark.js';
 
 const WINDOW_BYTES = 1024 * 1024;
 const TAIL_STEP_BYTES = 64 * 1024;
@@ -61,10 +62,13 @@ export function recoverLog(disk: Disk, directory: string, index: SharedLogIndex)
   return undefined;
 }
 
-/** What `open` may find of a start that was cut short: files that never got their names. */
-export function removeTemporaries(disk: Disk, directory: string): void {
+/**
+ * What a process that was cut short may leave: files that never got their names, and segments that are not needed any more.
+ */
+export function removeLeftovers(disk: Disk, directory: string, oldestSegment: number): void {
   for (const name of disk.list(directory)) {
-    if (/^(\d{10}\.segment|spare)\.tmp$/.test(name)) disk.unlink(`${directory}/${name}`);
+    const gone = (segmentNumber(name) ?? oldestSegment) < oldestSegment;
+    if (gone || /^(\d{10}\.segment|spare)\.tmp$/.test(name)) disk.unlink(`${directory}/${name}`);
   }
 }
 
@@ -91,6 +95,8 @@ class LogScan {
   end = 0;
   /** Behind the checkpoint of that segment. */
   firstPosition = 0;
+  /** Up to which index entries of a group lie in segments that are gone. In the end none of them is part of the log. */
+  private readonly missing = new Map<GroupId, LogIndex>();
   private previous = '';
 
   constructor(
@@ -122,6 +128,16 @@ class LogScan {
     this.previous = file.path;
   }
 
+  /** What is wrong with the log as a whole, once all of it was read. */
+  unfinished(): string | undefined {
+    for (const [group, missing] of this.missing) {
+      const { base } = this.log(group);
+      if (base.index < missing)
+        return `entries of group ${group} up to ${missing}, behind its base ${base.index}, lie in segments that are gone`;
+    }
+    return undefined;
+  }
+
   private apply(
     file: SegmentFile,
     record: LocatedRecord,
@@ -149,9 +165,24 @@ class LogScan {
       const from = readStoredU64(body.bytes, 0);
       const wrong = log.truncate(from);
       if (wrong === undefined) this.index.truncate(record.group, from);
+      if ((this.missing.get(record.group) ?? 0) >= from) this.missing.set(record.group, from - 1);
       return wrong;
     }
+    if (record.kind === RecordKind.SnapshotMark) {
+      const mark = decodeSnapshotMark(body.bytes);
+      return mark === undefined
+        ? 'a snapshot mark that cannot be read'
+        : this.startBehind(log, record.group, mark);
+    }
     return `a record of kind ${record.kind} with ${record.bodyLength} bytes, which this version does not know`;
+  }
+
+  private startBehind(log: GroupLog, group: GroupId, mark: SnapshotMark): string | undefined {
+    const wrong = log.startBehind(mark);
+    if (wrong !== undefined) return wrong;
+    this.index.startBehind(group, mark.index, mark.keepsSuffix);
+    if (!mark.keepsSuffix) this.missing.delete(group);
+    return undefined;
   }
 
   private log(group: GroupId): GroupLog {
@@ -170,8 +201,8 @@ class LogScan {
     if (first) {
       this.groups = stored.groups;
       for (const [group, log] of this.groups) {
-        if (log.lastIndex !== log.base.index)
-          return `entries of group ${group} lie in segments that are gone`;
+        if (log.lastIndex > log.base.index) this.missing.set(group, log.lastIndex);
+        if (log.base.index > 0) this.index.startBehind(group, log.base.index, false);
       }
       return undefined;
     }
@@ -185,6 +216,8 @@ class LogScan {
 /** Cuts a torn tail and syncs: also bytes that are whole may so far be in the page cache only. */
 function finish(disk: Disk, directory: string, file: SegmentFile, scan: LogScan): RecoveredLog {
   const { end, nextLsn, groups, oldestSegment } = scan;
+  const unfinished = scan.unfinished();
+  if (unfinished !== undefined) throw logDamaged(file.path, end, unfinished);
   const garbageEnd = inspectTail(file, end, nextLsn);
   const { number, salt } = file.header;
   const fd = disk.openForWriting(file.path);

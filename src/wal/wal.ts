@@ -6,11 +6,12 @@ import { readBatchHeader } from '../codec/batch.js';
 import { writeU64 } from '../codec/bytes.js';
 import { type Disk, type DiskOp, diskError } from './disk.js';
 import { Flight, HARD_STATE_BYTES, type StagedRecord, TRUNCATE_BYTES } from './flight.js';
-import { RecordKind, recordBytes } from './format.js';
-import { GroupLog, type TermRun } from './group-log.js';
+import { RecordKind, recordBytes, segmentName } from './format.js';
+import { GroupLog, type SnapshotMark, type TermRun } from './group-log.js';
 import type { SharedLogIndex } from './log-index.js';
-import { type RecoveredLog, recoverLog, removeTemporaries } from './recovery.js';
+import { type RecoveredLog, recoverLog, removeLeftovers } from './recovery.js';
 import { createSegment, hasSpare, type OpenSegment } from './segment.js';
+import { encodeSnapshotMark } from './snapshot-mark.js';
 
 export interface WalOptions {
   /** Made with mode 0700 where it is missing. */
@@ -30,7 +31,7 @@ export interface RecoveredGroup {
   termRuns: TermRun[];
   lastIndex: LogIndex;
   lastTerm: Term;
-  /** The configurations in the log, by growing index. */
+  /** The configuration in force at the base and those in the log, by growing index. */
   configurations: ConfigurationAt[];
   /** Checksum of the batch at index 1; 0 if there is none. */
   bootstrapChecksum: number;
@@ -64,7 +65,7 @@ export class Wal {
     private readonly disk: Disk,
     private readonly options: WalOptions,
     private readonly groups: Map<GroupId, GroupLog>,
-    private readonly oldestSegment: number,
+    private oldestSegment: number,
     private segment: OpenSegment,
     /** LSN of the next record to be laid out. */
     private nextLsn: number,
@@ -82,7 +83,7 @@ export class Wal {
     try {
       disk.makeDirectory(options.directory);
       const log = recoverLog(disk, options.directory, options.index) ?? beginLog(disk, options);
-      removeTemporaries(disk, options.directory);
+      removeLeftovers(disk, options.directory, log.oldestSegment);
       for (const group of options.groups) if (!log.groups.has(group)) log.groups.set(group, new GroupLog());
       const { groups, oldestSegment, segment, nextLsn } = log;
       const wal = new Wal(disk, options, groups, oldestSegment, segment, nextLsn, nextLsn - 1);
@@ -123,6 +124,14 @@ export class Wal {
     const body = Buffer.alloc(TRUNCATE_BYTES);
     writeU64(body, 0, from);
     this.stage({ kind: RecordKind.Truncate, group, body, from });
+  }
+
+  /**
+   * The log of `group` begins behind the mark: a snapshot, durable by now, holds what came before. What nobody needs any more is
+   * deleted with the next segment.
+   */
+  stageSnapshotMark(group: GroupId, mark: SnapshotMark): void {
+    this.stage({ kind: RecordKind.SnapshotMark, group, body: encodeSnapshotMark(mark), mark });
   }
 
   /**
@@ -209,7 +218,8 @@ export class Wal {
 
   private rotate(): void {
     const { directory, segmentBytes } = this.options;
-    const checkpoint = { oldestSegment: this.oldestSegment, groups: this.groups };
+    const oldest = this.oldestNeeded();
+    const checkpoint = { oldestSegment: oldest, groups: this.groups };
     const next = createSegment(
       this.disk,
       directory,
@@ -224,6 +234,24 @@ export class Wal {
     this.durableLsn = this.nextLsn;
     this.nextLsn += 1;
     this.spareSeen = false;
+    // Only now, when a synced checkpoint says that nobody needs them (H49). A crash in between leaves some, which the next start removes.
+    for (; this.oldestSegment < oldest; this.oldestSegment += 1) {
+      this.disk.unlink(`${directory}/${segmentName(this.oldestSegment)}`);
+    }
+  }
+
+  /**
+   * The oldest segment that holds something of a group's log as it is now. All that is in the index is written and, when a
+   * segment ends, synced. Groups of earlier engines, which the index was not made for, keep every segment.
+   */
+  private oldestNeeded(): number {
+    let oldest = this.segment.number + 1;
+    for (const [group, log] of this.groups) {
+      const { index } = this.options;
+      if (!index.knows(group) && log.lastIndex > log.base.index) return this.oldestSegment;
+      oldest = Math.min(oldest, index.firstSegment(group) ?? oldest);
+    }
+    return oldest;
   }
 
   private submitSync(): void {
@@ -252,7 +280,7 @@ export class Wal {
 function beginLog(disk: Disk, options: WalOptions): RecoveredLog {
   const groups = new Map(options.groups.map((group) => [group, new GroupLog()]));
   const { directory, segmentBytes } = options;
-  removeTemporaries(disk, directory);
+  removeLeftovers(disk, directory, 1);
   const segment = createSegment(disk, directory, segmentBytes, 1, 1, { oldestSegment: 1, groups });
   return { groups, oldestSegment: 1, nextLsn: 2, segment };
 }

@@ -36,7 +36,7 @@ describe('losing power', () => {
         const third = openHistory(disk, 'd');
         expect(expectPrefix(history, disk, 'd', third, `${story}, then again`)).toBe(history.staged);
       }
-      expect(crashAt).toBeGreaterThan(60);
+      expect(crashAt).toBeGreaterThan(50);
     });
   }
 

@@ -1,7 +1,10 @@
 import { expect } from 'vitest';
 import type { RaftlineError } from '../../src/base/errors.js';
+import { BatchKind } from '../../src/base/messages.js';
 import { type Random, randomInteger, seededRandom } from '../../src/base/prng.js';
+import { encodeConfiguration } from '../../src/codec/configuration.js';
 import type { Disk } from '../../src/wal/disk.js';
+import type { SnapshotMark } from '../../src/wal/group-log.js';
 import { LogReader } from '../../src/wal/log-reader.js';
 import { prepareSegment } from '../../src/wal/segment.js';
 import type { RecoveredGroup } from '../../src/wal/wal.js';
@@ -11,8 +14,23 @@ import { configurationOf, headers, makeBatch, type OpenedLog, openLog } from './
 interface ModelGroup {
   term: number;
   vote: number;
+  /** The log begins behind it. */
+  base: { index: number; term: number };
+  /** Where the configuration in force at the base stands; undefined at the base of a whole log. */
+  baseConfiguration: number | undefined;
   batches: Buffer[];
+  /** Checksum of the batch at index 1, also when that is no longer in the log. */
+  first: number;
 }
+
+const EMPTY: ModelGroup = {
+  term: 0,
+  vote: 0,
+  base: { index: 0, term: 0 },
+  baseConfiguration: undefined,
+  batches: [],
+  first: 0,
+};
 
 export const GROUPS = [1, 2, 7];
 const SEGMENT_BYTES = 4096;
@@ -20,9 +38,7 @@ const SEGMENT_BYTES = 4096;
 /** A history made up by a seed: what was staged, in order, and how much of it was reported durable. */
 export class History {
   /** states[k]: everything after the first k records, each group's hard state and batches. */
-  readonly states: Map<number, ModelGroup>[] = [
-    new Map(GROUPS.map((g) => [g, { term: 0, vote: 0, batches: [] }])),
-  ];
+  readonly states: Map<number, ModelGroup>[] = [new Map(GROUPS.map((g) => [g, EMPTY]))];
   durable = 0;
   private readonly random: Random;
 
@@ -74,16 +90,22 @@ export class History {
         Math.max(0, model.batches.length - 4),
         model.batches.length - 1,
       );
-      wal.stageTruncate(group, headers(model.batches)[kept]!.firstIndex);
+      const from = headers(model.batches)[kept]!.firstIndex;
+      wal.stageTruncate(group, from);
       model.batches.length = kept;
+      if (from === 1) model.first = 0;
+    } else if (what < 0.38 && model.batches.length > 0) {
+      this.compact(wal, group, model);
+    } else if (what < 0.4) {
+      this.install(wal, group, model);
     } else {
-      const last = headers(model.batches).at(-1);
-      const firstIndex = last === undefined ? 1 : last.firstIndex + last.count;
+      const end = endOf(model);
+      const firstIndex = end.index + 1;
       const batch = makeBatch({
         group,
         term: model.term,
         firstIndex,
-        prevTerm: last?.term ?? 0,
+        prevTerm: end.term,
         ...(what > 0.92
           ? { configuration: configurationOf(1, 2, randomInteger(this.random, 3, 9)) }
           : {
@@ -94,8 +116,44 @@ export class History {
       });
       wal.stageBatch(group, batch);
       model.batches.push(batch);
+      if (firstIndex === 1) model.first = headers([batch])[0]!.checksum;
     }
   }
+
+  /** The log begins behind one of its batches; the rest of it stays. */
+  private compact(wal: OpenedLog['wal'], group: number, model: ModelGroup): void {
+    const gone = headers(model.batches).slice(0, randomInteger(this.random, 1, model.batches.length));
+    const last = gone.at(-1)!;
+    const configuration = gone.findLast((header) => header.kind === BatchKind.Configuration);
+    model.base = { index: last.firstIndex + last.count - 1, term: last.term };
+    model.baseConfiguration = configuration?.firstIndex ?? model.baseConfiguration ?? 0;
+    model.batches = model.batches.slice(gone.length);
+    wal.stageSnapshotMark(group, markOf(model, true));
+  }
+
+  /** A snapshot from elsewhere takes the place of the whole log. */
+  private install(wal: OpenedLog['wal'], group: number, model: ModelGroup): void {
+    const index = randomInteger(this.random, model.base.index + 1, endOf(model).index + 20);
+    model.base = { index, term: model.term };
+    model.baseConfiguration = index;
+    model.batches = [];
+    wal.stageSnapshotMark(group, markOf(model, false));
+  }
+}
+
+function endOf({ base, batches }: ModelGroup): { index: number; term: number } {
+  const last = headers(batches).at(-1);
+  return last === undefined ? base : { index: last.firstIndex + last.count - 1, term: last.term };
+}
+
+function markOf({ base, baseConfiguration }: ModelGroup, keepsSuffix: boolean): SnapshotMark {
+  const configuration = configurationOf(1, 2, 3);
+  const bytes = encodeConfiguration(configuration);
+  return {
+    ...base,
+    keepsSuffix,
+    configuration: { index: baseConfiguration!, term: 1, configuration, bytes },
+  };
 }
 
 /** A preparation that fails costs nothing but time. */
@@ -113,19 +171,18 @@ export function openHistory(disk: Disk, directory: string, anchors = 8): OpenedL
 
 /** A short text that is the same exactly for the same hard states and the same batches. */
 function fingerprint(state: Map<number, ModelGroup>): string {
-  const parts = [...state].map(([group, { term, vote, batches }]) => {
+  const parts = [...state].map(([group, model]) => {
+    const { term, vote, base, baseConfiguration, batches, first } = model;
     const runs: string[] = [];
-    const configurations: number[] = [];
-    let lastTerm = 0;
+    const configurations = baseConfiguration === undefined ? [] : [baseConfiguration];
+    let lastTerm = base.term;
     for (const header of headers(batches)) {
-      if (header.term !== lastTerm) runs.push(`${header.term}:${header.firstIndex}`);
+      if (header.term !== lastTerm || runs.length === 0) runs.push(`${header.term}:${header.firstIndex}`);
       lastTerm = header.term;
       if (header.kind === 3) configurations.push(header.firstIndex);
     }
-    const last = headers(batches).at(-1);
-    const lastIndex = last === undefined ? 0 : last.firstIndex + last.count - 1;
-    const first = headers(batches)[0]?.checksum ?? 0;
-    return `${group}: ${term}/${vote} ${runs} last ${lastIndex}@${lastTerm} conf ${configurations} first ${first}`;
+    const lastIndex = endOf(model).index;
+    return `${group}: ${term}/${vote} behind ${base.index}@${base.term} ${runs} last ${lastIndex}@${lastTerm} conf ${configurations} first ${first}`;
   });
   return parts.join('\n');
 }
@@ -136,15 +193,22 @@ function fingerprintRecovered(recovered: Map<number, RecoveredGroup>): string {
     const runs = found.termRuns.map((run) => `${run.term}:${run.firstIndex}`);
     const configurations = found.configurations.map((configuration) => configuration.index);
     const { term, vote } = found.hardState;
-    return `${group}: ${term}/${vote} ${runs} last ${found.lastIndex}@${found.lastTerm} conf ${configurations} first ${found.bootstrapChecksum}`;
+    const { base } = found;
+    return `${group}: ${term}/${vote} behind ${base.index}@${base.term} ${runs} last ${found.lastIndex}@${found.lastTerm} conf ${configurations} first ${found.bootstrapChecksum}`;
   });
   return parts.join('\n');
 }
 
-/** Reads a whole group in pieces of `bytesMax`. */
-export function readAll(reader: LogReader, group: number, last: number, bytesMax: number): Buffer[] {
+/** Reads a whole group, from index `first` on, in pieces of `bytesMax`. */
+export function readAll(
+  reader: LogReader,
+  group: number,
+  last: number,
+  bytesMax: number,
+  first = 1,
+): Buffer[] {
   const all: Buffer[] = [];
-  for (let from = 1; from <= last; ) {
+  for (let from = first; from <= last; ) {
     const read = reader.read(group, from, last, bytesMax);
     if (read === undefined) throw new Error(`group ${group}: nothing at index ${from} of ${last}`);
     all.push(...read.batches.map((batch) => Buffer.from(batch)));
@@ -167,8 +231,9 @@ export function expectPrefix(
 ): number {
   const reader = new LogReader(disk, directory, log.index);
   const stored = GROUPS.map((group) => {
-    const last = log.recovered.get(group)!.lastIndex;
-    return Buffer.concat(readAll(reader, group, last, 2000)).toString('hex');
+    const { base, lastIndex } = log.recovered.get(group)!;
+    expect([reader.isGone(group, base.index), reader.isGone(group, base.index + 1)]).toEqual([true, false]);
+    return Buffer.concat(readAll(reader, group, lastIndex, 2000, base.index + 1)).toString('hex');
   });
   reader.close();
   const found = `${fingerprintRecovered(log.recovered)}\n${stored}`;
