@@ -13,7 +13,7 @@ export {
 // The engine: one per process and data directory.
 export { Engine, type Group } from './engine/engine.js';
 export type { EngineOptions, GroupOptions } from './engine/options.js';
-export type { ReadPoint } from './engine/reads.js';
+export type { ReadOptions, ReadPoint, ReadPolicy } from './engine/reads.js';
 // What it replicates for.
 export type { CommittedBatch, StateMachine } from './engine/state-machine.js';
 export type { EngineStatus, FollowerStatus, GroupStatus } from './engine/status.js';

@@ -112,7 +112,30 @@ export interface TimeoutNow extends Addressed {
   type: 'timeoutNow';
 }
 
-export type ControlMessage = VoteRequest | VoteReply | Heartbeat | HeartbeatReply | TimeoutNow;
+/** A member that does not lead asks for a read point (dissertation §6.4), for as many reads as waited there. */
+export interface ReadIndexRequest extends Addressed {
+  type: 'readIndex';
+  /** Names the question; no other question of this sender has it, in earlier lives of its process neither. */
+  context: number;
+  /** May be answered by the leader's lease; otherwise only after a round. */
+  lease: boolean;
+}
+
+/** What was committed at some moment after the question had arrived is at most `index`. Says nothing of the asker's log. */
+export interface ReadIndexReply extends Addressed {
+  type: 'readIndexReply';
+  context: number;
+  index: LogIndex;
+}
+
+export type ControlMessage =
+  | VoteRequest
+  | VoteReply
+  | Heartbeat
+  | HeartbeatReply
+  | TimeoutNow
+  | ReadIndexRequest
+  | ReadIndexReply;
 
 /**
  * AppendEntries (figure 2) as the core sees it: headers only, the bytes stay in a ring. `headers` may be empty: a

@@ -150,4 +150,6 @@ export const LAYOUTS: { readonly [Type in FlatMessage['type']]: Layout<Type> } =
     fields: [u32('group', 1), u64('firstIndex', 1), u64('term', 1), COUNT],
   },
   tailEnd: { tag: Message.TailEnd, fields: [u64('lastIndex'), CODE, MESSAGE] },
+  readIndex: { tag: Message.ReadIndexRequest, fields: [...ADDRESSED, u64('context', 1), flag('lease')] },
+  readIndexReply: { tag: Message.ReadIndexReply, fields: [...ADDRESSED, u64('context', 1), u64('index', 1)] },
 };

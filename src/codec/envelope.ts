@@ -26,6 +26,8 @@ const CONTROL_TYPES: ReadonlySet<string> = new Set<ControlMessage['type']>([
   'heartbeat',
   'heartbeatReply',
   'timeoutNow',
+  'readIndex',
+  'readIndexReply',
 ]);
 
 /** By number in the union: the message's type and fields. */

@@ -3,6 +3,7 @@ import type { AppendReply, HeartbeatReply } from '../base/messages.js';
 import type { Progress } from './progress.js';
 import { quorumIndex } from './quorum.js';
 import type { RaftState } from './raft-state.js';
+import { confirmedRoundTime } from './read-index.js';
 import { askForSnapshot, broadcastHeartbeat, maybeCommit, probeAt } from './replication.js';
 import { maybeOrderElection, tickTransfer } from './transfer.js';
 import { becomeFollower } from './transitions.js';
@@ -93,6 +94,7 @@ export function handleHeartbeatReply(state: RaftState, reply: HeartbeatReply): v
   }
   progress.heardAt = state.ticks;
   progress.roundAnswered = Math.max(progress.roundAnswered, reply.round);
+  confirmedRoundTime(state);
   if (progress.state === 'snapshot') {
     if (reply.lastIndex >= state.log.baseIndex)
       probeAt(state, progress, Math.min(reply.lastIndex, state.log.lastIndex));

@@ -8,11 +8,30 @@ import { RaftLog } from './raft-log.js';
 import type { ProposedBatch } from './ready.js';
 import { Uncommitted } from './uncommitted.js';
 
-/** A read that waits: for the commit of `index`, and for a quorum to answer a round that began after it. */
-export interface PendingRead {
+/** Who asks for a read point: a caller here, or a member. `lease`: the lease's word is enough. */
+export interface ReadRequest {
   context: number;
+  lease: boolean;
+  peer?: NodeId;
+}
+
+/** A read that waits: for the commit of `index`, and for a quorum to answer a round that began after it. */
+export interface PendingRead extends ReadRequest {
   index: LogIndex;
   round: number;
+}
+
+/** What a member that does not lead asks its leader: one question at a time; reads that come meanwhile share the next. */
+export interface FollowerReads {
+  /** In the order in which they came. `since`: the tick at which. */
+  readonly waiting: { context: number; lease: boolean; since: number }[];
+  /** Under way: answers the first `covered` of `waiting`. Good for the leader of `term` only. */
+  question: { context: number; covered: number; lease: boolean; term: Term; askedAt: number } | undefined;
+  /**
+   * The newest question's name. The first is random, so that an answer to a question of an earlier life of this process is not
+   * taken for one of this life: its index may be too old.
+   */
+  lastQuestion: number | undefined;
 }
 
 /**
@@ -51,12 +70,14 @@ export class RaftState {
   sessionCounter: SessionCounter = 0;
   /** Grows with every round of heartbeats. */
   round = 0;
-  /** Leaders with a lease: when each round was sent, from the newest confirmed one on. */
+  /** Leaders with a lease: when each round was sent, from the newest confirmed one on. Check-quorum bounds it. */
   readonly roundTimes: { round: number; sentAt: number }[] = [];
   /** Leaders: the first index of this leadership. */
   termStart: LogIndex = 0;
   /** Leaders: reads that wait, in order; their indexes and rounds never fall. */
   readonly reads: PendingRead[] = [];
+  /** Followers and candidates: reads for which a leader is to be asked. */
+  readonly followerReads: FollowerReads = { waiting: [], question: undefined, lastQuestion: undefined };
   /** Leaders: a hand-over under way; proposals wait. Never outlives the leadership (H15). */
   transfer: { target: NodeId; elapsed: number; ordered: boolean } | undefined;
   /** Leaders: somebody was ordered to campaign in this term, so no lease is to be trusted any more. */

@@ -5,6 +5,13 @@ import { answerOlderTerm, isAdmitted } from './admission.js';
 import { handleDurable, handleTimeoutNow, handleVoteReply, tickElection } from './candidate.js';
 import { changeConfiguration, settleConfiguration } from './configuration-change.js';
 import { handleAppend, handleHeartbeat } from './follower.js';
+import {
+  handleReadReply,
+  handleReadRequest,
+  maybeAskLeader,
+  queueRead,
+  tickFollowerReads,
+} from './follower-reads.js';
 import { Invariants } from './invariants.js';
 import {
   handleAppendReply,
@@ -59,6 +66,7 @@ export class Raft {
     this.#state.ticks += 1;
     if (this.#state.role === 'leader') tickLeader(this.#state);
     else tickElection(this.#state);
+    tickFollowerReads(this.#state);
     this.#endStep();
   }
 
@@ -135,10 +143,17 @@ export class Raft {
 
   /**
    * Asks for a linearizable read. `pending`: `context` comes back exactly once, in a Ready's `readStates` or `readsFailed`.
-   * All reads between two calls of `ready()` share one round of heartbeats.
+   * All reads between two calls of `ready()` share one round of heartbeats. A member that does not lead asks its leader, in
+   * one question for all of them, or waits for a leader: for three of the longest election timeouts at most.
+   * `lease`: whether a leader's lease, where there is one, is enough.
    */
-  readIndex(context: number): 'pending' | ReadRefusal {
-    return requestRead(this.#state, context);
+  readIndex(context: number, lease = this.#state.options.lease !== undefined): 'pending' | ReadRefusal {
+    const state = this.#state;
+    const isLeader = state.role === 'leader';
+    const taken = isLeader
+      ? requestRead(state, { context, lease }) === 'pending'
+      : queueRead(state, context, lease);
+    return taken ? 'pending' : { refused: 'overloaded', leader: state.leader };
   }
 
   /** Whether this leader's lease holds now. A read that was answered `byLease` is good only if it still does afterwards. */
@@ -148,6 +163,7 @@ export class Raft {
 
   /** Everything to be done since the last call, or undefined. What it returns is not returned again. */
   ready(): Ready | undefined {
+    maybeAskLeader(this.#state);
     maybeBeginRound(this.#state);
     const { outbox, log } = this.#state;
     const commitMoved = log.commitIndex > this.#reportedCommit;
@@ -174,7 +190,7 @@ export class Raft {
       uncommittedEntries: uncommitted.entries,
       uncommittedBytes: uncommitted.bytes,
       transferTo: this.#state.transfer?.target ?? 0,
-      readsPending: this.#state.reads.length,
+      readsPending: this.#state.reads.length + this.#state.followerReads.waiting.length,
       preVoting: this.#state.role === 'precandidate',
       invalidMessages,
     };
@@ -263,6 +279,12 @@ function stepCurrentTerm(state: RaftState, message: PeerMessage): void {
       return;
     case 'timeoutNow':
       handleTimeoutNow(state, message);
+      return;
+    case 'readIndex':
+      if (state.role === 'leader') handleReadRequest(state, message);
+      return;
+    case 'readIndexReply':
+      handleReadReply(state, message);
       return;
   }
 }

@@ -1,27 +1,30 @@
-import type { NodeId } from '../base/ids.js';
+import type { LogIndex, NodeId } from '../base/ids.js';
 import { quorumIndex } from './quorum.js';
-import type { RaftState } from './raft-state.js';
-import type { ReadRefusal } from './ready.js';
+import { type RaftState, type ReadRequest, sendTermOnly } from './raft-state.js';
 import { broadcastHeartbeat } from './replication.js';
 
-/** Reads that may wait at a leader at a time. */
+/** Reads that may wait at a member at a time, for a quorum or for a leader's word. */
 export const READS_PENDING_MAX = 65_536;
 
 /**
  * Takes in a linearizable read (dissertation §6.4). Its index is what is committed now, and not less than this leadership's
  * first entry: before that one is committed, earlier leaders' commits may be unknown here (H65).
  */
-export function requestRead(state: RaftState, context: number): 'pending' | ReadRefusal {
-  const { role, leader, reads, log } = state;
-  if (role !== 'leader') return { refused: 'notLeader', leader };
-  if (leaseHolds(state)) {
-    state.outbox.readStates.push({ context, index: log.commitIndex, byLease: true });
+export function requestRead(state: RaftState, request: ReadRequest): 'pending' | 'overloaded' {
+  const { reads, log } = state;
+  if (request.lease && leaseHolds(state)) {
+    answer(state, request, log.commitIndex, true);
     return 'pending';
   }
-  if (reads.length >= READS_PENDING_MAX) return { refused: 'overloaded', leader };
-  const index = Math.max(log.commitIndex, state.termStart);
-  reads.push({ context, index, round: state.round + 1 });
+  if (reads.length >= READS_PENDING_MAX) return 'overloaded';
+  reads.push({ ...request, index: Math.max(log.commitIndex, state.termStart), round: state.round + 1 });
   return 'pending';
+}
+
+/** To a caller here, or to the member that asked. */
+function answer(state: RaftState, { context, peer }: ReadRequest, index: LogIndex, byLease: boolean): void {
+  if (peer === undefined) state.outbox.readStates.push({ context, index, byLease });
+  else sendTermOnly(state, { type: 'readIndexReply', to: peer, context, index });
 }
 
 /**
@@ -43,9 +46,9 @@ export function answerReads(state: RaftState): void {
   if (reads.length === 0) return;
   const confirmed = confirmedRound(state);
   let done = 0;
-  for (const { context, index, round } of reads) {
-    if (round > confirmed || index > log.commitIndex) break;
-    state.outbox.readStates.push({ context, index, byLease: false });
+  for (const read of reads) {
+    if (read.round > confirmed || read.index > log.commitIndex) break;
+    answer(state, read, read.index, false);
     done += 1;
   }
   reads.splice(0, done);
@@ -67,9 +70,15 @@ export function leaseHolds(state: RaftState): boolean {
   const { lease } = state.options;
   if (lease === undefined || state.role !== 'leader' || state.leaseForfeited) return false;
   if (state.log.commitIndex < state.termStart) return false;
+  const sent = confirmedRoundTime(state);
+  return sent !== undefined && lease.now() - sent < lease.length;
+}
+
+/** When the newest confirmed round was sent. What is older is forgotten. */
+export function confirmedRoundTime(state: RaftState): number | undefined {
   const confirmed = confirmedRound(state);
   const { roundTimes } = state;
   while ((roundTimes[0]?.round ?? confirmed) < confirmed) roundTimes.shift();
   const [newest] = roundTimes;
-  return newest?.round === confirmed && lease.now() - newest.sentAt < lease.length;
+  return newest?.round === confirmed ? newest.sentAt : undefined;
 }

@@ -70,7 +70,7 @@ export type ConfigurationTarget = Pick<
   'voters' | 'learners' | 'incarnations' | 'compressionLevel'
 >;
 /** `overloaded`: 65,536 reads wait already. */
-export type ReadRefusal = Refusal<'notLeader' | 'overloaded'>;
+export type ReadRefusal = Refusal<'overloaded'>;
 
 /** A read that may be answered once `index` is applied. */
 export interface ReadState {
@@ -157,7 +157,7 @@ export interface Ready {
   /** Present when any of its fields changed since the last Ready. */
   leadership?: Leadership;
   readStates: ReadState[];
-  /** Contexts of reads that this node cannot answer any more: it stopped leading (H66). */
+  /** Contexts of reads that this node cannot answer: it stopped leading, or no leader answered in time (H66). */
   readsFailed: number[];
 }
 
@@ -193,7 +193,7 @@ export interface RaftStatus extends Leadership {
   uncommittedBytes: number;
   /** Whom this leader is handing over to, 0: nobody. */
   transferTo: NodeId;
-  /** Reads that wait for a quorum. */
+  /** Reads that wait for a quorum, or for the leader's word. */
   readsPending: number;
   /** A candidate that only asks yet whether it could win (pre-vote). */
   preVoting: boolean;

@@ -30,7 +30,7 @@ export function becomeFollower(state: RaftState, term: Term, leader: NodeId): vo
 
 /** What was promised or under way ends with the leadership: reads fail at once (H66), a hand-over is over (H15). */
 function forgetLeadership(state: RaftState): void {
-  state.outbox.readsFailed.push(...state.reads.map((read) => read.context));
+  for (const { peer, context } of state.reads) if (peer === undefined) state.outbox.readsFailed.push(context);
   state.reads.length = 0;
   state.roundTimes.length = 0;
   state.transfer = undefined;

@@ -9,7 +9,7 @@ import { Threads } from '../workers/spawn.js';
 import { systemClock } from './clock.js';
 import type { Proposed } from './open-batch.js';
 import { type Config, type EngineOptions, parseOptions } from './options.js';
-import type { ReadPoint } from './reads.js';
+import type { ReadOptions, ReadPoint } from './reads.js';
 import { type EngineStatus, engineStatus, type GroupStatus, groupStatus } from './status.js';
 import { Turn } from './turn.js';
 import { workerSettings } from './worker-settings.js';
@@ -48,14 +48,16 @@ export class Group {
   }
 
   /**
-   * Makes a read of the local state machine linearizable (Raft dissertation §6.4): resolves once a quorum has confirmed that this node
-   * still led after the call, and everything committed by then is applied here. Read right afterwards.
+   * Makes a read of the local state machine linearizable, on any member, leader or not: resolves once everything that was
+   * committed when it was called is applied here. Read right afterwards. A leader makes sure that it still leads, by asking a
+   * quorum (read-index, Raft dissertation §6.4) or by its lease (§6.4.1); any other member asks the leader, once for all reads that wait.
    *
-   * Rejects with `RAFTLINE_NOT_LEADER` (`details.leader`), `RAFTLINE_OVERLOADED`, or, after two of the longest election timeouts,
-   * `RAFTLINE_TIMEOUT`.
+   * Rejects within two of the longest election timeouts, always with nothing done: `RAFTLINE_NOT_LEADER` when leadership was lost meanwhile
+   * or no leader was found (`details.leader` 0), `RAFTLINE_OVERLOADED` when 65,536 reads wait (both retryable), `RAFTLINE_TIMEOUT` when
+   * no quorum answered or this node's state machine is too far behind, `RAFTLINE_OPTION_INVALID` for a policy that cannot be had.
    */
-  read(): Promise<ReadPoint> {
-    return new Promise((resolve, reject) => this.#turn.read(this.id, resolve, reject));
+  read(options: ReadOptions = {}): Promise<ReadPoint> {
+    return new Promise((resolve, reject) => this.#turn.read(this.id, options, resolve, reject));
   }
 
   /**

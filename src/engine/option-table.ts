@@ -4,7 +4,7 @@ import { BATCH_ENTRIES_CEILING, ENTRY_BYTES_CEILING } from '../base/limits.js';
 /** One row of the table that docs/options.md shows and the validation follows. */
 export interface OptionRow {
   path: string;
-  type: 'integer' | 'string' | 'boolean';
+  type: 'integer' | 'number' | 'string' | 'boolean';
   /** Absent: the option must be given. */
   default?: number | string | boolean;
   min?: number;
@@ -132,6 +132,32 @@ export const optionTable: readonly OptionRow[] = [
     max: 30_000,
     unit: 'ms',
     meaning: 'how often a leader says that it is there; at most half of election.timeoutMsMin',
+  },
+  {
+    path: 'election.priority',
+    type: 'integer',
+    default: 3,
+    min: 0,
+    max: 3,
+    meaning:
+      'who should lead: each step below 3 waits for one more election.timeoutMsMax before it stands for election',
+  },
+  {
+    path: 'reads.policy',
+    type: 'string',
+    default: 'readIndex',
+    oneOf: ['readIndex', 'lease'],
+    meaning:
+      "how a leader makes sure that it still leads when it is read from: 'readIndex' asks a quorum, 'lease' trusts the clocks; the same on every node",
+  },
+  {
+    path: 'reads.clockDriftMax',
+    type: 'number',
+    default: 1.1,
+    min: 1,
+    max: 10,
+    meaning:
+      "how many times as fast as this node's clock another node's may run, at most; leases are that much shorter",
   },
   {
     path: 'pipeline.depth',

@@ -1,6 +1,7 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import { type GroupId, type NodeId, SAFE_MAX, U32_MAX } from '../base/ids.js';
 import { type OptionRow, optionTable } from './option-table.js';
+import type { ReadPolicy } from './reads.js';
 import type { StateMachine } from './state-machine.js';
 
 /** A group that the engine hosts. */
@@ -27,7 +28,13 @@ export interface EngineOptions {
   uncommittedBytesMax?: number;
   segmentBytes?: number;
   prepareSegments?: boolean;
-  election?: { timeoutMsMin?: number; timeoutMsMax?: number; heartbeatIntervalMs?: number };
+  election?: {
+    timeoutMsMin?: number;
+    timeoutMsMax?: number;
+    heartbeatIntervalMs?: number;
+    priority?: number;
+  };
+  reads?: { policy?: ReadPolicy; clockDriftMax?: number };
   pipeline?: {
     depth?: number;
     inflightBytesMax?: number;
@@ -57,7 +64,13 @@ export interface Config {
   readonly uncommittedBytesMax: number;
   readonly segmentBytes: number;
   readonly prepareSegments: boolean;
-  readonly election: { timeoutMsMin: number; timeoutMsMax: number; heartbeatIntervalMs: number };
+  readonly election: {
+    timeoutMsMin: number;
+    timeoutMsMax: number;
+    heartbeatIntervalMs: number;
+    priority: number;
+  };
+  readonly reads: { policy: ReadPolicy; clockDriftMax: number };
   readonly pipeline: {
     depth: number;
     inflightBytesMax: number;
@@ -126,11 +139,10 @@ function checkRow(row: OptionRow, given: unknown): unknown {
   const value = given === undefined ? row.default : given;
   const expected = expectation(row);
   if (row.type === 'integer') {
-    const fits =
-      Number.isSafeInteger(value) &&
-      (value as number) >= (row.min ?? 0) &&
-      (value as number) <= (row.max ?? SAFE_MAX);
-    if (!fits) throw invalid(row.path, expected, given);
+    if (!Number.isSafeInteger(value) || !isWithin(row, value as number))
+      throw invalid(row.path, expected, given);
+  } else if (row.type === 'number') {
+    if (typeof value !== 'number' || !isWithin(row, value)) throw invalid(row.path, expected, given);
   } else if (typeof value !== row.type) throw invalid(row.path, expected, given);
   else if (row.type === 'string' && value === '') throw invalid(row.path, expected, given);
   if (row.oneOf !== undefined && !row.oneOf.includes(value as string))
@@ -138,11 +150,17 @@ function checkRow(row: OptionRow, given: unknown): unknown {
   return value;
 }
 
+/** NaN never is. */
+function isWithin({ min = 0, max = SAFE_MAX }: OptionRow, value: number): boolean {
+  return value >= min && value <= max;
+}
+
 function expectation(row: OptionRow): string {
   if (row.oneOf !== undefined) return `one of ${row.oneOf.join(', ')}`;
-  if (row.type !== 'integer') return row.type === 'boolean' ? 'true or false' : 'a string that is not empty';
+  if (row.type === 'boolean') return 'true or false';
+  if (row.type === 'string') return 'a string that is not empty';
   const unit = row.unit === undefined ? '' : ` ${row.unit}`;
-  return `a whole number from ${row.min} to ${row.max}${unit}`;
+  return `a ${row.type === 'integer' ? 'whole number' : 'number'} from ${row.min} to ${row.max}${unit}`;
 }
 
 /** A mistyped name would otherwise be a default in silence. */

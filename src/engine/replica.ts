@@ -16,8 +16,8 @@ import type { Clock } from './clock.js';
 import { type Hub, OrderMap } from './hub.js';
 import type { Config } from './options.js';
 import { type Leadership, Proposals, rejectAll } from './proposals.js';
-import { type ReadPoint, Reads } from './reads.js';
-import { notLeader, overloaded } from './refusals.js';
+import { type ReadOptions, type ReadPoint, Reads } from './reads.js';
+import { notLeader } from './refusals.js';
 import type { StateMachine } from './state-machine.js';
 
 const TRANSFER_REFUSALS = {
@@ -47,10 +47,9 @@ export class Replica implements Leadership {
   readonly #raft: Raft;
   readonly #hub: Hub;
   readonly #config: Config;
-  readonly #clock: Clock;
   readonly #events: ReplicaEvents;
   readonly #orders = new OrderMap();
-  readonly #reads = new Reads();
+  readonly #reads: Reads;
   #commit: LogIndex;
   /** How far the feeder was asked to feed. */
   #fedTo: LogIndex = 0;
@@ -70,12 +69,16 @@ export class Replica implements Leadership {
     this.group = group.id;
     this.#hub = parts.hub;
     this.#config = parts.config;
-    this.#clock = parts.clock;
     this.#events = parts.events;
     this.#raft = new Raft(options, recovered);
     this.#commit = recovered.commitIndex;
     this.applier = new Applier(group.id, group.stateMachine);
     this.proposals = new Proposals(this, parts);
+    this.#reads = new Reads({
+      ...{ group: group.id, raft: this.#raft, clock: parts.clock, config: parts.config },
+      notLeader: () => this.notLeader(),
+      leaderKnown: () => this.leader !== 0,
+    });
   }
 
   get commitIndex(): LogIndex {
@@ -124,20 +127,12 @@ export class Replica implements Leadership {
 
   // — asking the core —————————————————————————————————————————————————————————————————————————————————————————————
 
-  /**
-   * A linearizable read (read-index, dissertation §6.4): resolves once a quorum has confirmed that this node still led after the
-   * call, and the state machine here holds all that was committed then.
-   */
-  read(resolve: (point: ReadPoint) => void, reject: (error: Error) => void): void {
-    const patienceMs = 2 * this.#config.election.timeoutMsMax;
-    const context = this.#reads.add(resolve, reject, this.#clock.nowMs() + patienceMs);
-    const answer = this.#raft.readIndex(context);
-    if (answer !== 'pending') {
-      const tooMany = overloaded(this.group, 'too many reads wait for a quorum');
-      this.#reads.fail(context, answer.refused === 'notLeader' ? this.notLeader() : tooMany);
-      return;
-    }
+  /** A linearizable read, on any member (`Group.read`). Refusals are thrown. */
+  read(options: ReadOptions, resolve: (point: ReadPoint) => void, reject: (error: Error) => void): void {
+    this.#reads.add(options, resolve, reject);
     this.carryOut();
+    // By a lease it may be due already.
+    this.#settleReads();
     this.#hub.wake();
   }
 
@@ -175,8 +170,7 @@ export class Replica implements Leadership {
     for (const outbound of ready.messages) this.#send(outbound);
     if (ready.leadership !== undefined) this.#changeLeadership(ready.leadership);
     if (ready.commitMoved) this.#commitMoved(ready.commitIndex);
-    for (const { context, index } of ready.readStates) this.#reads.confirmed(context, index);
-    for (const context of ready.readsFailed) this.#reads.fail(context, this.notLeader());
+    this.#reads.take(ready);
   }
 
   #order(order: Ready['orders'][number]): void {
@@ -316,10 +310,14 @@ export class Replica implements Leadership {
   afterApply(): void {
     this.#askFeeder();
     const { applied } = this.applier;
-    this.#reads.settle(applied, this.#clock.nowMs());
+    this.#settleReads();
     if (applied === this.#appliedTold) return;
     this.#appliedTold = applied;
     this.#hub.command({ type: 'applied', group: this.group, applied });
+  }
+
+  #settleReads(): void {
+    if (this.#reads.settle(this.applier.applied)) this.carryOut();
   }
 
   #askFeeder(): void {

@@ -12,11 +12,12 @@ import type { SessionRun } from './applier.js';
 import type { Clock } from './clock.js';
 import { Hub } from './hub.js';
 import { Inbox } from './inbox.js';
+import { leaseOf } from './lease.js';
 import type { Proposed } from './open-batch.js';
 import type { Config } from './options.js';
 import { Outgoing } from './outgoing.js';
 import { ProposalSlots } from './proposal-slots.js';
-import type { ReadPoint } from './reads.js';
+import type { ReadOptions, ReadPoint } from './reads.js';
 import { RemoteClients } from './remote-clients.js';
 import { Replica } from './replica.js';
 import type { EngineStatus } from './status.js';
@@ -171,8 +172,13 @@ export class Turn {
     this.#guarded(() => this.replica(group).proposals.propose(bytes, resolve, reject));
   }
 
-  read(group: GroupId, resolve: (point: ReadPoint) => void, reject: (error: Error) => void): void {
-    this.#guarded(() => this.replica(group).read(resolve, reject));
+  read(
+    group: GroupId,
+    options: ReadOptions,
+    resolve: (point: ReadPoint) => void,
+    reject: (error: Error) => void,
+  ): void {
+    this.#guarded(() => this.replica(group).read(options, resolve, reject));
   }
 
   transferLeadership(group: GroupId, to: NodeId): void {
@@ -302,14 +308,18 @@ export class Turn {
     const { election } = config;
     const found = recovered.get(group.id)!;
     const ticks = (ms: number): number => Math.max(1, Math.ceil(ms / this.#tickMs));
+    const electionTicksMin = ticks(election.timeoutMsMin);
+    const lease = leaseOf(config, this.#clock, { electionTicksMin, tickMs: this.#tickMs });
     const options = {
       group: group.id,
       id: config.id,
-      electionTicksMin: ticks(election.timeoutMsMin),
+      electionTicksMin,
       electionTicksMax: ticks(election.timeoutMsMax),
       heartbeatTicks: ticks(election.heartbeatIntervalMs),
       random,
       checkQuorum: true,
+      priority: election.priority,
+      ...(lease === undefined ? {} : { lease }),
     };
     const state: RecoveredState = {
       ...found,

@@ -43,6 +43,11 @@ export const SAMPLES: readonly Envelope[] = [
   { type: 'control', message: { type: 'heartbeat', ...addressed, commit: 2 ** 45, round: 12 } },
   { type: 'control', message: { type: 'heartbeatReply', ...addressed, round: 2 ** 33, lastIndex: 55 } },
   { type: 'control', message: { type: 'timeoutNow', ...addressed } },
+  { type: 'control', message: { type: 'readIndex', ...addressed, context: 2 ** 51, lease: true } },
+  {
+    type: 'control',
+    message: { type: 'readIndexReply', ...addressed, context: 2 ** 51 + 1, index: 2 ** 44 },
+  },
   {
     type: 'append',
     ...addressed,

@@ -15,7 +15,7 @@ function nonsense(random: Random, term: number): PeerMessage {
   };
   const n = () => number(random);
   const flag = () => random() < 0.5;
-  switch (randomInteger(random, 0, 6)) {
+  switch (randomInteger(random, 0, 8)) {
     case 0:
       return {
         ...address,
@@ -37,6 +37,10 @@ function nonsense(random: Random, term: number): PeerMessage {
     }
     case 5:
       return { ...address, type: 'timeoutNow' };
+    case 6:
+      return { ...address, type: 'readIndex', context: n(), lease: flag() };
+    case 7:
+      return { ...address, type: 'readIndexReply', context: n(), index: n() };
     default: {
       const headers = Array.from({ length: randomInteger(random, 0, 2) }, () =>
         header(n(), n(), n(), n(), randomInteger(random, 1, 4) as 1),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { seededRandom } from '../../src/base/prng.js';
 import type { RaftOptions } from '../../src/core/options.js';
 import type { Raft } from '../../src/core/raft.js';
 import { READS_PENDING_MAX } from '../../src/core/read-index.js';
@@ -7,8 +8,10 @@ import {
   append,
   configuration,
   electedRaft,
+  GROUP,
   heartbeat,
   heartbeatReply,
+  SELF,
   type Start,
   sessionTo,
   startRaft,
@@ -101,7 +104,6 @@ describe('read-index', () => {
     raft.readIndex(2);
     raft.step(heartbeat(3, 3));
     expect(take(raft)).toMatchObject({ readStates: [], readsFailed: [1, 2] });
-    expect(raft.readIndex(3)).toEqual({ refused: 'notLeader', leader: 3 });
     raft.step(heartbeatReply(2, 3, 2, 2));
     expect(raft.ready()).toBeUndefined();
     const lonely = leader({ checkQuorum: true });
@@ -177,6 +179,170 @@ describe('read-index', () => {
   });
 });
 
+/** A follower of node 2 in term 1, and the question that it sends for its reads. */
+function follower(parts: Partial<RaftOptions> = {}): Raft {
+  const raft = startRaft({}, { electionTicksMin: 10, electionTicksMax: 10, ...parts });
+  raft.step(heartbeat(2, 1));
+  take(raft);
+  return raft;
+}
+
+const questionsOf = (raft: Raft) =>
+  (raft.ready()?.messages ?? []).flatMap(({ message }) => (message.type === 'readIndex' ? [message] : []));
+
+const reply = (from: number, term: number, context: number, index: number) =>
+  ({ type: 'readIndexReply', group: GROUP, from, to: SELF, term, context, index }) as const;
+
+const question = (from: number, term: number, context: number, lease = false) =>
+  ({ type: 'readIndex', group: GROUP, from, to: SELF, term, context, lease }) as const;
+
+describe('reads of those who do not lead', () => {
+  it('all that wait are one question; what comes meanwhile shares the next', () => {
+    const raft = follower();
+    for (const context of [1, 2, 3]) expect(raft.readIndex(context)).toBe('pending');
+    const [first, ...more] = questionsOf(raft);
+    expect([first, more]).toMatchObject([{ to: 2, lease: false }, []]);
+    for (const context of [4, 5]) raft.readIndex(context);
+    expect(questionsOf(raft)).toEqual([]);
+    raft.step(reply(2, 1, first!.context, 9));
+    const ready = take(raft);
+    expect(ready.readStates.map(({ context, index }) => [context, index])).toEqual(
+      [1, 2, 3].map((n) => [n, 9]),
+    );
+    const second = ready.messages[0]!.message;
+    expect(second).toMatchObject({ type: 'readIndex', context: first!.context + 1 });
+    raft.step(reply(2, 1, first!.context, 9));
+    expect(raft.ready()).toBeUndefined();
+    raft.step(reply(2, 1, first!.context + 1, 11));
+    expect(take(raft).readStates.map(({ context }) => context)).toEqual([4, 5]);
+  });
+
+  it('H66 a question that was lost is asked again, and either answer will do', () => {
+    const raft = follower();
+    raft.readIndex(1);
+    const [asked] = questionsOf(raft);
+    for (let i = 0; i < 2; i++) raft.tick();
+    expect(questionsOf(raft)).toEqual([asked]);
+    raft.step(reply(2, 1, asked!.context, 4));
+    expect(take(raft).readStates).toEqual([{ context: 1, index: 4, byLease: false }]);
+  });
+
+  it('H66 H68 a change of leader asks the new one; what the old one says then counts for nothing', () => {
+    const raft = follower();
+    raft.readIndex(1);
+    const [asked] = questionsOf(raft);
+    raft.step(heartbeat(3, 2));
+    const [again] = questionsOf(raft);
+    expect(again).toMatchObject({ to: 3, term: 2 });
+    expect(again!.context).not.toBe(asked!.context);
+    raft.step(reply(2, 1, asked!.context, 4));
+    raft.step(reply(3, 2, asked!.context, 4));
+    expect(raft.ready()).toBeUndefined();
+    raft.step(reply(3, 2, again!.context, 6));
+    expect(take(raft).readStates).toMatchObject([{ index: 6 }]);
+  });
+
+  it('H66 without a leader it waits for one, and not for ever', () => {
+    const raft = startRaft({}, { electionTicksMin: 10, electionTicksMax: 10 });
+    raft.readIndex(1);
+    expect(questionsOf(raft)).toEqual([]);
+    for (let i = 0; i < 5; i++) raft.tick();
+    raft.readIndex(2);
+    raft.step(heartbeat(2, 1));
+    expect(questionsOf(raft)).toHaveLength(1);
+    for (let i = 5; i < 29; i++) raft.tick();
+    expect(raft.ready()?.readsFailed ?? []).toEqual([]);
+    raft.tick();
+    expect(take(raft).readsFailed).toEqual([1]);
+    for (let i = 30; i < 35; i++) raft.tick();
+    expect(take(raft).readsFailed).toEqual([2]);
+    expect(raft.status().readsPending).toBe(0);
+  });
+
+  it('whoever is elected meanwhile asks its own quorum', () => {
+    const raft = follower();
+    raft.readIndex(1);
+    questionsOf(raft);
+    timeOut(raft);
+    raft.step(voteReply(2, 2));
+    raft.step(accepted(2, 2, sessionTo(raft, 2), 1));
+    raft.step(accepted(2, 2, sessionTo(raft, 2), 2));
+    const { orders } = take(raft);
+    raft.step({ type: 'durable', order: orders.at(-1)?.id ?? 0 });
+    raft.step(heartbeatReply(2, 2, 2, 2));
+    expect(take(raft).readStates).toEqual([{ context: 1, index: 2, byLease: false }]);
+  });
+
+  it('a new life of the process does not take an answer to a question of the one before', () => {
+    const names = [3, 4].map((seed) => {
+      const raft = follower({ random: seededRandom(seed) });
+      raft.readIndex(1);
+      return questionsOf(raft)[0]!.context;
+    });
+    expect(names[0]).not.toBe(names[1]);
+  });
+
+  it('waiting reads are bounded', () => {
+    const raft = follower();
+    for (let i = 0; i < READS_PENDING_MAX; i++) raft.readIndex(i);
+    expect(raft.readIndex(-1)).toEqual({ refused: 'overloaded', leader: 2 });
+  });
+});
+
+describe('a leader that is asked by others', () => {
+  const answersOf = (raft: Raft) =>
+    (raft.ready()?.messages ?? []).flatMap(({ message }) =>
+      message.type === 'readIndexReply' ? [message] : [],
+    );
+
+  it('answers after a round that began after the question, with what was committed then', () => {
+    const raft = leader();
+    raft.step(question(3, 2, 77));
+    expect(heartbeatsOf(raft)).toEqual([2, 2]);
+    raft.step(heartbeatReply(2, 2, 1, 2));
+    expect(answersOf(raft)).toEqual([]);
+    raft.step(heartbeatReply(2, 2, 2, 2));
+    expect(answersOf(raft)).toMatchObject([{ to: 3, context: 77, index: 2, term: 2 }]);
+  });
+
+  it('H65 says nothing before its own first commit', () => {
+    const raft = electedRaft({ terms: [1, 1, 1, 1] });
+    raft.step(question(3, 2, 77));
+    take(raft);
+    for (const peer of [2, 3]) raft.step(heartbeatReply(peer, 2, 2, 4));
+    expect(answersOf(raft)).toEqual([]);
+    raft.step(accepted(3, 2, sessionTo(raft, 3), 4));
+    raft.step(accepted(3, 2, sessionTo(raft, 3), 5));
+    expect(answersOf(raft)).toMatchObject([{ index: 5 }]);
+  });
+
+  it('says nothing once it does not lead, and tells nobody here of a read that was none of theirs', () => {
+    const raft = leader();
+    raft.step(question(3, 2, 77));
+    raft.readIndex(5);
+    take(raft);
+    raft.step(heartbeat(3, 3));
+    expect(take(raft)).toMatchObject({ readsFailed: [5] });
+    raft.step(question(2, 3, 78));
+    expect(raft.ready()).toBeUndefined();
+  });
+
+  it('H67 answers by its lease only if the asker trusts it', () => {
+    const clock = { now: 1000 };
+    const raft = leader({ checkQuorum: true, lease: { length: 80, now: () => clock.now } });
+    raft.step(heartbeatReply(2, 2, 1, 2));
+    raft.step(question(3, 2, 77, true));
+    expect(answersOf(raft)).toMatchObject([{ context: 77, index: 2 }]);
+    raft.step(question(3, 2, 78, false));
+    expect(answersOf(raft)).toEqual([]);
+    raft.step(heartbeatReply(2, 2, 2, 2));
+    expect(answersOf(raft)).toMatchObject([{ context: 78 }]);
+    clock.now = 9000;
+    raft.step(question(3, 2, 79, true));
+    expect(answersOf(raft)).toEqual([]);
+  });
+});
+
 describe('leases', () => {
   /** A leader with a lease of 80, its clock, and round 2 sent at 1000 and not yet answered. */
   function leased() {
@@ -210,6 +376,14 @@ describe('leases', () => {
     raft.step(heartbeatReply(3, 2, 2, 1));
     clock.now = 9000;
     raft.readIndex(9);
+    expect(raft.ready()).toMatchObject({ messages: [{}, {}], readStates: [] });
+  });
+
+  it('H67 a read may insist on a quorum', () => {
+    const { raft } = leased();
+    raft.step(heartbeatReply(3, 2, 2, 1));
+    expect(raft.leaseHolds()).toBe(true);
+    raft.readIndex(9, false);
     expect(raft.ready()).toMatchObject({ messages: [{}, {}], readStates: [] });
   });
 

@@ -302,5 +302,9 @@ function detailsOf(message: PeerMessage): string {
         : `has ${message.match}`;
     case 'timeoutNow':
       return 'campaign now';
+    case 'readIndex':
+      return `asks for a read point${message.lease ? ', by lease' : ''}`;
+    case 'readIndexReply':
+      return `read point ${message.index}`;
   }
 }

@@ -54,7 +54,7 @@ describe('options', () => {
       expect(error.message).toContain(`option ${row.path}: expected ${error.details.expected}, received`);
     };
 
-    if (row.type === 'integer') {
+    if (row.type === 'integer' || row.type === 'number') {
       it(`${row.path}: its limits, one beyond, absurd, and of other types`, () => {
         const [min, max] = [row.min!, row.max!];
         for (const value of [min, max]) {
@@ -67,7 +67,7 @@ describe('options', () => {
           -1,
           Number.NaN,
           Infinity,
-          min + 0.5,
+          row.type === 'integer' ? min + 0.5 : min - 0.001,
           `${min}`,
           null,
           true,

@@ -13,6 +13,8 @@ import { Hello } from './hello.js';
 import { HelloReply } from './hello-reply.js';
 import { Propose } from './propose.js';
 import { ProposeReply } from './propose-reply.js';
+import { ReadIndexReply } from './read-index-reply.js';
+import { ReadIndexRequest } from './read-index-request.js';
 import { StatusReply } from './status-reply.js';
 import { StatusRequest } from './status-request.js';
 import { TailChunk } from './tail-chunk.js';
@@ -42,13 +44,15 @@ export enum Message {
   StatusReply = 15,
   TailRequest = 16,
   TailChunk = 17,
-  TailEnd = 18
+  TailEnd = 18,
+  ReadIndexRequest = 19,
+  ReadIndexReply = 20
 }
 
 export function unionToMessage(
   type: Message,
-  accessor: (obj:Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest) => Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest|null
-): Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest|null {
+  accessor: (obj:Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest) => Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest|null
+): Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest|null {
   switch(Message[type]) {
     case 'NONE': return null;
     case 'Hello': return accessor(new Hello())! as Hello;
@@ -69,15 +73,17 @@ export function unionToMessage(
     case 'TailRequest': return accessor(new TailRequest())! as TailRequest;
     case 'TailChunk': return accessor(new TailChunk())! as TailChunk;
     case 'TailEnd': return accessor(new TailEnd())! as TailEnd;
+    case 'ReadIndexRequest': return accessor(new ReadIndexRequest())! as ReadIndexRequest;
+    case 'ReadIndexReply': return accessor(new ReadIndexReply())! as ReadIndexReply;
     default: return null;
   }
 }
 
 export function unionListToMessage(
   type: Message,
-  accessor: (index: number, obj:Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest) => Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest|null,
+  accessor: (index: number, obj:Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest) => Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest|null,
   index: number
-): Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest|null {
+): Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest|null {
   switch(Message[type]) {
     case 'NONE': return null;
     case 'Hello': return accessor(index, new Hello())! as Hello;
@@ -98,6 +104,8 @@ export function unionListToMessage(
     case 'TailRequest': return accessor(index, new TailRequest())! as TailRequest;
     case 'TailChunk': return accessor(index, new TailChunk())! as TailChunk;
     case 'TailEnd': return accessor(index, new TailEnd())! as TailEnd;
+    case 'ReadIndexRequest': return accessor(index, new ReadIndexRequest())! as ReadIndexRequest;
+    case 'ReadIndexReply': return accessor(index, new ReadIndexReply())! as ReadIndexReply;
     default: return null;
   }
 }
