@@ -85,6 +85,11 @@ export class Replica implements Leadership {
     return this.#commit;
   }
 
+  /** What this node's own disk holds of the log for certain. */
+  get durableIndex(): LogIndex {
+    return this.#raft.durableIndex;
+  }
+
   get leads(): boolean {
     return this.role === 'leader';
   }

@@ -53,26 +53,30 @@ export class Checks {
     const { commitIndex, term, role } = replica;
     if (seen.commit === commitIndex && seen.term === term && seen.role === role && seen.applied === applied)
       return;
+    if (seen.role !== role || seen.term !== term) this.#heardNoNonsense(node);
     seen.role = role;
     seen.applied = applied;
-    const status = replica.status();
+    const { durableIndex } = replica;
     must(
-      applied <= Math.min(status.commitIndex, status.durableIndex),
-      () =>
-        `${node.host} applied ${applied}, but commit ${status.commitIndex}, own durable ${status.durableIndex}`,
+      applied <= Math.min(commitIndex, durableIndex),
+      () => `${node.host} applied ${applied}, but commit ${commitIndex}, own durable ${durableIndex}`,
     );
-    must(status.commitIndex <= status.lastIndex, () => `${node.host} committed beyond its log`);
-    must(status.invalidMessages === 0, () => `${node.host} was sent nonsense by a correct peer`);
-    must(status.term >= seen.term, () => `${node.host} went back from term ${seen.term} to ${status.term}`);
-    seen.term = status.term;
-    if (status.role === 'leader' && seen.leaderOf !== status.term) {
-      seen.leaderOf = status.term;
-      this.#elected(node, status.term);
+    must(term >= seen.term, () => `${node.host} went back from term ${seen.term} to ${term}`);
+    seen.term = term;
+    if (role === 'leader' && seen.leaderOf !== term) {
+      seen.leaderOf = term;
+      this.#elected(node, term);
     }
-    if (status.commitIndex > seen.commit) {
-      this.#committedTo(node, seen.commit, status.commitIndex);
-      seen.commit = status.commitIndex;
+    if (commitIndex > seen.commit) {
+      must(replica.termAt(commitIndex) !== undefined, () => `${node.host} committed beyond its log`);
+      this.#committedTo(node, seen.commit, commitIndex);
+      seen.commit = commitIndex;
     }
+  }
+
+  #heardNoNonsense(node: SimNode): void {
+    const { invalidMessages } = node.turn!.replica(GROUP).status();
+    must(invalidMessages === 0, () => `${node.host} was sent nonsense by a correct peer`);
   }
 
   /** A process has found its log. H1, H31, H76: what was promised is there. */
@@ -233,6 +237,7 @@ export class Checks {
     for (const [at, node] of this.#nodes.entries()) {
       const status = statuses[at]!;
       const { applied } = node.turn!.replica(GROUP).applier;
+      this.#heardNoNonsense(node);
       if (status.leader !== leader.id) return `${node.host} follows ${status.leader}, not ${leader.id}`;
       if (status.lastIndex !== leader.lastIndex)
         return `${node.host} ends at ${status.lastIndex}, not ${leader.lastIndex}`;

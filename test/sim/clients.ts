@@ -26,7 +26,13 @@ export class LocalWriter implements Writer {
 
   constructor(
     readonly writer: number,
-    readonly parts: { scheduler: Scheduler; history: History; nodes: readonly SimNode[]; everyMs: number },
+    readonly parts: {
+      scheduler: Scheduler;
+      history: History;
+      nodes: readonly SimNode[];
+      everyMs: number;
+      burst: number;
+    },
   ) {
     this.#later();
   }
@@ -36,10 +42,10 @@ export class LocalWriter implements Writer {
   }
 
   #later(): void {
-    const { scheduler, everyMs } = this.parts;
+    const { scheduler, everyMs, burst } = this.parts;
     scheduler.after(-Math.log(1 - scheduler.random()) * everyMs, () => {
       if (this.#stopped) return;
-      this.#propose();
+      for (let left = scheduler.integer(1, burst); left > 0; left--) this.#propose();
       this.#later();
     });
   }
@@ -89,6 +95,7 @@ export class RemoteWriter implements Writer {
       network: SimNetwork;
       nodes: readonly SimNode[];
       everyMs: number;
+      burst: number;
       fail: (thrown: unknown) => void;
     },
   ) {
@@ -105,7 +112,14 @@ export class RemoteWriter implements Writer {
       },
       {
         transport: network.transport(`c${writer}`),
-        clock: { now: () => scheduler.nowMs, after: (delayMs, run) => scheduler.after(delayMs, run) },
+        clock: {
+          now: () => scheduler.nowMs,
+          after: (delayMs, run) =>
+            scheduler.after(delayMs, () => {
+              scheduler.unsettled = true;
+              run();
+            }),
+        },
         newClientId: () => scheduler.integer(1, 2 ** 48),
       },
     );
@@ -117,10 +131,12 @@ export class RemoteWriter implements Writer {
   }
 
   #later(): void {
-    const { scheduler, everyMs } = this.parts;
+    const { scheduler, everyMs, burst } = this.parts;
     scheduler.after(-Math.log(1 - scheduler.random()) * everyMs, () => {
       if (this.#stopped) return;
-      if (this.#client.appender.outstanding < 24) this.#append();
+      for (let left = scheduler.integer(1, burst); left > 0; left--) {
+        if (this.#client.appender.outstanding < 24) this.#append();
+      }
       this.#later();
     });
   }
@@ -129,6 +145,7 @@ export class RemoteWriter implements Writer {
     const { scheduler, history, fail } = this.parts;
     const number = ++this.#number;
     const bytes = history.entry(this.writer, number, filler(scheduler));
+    scheduler.unsettled = true;
     const taken = this.#client.appender.append(bytes, (error, { index, term }) => {
       try {
         if (error === undefined) history.acknowledge(this.writer, number, index, term);

@@ -1,7 +1,7 @@
 import { seededRandom } from '../../src/base/prng.js';
 import { Chance } from './chance.js';
 import type { SimNetwork } from './network.js';
-import type { SimNode } from './node.js';
+import { GROUP, type SimNode } from './node.js';
 import { canCut, closeLinks, directionsOf, openLinks, type Partition } from './partitions.js';
 import type { Fault } from './profiles.js';
 import type { FaultEvent } from './scenario.js';
@@ -42,6 +42,22 @@ export class Faults {
     });
   }
 
+  /** Does one of `kinds` to whoever leads, now: the run lacks what follows from it. */
+  urge(kinds: readonly Fault[]): void {
+    const leader = this.#nodes.find((each) => each.up && each.turn!.replica(GROUP).role === 'leader');
+    if (leader === undefined) return;
+    const chance = new Chance(this.#scheduler.random);
+    const forMs = chance.between(1000, 4000);
+    if (kinds.includes('isolateLeader') && this.#part('isolateLeader', forMs, chance)) {
+      this.#count('isolateLeader');
+      return;
+    }
+    if (!kinds.includes('kill')) return;
+    this.#say(`kill ${leader.host}, which leads, for ${forMs} ms`);
+    this.#crashNow('kill', leader, forMs, chance);
+    this.#count('kill');
+  }
+
   /** Mends links and disks, ends stalls, starts what is down. */
   stop(): void {
     this.#stopped = true;
@@ -67,8 +83,11 @@ export class Faults {
   #do(fault: FaultEvent): void {
     if (this.#stopped) return;
     const { kind } = fault;
-    if (this.#doNow(fault, new Chance(seededRandom(fault.seed))))
-      this.done.set(kind, (this.done.get(kind) ?? 0) + 1);
+    if (this.#doNow(fault, new Chance(seededRandom(fault.seed)))) this.#count(kind);
+  }
+
+  #count(kind: Fault): void {
+    this.done.set(kind, (this.done.get(kind) ?? 0) + 1);
   }
 
   /** False: it makes no sense now. */

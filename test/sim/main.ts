@@ -1,112 +1,123 @@
+import { randomInt } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { Campaign, type CampaignOptions } from './campaign.js';
 import { PROFILES } from './profiles.js';
-import { type RunReport, runSeed } from './simulation.js';
+import type { RunReport } from './simulation.js';
+import { Totals } from './totals.js';
 
 const USAGE = `Usage: npm run sim -- [options]
-  --seeds N       how many seeds (default 100)
-  --seed N        only this one, with its trace
-  --from N        the first seed (default 1)
-  --steps M       events per seed at most (default: as many as it takes)
-  --operations N  acknowledged operations after which a run's faults end (default 400)
-  --profile NAME  ${Object.keys(PROFILES).join(' | ')} (default mixed)
-  --quiet         one line of JSON at the end, nothing else`;
+  --seeds N           how many seeds (default 100)
+  --from N            the first seed (default 1); "fresh": a random one
+  --seed N            only this one
+  --jobs N            how many at a time (default: as many as there are cores)
+  --profile NAME      ${Object.keys(PROFILES).join(' | ')} (default mixed)
+  --operations N      acknowledged operations that a run has at least (default 2000)
+  --leader-changes N  changes of leader that a run has at least (default 3)
+  --restarts N        restarts of a node that a run has at least (default 1)
+  --steps M           events per seed at most (default: as many as it takes)
+  --each              a line for every seed
+  --quiet             one line of JSON at the end, nothing else`;
 
-/** What many runs add up to. */
-class Totals {
-  seeds = 0;
-  simulatedMs = 0;
-  acknowledged = 0;
-  leastAcknowledged = Number.POSITIVE_INFINITY;
-  leaders = 0;
-  restarts = 0;
-  steps = 0;
-  readonly faults = new Map<string, number>();
+const PROGRESS_MS = 5000;
+const INTERRUPTED = 130;
 
-  add(report: RunReport): void {
-    this.seeds++;
-    this.simulatedMs += report.simulatedMs;
-    this.acknowledged += report.acknowledged;
-    this.leastAcknowledged = Math.min(this.leastAcknowledged, report.acknowledged);
-    this.leaders += report.leaders;
-    this.restarts += report.restarts;
-    this.steps += report.steps;
-    for (const [kind, times] of report.faults) this.faults.set(kind, (this.faults.get(kind) ?? 0) + times);
-  }
-
-  line(realMs: number): string {
-    const each = (sum: number): string => (sum / this.seeds).toFixed(1);
-    return [
-      `${this.seeds} seeds`,
-      `${((1000 * this.seeds) / realMs).toFixed(2)}/s`,
-      `${(this.simulatedMs / realMs).toFixed(0)} simulated s per s`,
-      `${((1000 * this.steps) / realMs / 1000).toFixed(0)}k events/s`,
-      `per seed: ${each(this.simulatedMs / 1000)} s, ${each(this.acknowledged)} acknowledged (least ${this.leastAcknowledged}), ${each(this.leaders)} leaders, ${each(this.restarts)} restarts`,
-    ].join(' · ');
-  }
-}
-
-function describe(report: RunReport): string {
-  const { seed, hash, nodes, steps, simulatedMs, acknowledged, leaders, restarts } = report;
-  return `seed ${seed}: ${nodes} nodes, ${steps} events, ${(simulatedMs / 1000).toFixed(1)} s, ${acknowledged} acknowledged, ${leaders} leaders, ${restarts} restarts, hash ${hash.toString(16)}`;
-}
-
-/** The last thing that `process.exitCode` is set by. */
-async function main(): Promise<number> {
+function parse() {
   const { values } = parseArgs({
     options: {
       seeds: { type: 'string', default: '100' },
-      seed: { type: 'string' },
       from: { type: 'string', default: '1' },
-      steps: { type: 'string', default: '0' },
-      operations: { type: 'string', default: '400' },
+      seed: { type: 'string' },
+      jobs: { type: 'string', default: String(availableParallelism()) },
       profile: { type: 'string', default: 'mixed' },
+      operations: { type: 'string', default: '2000' },
+      'leader-changes': { type: 'string', default: '3' },
+      restarts: { type: 'string', default: '1' },
+      steps: { type: 'string', default: '0' },
+      each: { type: 'boolean', default: false },
       quiet: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
+  return values;
+}
+
+type Values = ReturnType<typeof parse>;
+
+function campaignOf(values: Values): CampaignOptions {
+  const first = values.from === 'fresh' ? randomInt(1, 2 ** 40) : Number(values.from);
+  return {
+    first: values.seed === undefined ? first : Number(values.seed),
+    count: values.seed === undefined ? Number(values.seeds) : 1,
+    jobs: Number(values.jobs),
+    run: {
+      profile: values.profile,
+      operations: Number(values.operations),
+      leaderChanges: Number(values['leader-changes']),
+      restarts: Number(values.restarts),
+      steps: Number(values.steps),
+    },
+  };
+}
+
+function describe(report: RunReport): string {
+  const { seed, hash, nodes, steps, simulatedMs, acknowledged, leaderChanges, restarts } = report;
+  return `seed ${seed}: ${nodes} nodes, ${steps} events, ${(simulatedMs / 1000).toFixed(1)} s, ${acknowledged} acknowledged, ${leaderChanges} changes of leader, ${restarts} restarts, hash ${hash.toString(16)}`;
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** The last thing that `process.exitCode` is set by. */
+async function main(): Promise<number> {
+  const values = parse();
   if (values.help || PROFILES[values.profile] === undefined) {
-    process.stdout.write(`${USAGE}\n`);
+    print(USAGE);
     return values.help ? 0 : 2;
   }
-  const first = Number(values.seed ?? values.from);
-  const count = values.seed === undefined ? Number(values.seeds) : 1;
-  const options = {
-    profile: values.profile,
-    steps: Number(values.steps),
-    operations: Number(values.operations),
-  };
+  const options = campaignOf(values);
   const totals = new Totals();
   const beganMs = performance.now();
   let toldMs = beganMs;
-  for (let seed = first; seed < first + count; seed++) {
-    const report = await runSeed({ seed, ...options });
+  const campaign = new Campaign(options, (report) => {
     totals.add(report);
     const nowMs = performance.now();
-    if (report.failure !== undefined) return tellFailure(report, totals, values.profile, values.quiet);
-    if (values.seed !== undefined) process.stdout.write(`${describe(report)}\n`);
-    if (nowMs - toldMs > 5000 && !values.quiet) {
-      toldMs = nowMs;
-      process.stdout.write(`${totals.line(nowMs - beganMs)}\n`);
-    }
-    // What is left of the real world (freed memory) has its turn between two runs.
-    await new Promise((resolve) => setImmediate(resolve));
+    if (values.quiet) return;
+    if (values.each || options.count === 1) print(describe(report));
+    if (nowMs - toldMs < PROGRESS_MS) return;
+    toldMs = nowMs;
+    print(totals.progress(nowMs - beganMs, options.count));
+  });
+  const tellAll = (): void => {
+    const { user, system } = process.cpuUsage();
+    print(totals.progress(performance.now() - beganMs, totals.seeds));
+    print(`${totals.cost((user + system) / 1000)}\n${totals.summary()}`);
+  };
+  if (!values.quiet)
+    print(`seeds from ${options.first} on, profile ${values.profile}, ${options.jobs} at a time`);
+  process.once('SIGINT', () => {
+    tellAll();
+    print('interrupted; no seed failed so far');
+    process.exit(INTERRUPTED);
+  });
+  const failed = await campaign.run();
+  if (values.quiet) {
+    const { seed, failure } = failed ?? {};
+    const seeds = seed === undefined ? totals.seeds : seed - options.first + 1;
+    print(JSON.stringify({ seeds, seed, failure }));
+  } else {
+    tellAll();
+    print(failed === undefined ? 'all well' : failureOf(failed, options));
   }
-  const kinds = [...totals.faults].map(([kind, times]) => `${kind} ${times}`).join(', ');
-  if (values.quiet) process.stdout.write(`${JSON.stringify({ seeds: totals.seeds })}\n`);
-  else process.stdout.write(`${totals.line(performance.now() - beganMs)}\nfaults: ${kinds}\nall well\n`);
-  return 0;
+  return failed === undefined ? 0 : 1;
 }
 
-function tellFailure(report: RunReport, totals: Totals, profile: string, quiet: boolean): number {
-  if (quiet) {
-    const { seed, failure } = report;
-    process.stdout.write(`${JSON.stringify({ seeds: totals.seeds, seed, failure })}\n`);
-    return 1;
-  }
-  process.stdout.write(`${report.trace.join('\n')}\n\n${describe(report)}\n`);
-  process.stdout.write(`FAILED after ${totals.seeds} seeds: ${report.failure}\n`);
-  process.stdout.write(`again: npm run sim -- --profile ${profile} --seed ${report.seed}\n`);
-  return 1;
+function failureOf(report: RunReport, { run }: CampaignOptions): string {
+  const { profile, operations, leaderChanges, restarts, steps } = run;
+  const limits = `--operations ${operations} --leader-changes ${leaderChanges} --restarts ${restarts}`;
+  const again = `npm run sim -- --profile ${profile} ${limits}${steps > 0 ? ` --steps ${steps}` : ''} --seed ${report.seed}`;
+  return `${report.trace.join('\n')}\n\n${describe(report)}\nFAILED: ${report.failure}\nagain: ${again}`;
 }
 
 process.exitCode = await main();

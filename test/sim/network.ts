@@ -26,7 +26,7 @@ const WINDOW_BYTES = 128 * 1024;
 
 type OnStream = (lane: Lane, stream: MessageStream) => void;
 /** Sees each message as it is handed to the wire. */
-export type WireTap = (from: string, to: string, lane: Lane, bytes: Buffer) => void;
+export type WireTap = (stream: SimStream, bytes: Buffer) => void;
 
 /**
  * A network in simulated time. Messages of one stream stay in order, everything else may overtake. Each direction of each link
@@ -114,7 +114,7 @@ export class SimNetwork {
 
   open(host: string, address: string, lane: Lane): SimStream {
     const remoteHost = address.slice(0, address.lastIndexOf(':'));
-    const near = new SimStream(this, ++this.#made, host, remoteHost, lane);
+    const near = new SimStream(this, ++this.#made, host, remoteHost, lane, true);
     this.#streams.add(near);
     this.#connect(near);
     return near;
@@ -149,7 +149,7 @@ export class SimNetwork {
         this.soon(near, 0, () => near.fail('nobody answers there'));
         return;
       }
-      const far = new SimStream(this, ++this.#made, remoteHost, host, lane);
+      const far = new SimStream(this, ++this.#made, remoteHost, host, lane, false);
       this.#streams.add(far);
       listener.streams.add(far);
       this.guard(remoteHost, () => listener.onStream(lane, far));
@@ -163,6 +163,8 @@ export class SimStream extends BaseStream {
   #peer: SimStream | undefined;
   #paused = false;
   #waiting: { bytes: Buffer; written: () => void }[] = [];
+  /** Handed to the wire; their senders learn of it a little later, all at once. */
+  #written: (() => void)[] = [];
   /** On their way from here, or held. */
   #wire: { bytes: Buffer; atMs: number }[] = [];
   #wireBytes = 0;
@@ -174,6 +176,8 @@ export class SimStream extends BaseStream {
     readonly host: string,
     readonly remoteHost: string,
     readonly lane: Lane,
+    /** This end asked for the stream. */
+    readonly dialled: boolean,
   ) {
     super(id, `${remoteHost}:1`, LIMITS);
     this.#network = network;
@@ -253,14 +257,24 @@ export class SimStream extends BaseStream {
       const next = this.#waiting.shift();
       if (next === undefined) return;
       this.#wireBytes += next.bytes.length + MESSAGE_OVERHEAD_BYTES;
-      this.#network.soon(this, scheduler.random() * 0.05, next.written);
-      this.#network.tap(this.host, this.remoteHost, this.lane, next.bytes);
+      this.#left(next.written);
+      this.#network.tap(this, next.bytes);
       const last = this.#wire[this.#wire.length - 1]?.atMs ?? 0;
       const atMs = Math.max(last, scheduler.nowMs + link.delayMs + scheduler.random() * link.jitterMs);
       // Copied, as a wire does: what the sender does to its bytes afterwards must not show at the other end.
       this.#wire.push({ bytes: Buffer.from(next.bytes), atMs });
       this.flush();
     }
+  }
+
+  #left(written: () => void): void {
+    this.#written.push(written);
+    if (this.#written.length > 1) return;
+    this.#network.soon(this, this.#network.scheduler.random() * 0.05, () => {
+      const left = this.#written;
+      this.#written = [];
+      for (const tell of left) tell();
+    });
   }
 
   #arrive(): void {

@@ -122,6 +122,7 @@ export class SimNode {
   boot(): void {
     if (this.#life !== undefined) return;
     this.lives++;
+    this.#parts.scheduler.unsettled = true;
     this.disk.immediate = true;
     try {
       this.#life = this.#begin();

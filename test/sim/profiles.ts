@@ -19,6 +19,9 @@ export const FAULTS = [
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
+/** Kinds that surely end a leadership, done to whoever leads. */
+export const UNSEATING: readonly Fault[] = ['isolateLeader', 'kill'];
+
 /** The kinds of faults that a profile knows; each run draws which of them it has, and how often. */
 export const PROFILES: Readonly<Record<string, readonly Fault[]>> = {
   calm: [],

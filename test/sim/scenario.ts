@@ -1,6 +1,6 @@
 import { seededRandom } from '../../src/base/prng.js';
 import { Chance } from './chance.js';
-import { type Fault, PROFILES } from './profiles.js';
+import { type Fault, PROFILES, UNSEATING } from './profiles.js';
 
 /** One fault, at one time. On whom and how it falls is drawn from its own seed: leaving out others changes nothing of it. */
 export interface FaultEvent {
@@ -20,7 +20,9 @@ export interface NodePlan {
 
 export interface ClientPlan {
   readonly kind: 'local' | 'remote';
-  /** Mean time between two of its operations, simulated ms. */
+  /** Operations that it has at a time, at most; each time a number from 1 on. */
+  readonly burst: number;
+  /** Mean time between two such bursts, simulated ms. */
   readonly everyMs: number;
 }
 
@@ -35,8 +37,12 @@ export interface Scenario {
   readonly clients: readonly ClientPlan[];
   /** Ascending in time. */
   readonly faults: readonly FaultEvent[];
-  /** Acknowledged operations after which the faults end. */
+  /** What must have been seen before the faults end: acknowledged operations, changes of leader, restarts of a node. */
   readonly operations: number;
+  readonly leaderChanges: number;
+  readonly restarts: number;
+  /** What a run that has seen too few changes of leader is helped on with. */
+  readonly unseating: readonly Fault[];
   /** Events at most; 0: as many as it takes. */
   readonly steps: number;
 }
@@ -45,6 +51,9 @@ export interface ScenarioOptions {
   seed: number;
   profile: string;
   operations: number;
+  /** Asked for only where the profile has faults that bring them about. */
+  leaderChanges: number;
+  restarts: number;
   steps: number;
 }
 
@@ -54,7 +63,9 @@ const EVERY_MS = 22;
 const PATIENCE = 6;
 
 /** The scenario of a seed. */
-export function drawScenario({ seed, profile, operations, steps }: ScenarioOptions): Scenario {
+export function drawScenario(options: ScenarioOptions): Scenario {
+  const { seed, profile, operations, steps } = options;
+  const kinds = PROFILES[profile]!;
   const chance = new Chance(seededRandom(seed));
   const count = chance.chance(0.65) ? 3 : chance.chance(0.75) ? 5 : chance.chance(0.5) ? 4 : 1;
   const nodes = Array.from({ length: count }, () => ({
@@ -62,16 +73,21 @@ export function drawScenario({ seed, profile, operations, steps }: ScenarioOptio
     spread: chance.chance(0.5),
   }));
   const clients = drawClients(chance);
-  const faults = drawFaults(chance, PROFILES[profile]!, operations * EVERY_MS * PATIENCE);
-  return { seed, nodes, clients, faults, operations, steps };
+  const faults = drawFaults(chance, kinds, operations * EVERY_MS * PATIENCE);
+  const unseating = UNSEATING.filter((kind) => kinds.includes(kind));
+  const leaderChanges = unseating.length > 0 ? options.leaderChanges : 0;
+  const restarts = kinds.includes('kill') ? options.restarts : 0;
+  return { seed, nodes, clients, faults, operations, leaderChanges, restarts, unseating, steps };
 }
 
 function drawClients(chance: Chance): ClientPlan[] {
   const local = chance.integer(1, 2);
   const remote = chance.integer(1, 3);
-  const everyMs = (local + remote) * EVERY_MS;
+  const burst = chance.pick([1, 4, 8, 16]);
+  const everyMs = ((local + remote) * EVERY_MS * (1 + burst)) / 2;
   return Array.from({ length: local + remote }, (_, at) => ({
     kind: at < local ? 'local' : 'remote',
+    burst,
     everyMs,
   }));
 }

@@ -18,6 +18,8 @@ export class Scheduler extends Chance {
   nowMs = 0;
   /** Events that happened. */
   steps = 0;
+  /** Something was put off to the end of its turn (a microtask): it must happen before the next event does. */
+  unsettled = false;
   /** Two runs are the same exactly if this is. */
   hash = 0;
   readonly #heap: Event[] = [];

@@ -17,6 +17,9 @@ const CONVERGENCE_MS = 60_000;
 const CONVERGENCE_LOOK_MS = 50;
 /** Every fault ends by itself within ten seconds, so a cluster that takes nothing for so long has stopped for good. */
 const STANDSTILL_MS = 300_000;
+/** How often a run that lacks leaderships or restarts is helped on, simulated ms, and how many times. */
+const URGE_MS = 4000;
+const URGES_MAX = 100;
 
 export interface RunReport {
   seed: number;
@@ -29,7 +32,7 @@ export interface RunReport {
   acknowledged: number;
   refused: number;
   unknown: number;
-  leaders: number;
+  leaderChanges: number;
   restarts: number;
   faults: ReadonlyMap<Fault, number>;
   /** What was broken; undefined when all was well. */
@@ -50,6 +53,7 @@ class Simulation {
   readonly #writers: Writer[] = [];
   #failure: string | undefined;
   #progress = { acknowledged: 0, atMs: 0 };
+  #urge = { times: 0, atMs: 0 };
 
   constructor(scenario: Scenario) {
     this.#scenario = scenario;
@@ -63,12 +67,15 @@ class Simulation {
     this.#network.stalledMs = (host) => nodes.get(host)?.stalledMs() ?? 0;
     this.#network.guard = (host, run) => {
       const node = nodes.get(host);
-      if (node === undefined) run();
-      else node.guard(run);
+      if (node !== undefined) return node.guard(run);
+      scheduler.unsettled = true;
+      run();
     };
-    this.#network.tap = (from, _to, lane, bytes) => {
-      const node = nodes.get(from);
-      if (node !== undefined && (lane === 'control' || lane === 'append')) this.#overhear(node, bytes);
+    this.#network.tap = ({ host, lane, dialled }, bytes) => {
+      // Appends say nothing of their sender's disk, and are the bulk of what is sent.
+      if (lane !== 'control' && (lane !== 'append' || dialled)) return;
+      const node = nodes.get(host);
+      if (node !== undefined) this.#overhear(node, bytes);
     };
     this.#faults = new Faults(scheduler, this.#network, this.#nodes, scenario.faults);
   }
@@ -131,9 +138,9 @@ class Simulation {
       nodes: this.#nodes,
       fail: (thrown: unknown): void => this.#failBy(thrown),
     };
-    for (const [at, { kind, everyMs }] of this.#scenario.clients.entries()) {
+    for (const [at, { kind, ...pace }] of this.#scenario.clients.entries()) {
       const Kind = kind === 'local' ? LocalWriter : RemoteWriter;
-      this.#writers.push(new Kind(at + 1, { ...parts, everyMs }));
+      this.#writers.push(new Kind(at + 1, { ...parts, ...pace }));
     }
   }
 
@@ -147,7 +154,8 @@ class Simulation {
       } catch (thrown) {
         this.#failBy(thrown);
       }
-      // What the client put off to the end of its turn happens now.
+      if (!this.#scheduler.unsettled) continue;
+      this.#scheduler.unsettled = false;
       await undefined;
     }
   }
@@ -159,7 +167,28 @@ class Simulation {
     if (acknowledged !== this.#progress.acknowledged) this.#progress = { acknowledged, atMs: nowMs };
     else if (nowMs - this.#progress.atMs > STANDSTILL_MS)
       this.#fail(`nothing was acknowledged for ${STANDSTILL_MS} ms`);
-    return acknowledged >= this.#scenario.operations;
+    return acknowledged >= this.#scenario.operations && !this.#lacks();
+  }
+
+  /** Whether the run is still short of changes of leader or restarts; then something is done about it now and again. */
+  #lacks(): boolean {
+    const { leaderChanges, restarts, unseating } = this.#scenario;
+    const few = this.#restarts() < restarts;
+    if (!few && this.#leaderChanges() >= leaderChanges) return false;
+    const { nowMs } = this.#scheduler;
+    if (nowMs < this.#urge.atMs) return true;
+    if (this.#urge.times === URGES_MAX) this.#fail(`${URGES_MAX} faults led to too few leaders or restarts`);
+    this.#urge = { times: this.#urge.times + 1, atMs: nowMs + URGE_MS };
+    this.#faults.urge(few ? ['kill'] : unseating);
+    return true;
+  }
+
+  #leaderChanges(): number {
+    return Math.max(0, this.#checks.leaders.size - 1);
+  }
+
+  #restarts(): number {
+    return this.#nodes.reduce((sum, node) => sum + Math.max(0, node.lives - 1), 0);
   }
 
   async #converge(): Promise<void> {
@@ -182,7 +211,13 @@ class Simulation {
   async #writeOnceMore(): Promise<void> {
     const { acknowledged } = this.#history;
     const leader = this.#nodes.find((node) => node.turn!.replica(GROUP).role === 'leader')!;
-    const parts = { scheduler: this.#scheduler, history: this.#history, nodes: this.#nodes, everyMs: 1 };
+    const parts = {
+      scheduler: this.#scheduler,
+      history: this.#history,
+      nodes: this.#nodes,
+      everyMs: 1,
+      burst: 1,
+    };
     const writer = new LocalWriter(1000, parts);
     writer.stop();
     writer.proposeOn(leader);
@@ -239,8 +274,8 @@ class Simulation {
       acknowledged,
       refused,
       unknown,
-      leaders: this.#checks.leaders.size,
-      restarts: this.#nodes.reduce((sum, node) => sum + node.lives - 1, 0),
+      leaderChanges: this.#leaderChanges(),
+      restarts: this.#restarts(),
       faults: this.#faults.done,
       failure: this.#failure,
       trace: this.#failure === undefined ? [] : this.#scheduler.trace(80),
