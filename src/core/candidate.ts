@@ -1,7 +1,7 @@
 import type { TimeoutNow, VoteReply } from '../base/messages.js';
 import { otherVoters, votesAlone } from './membership.js';
 import { voteResult } from './quorum.js';
-import { type RaftState, sendAs } from './raft-state.js';
+import { isElectionDue, type RaftState, sendAs } from './raft-state.js';
 import { becomeCandidate, becomeFollower, becomeLeader, becomePrecandidate } from './transitions.js';
 
 /**
@@ -11,7 +11,7 @@ import { becomeCandidate, becomeFollower, becomeLeader, becomePrecandidate } fro
 export function tickElection(state: RaftState): void {
   state.electionElapsed += 1;
   const alone = state.role === 'follower' && state.leader === 0 && votesAlone(state.configuration, state.id);
-  if (state.electionElapsed < state.electionTimeout && !alone) return;
+  if (!isElectionDue(state) && !alone) return;
   if (!state.log.mayLead(state.id)) {
     state.electionElapsed = 0;
     becomeFollower(state, state.term, 0);

@@ -112,8 +112,12 @@ export function handleSessionBroken(state: RaftState, peer: NodeId, session: Ses
   probeAt(state, progress, progress.probeIndex);
 }
 
-/** A stream to a peer that cannot be reached goes back to asking (B13). One that asks already goes on. */
+/**
+ * A stream to a peer that cannot be reached goes back to asking (B13). One that asks already goes on. To a follower whose leader
+ * it is it says that there may be none any more; the next heartbeat says otherwise.
+ */
 export function handleUnreachable(state: RaftState, peer: NodeId): void {
+  if (state.leader === peer) state.leaderUnreachable = true;
   const progress = state.progress.get(peer);
   if (progress?.state === 'replicate') probeAt(state, progress, progress.probeIndex);
 }

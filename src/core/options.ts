@@ -7,7 +7,7 @@ import type { Random } from '../base/prng.js';
 export interface RaftOptions {
   group: GroupId;
   id: NodeId;
-  /** Election timeouts are drawn uniformly from [electionTicksMin, electionTicksMax], whole ticks (E1, Raft §5.2). */
+  /** Election timeouts are drawn uniformly from (electionTicksMin, electionTicksMax], whole ticks (E1, Raft §5.2). */
   electionTicksMin: number;
   electionTicksMax: number;
   /** Ticks between two rounds of heartbeats, ≥ 1 and below `electionTicksMin`. */

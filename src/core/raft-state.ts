@@ -58,6 +58,8 @@ export class RaftState {
   /** Ticks since the election timer was reset; while a leader is known, since it was last heard. */
   electionElapsed = 0;
   electionTimeout = 0;
+  /** Followers: the connection to the leader broke and nothing was heard of it since. */
+  leaderUnreachable = false;
   heartbeatElapsed = 0;
 
   /** Candidates and pre-candidates: who answered, and how. Voters are counted, not messages (H4). */
@@ -120,16 +122,46 @@ export class RaftState {
   }
 }
 
+/**
+ * How long to wait for a leader before standing for election. A tick more than the voters wait who heard it at the same time, since
+ * clocks do not tick together: who asks sooner is refused (dissertation §4.2.3).
+ */
 export function drawElectionTimeout(state: RaftState): void {
-  const { random, electionTicksMin, electionTicksMax, priority } = state.options;
+  const { electionTicksMin, electionTicksMax } = state.options;
+  drawTimeout(state, Math.min(electionTicksMin + 1, electionTicksMax), electionTicksMax);
+}
+
+/**
+ * How long a campaign may take before the next one. It waits for answers and not for a leader's next heartbeat, so half as long
+ * will do: a vote that was split, or asked for a moment too early, costs less than a whole election timeout more.
+ */
+export function drawCampaignTimeout(state: RaftState): void {
+  const { electionTicksMin } = state.options;
+  drawTimeout(state, Math.ceil(electionTicksMin / 2), electionTicksMin);
+}
+
+function drawTimeout(state: RaftState, min: number, max: number): void {
+  const { random, electionTicksMax, priority } = state.options;
   const handicap = (PRIORITY_MAX - priority) * electionTicksMax;
-  state.electionTimeout = randomInteger(random, electionTicksMin, electionTicksMax) + handicap;
+  state.electionTimeout = randomInteger(random, min, max) + handicap;
+}
+
+/**
+ * Whether it is time to campaign. A leader whose connection broke is most likely gone: then the part of the wait that only
+ * spreads candidates is halved.
+ */
+export function isElectionDue(state: RaftState): boolean {
+  const { electionElapsed, electionTimeout, leaderUnreachable, options } = state;
+  const spread = electionTimeout - options.electionTicksMin - 1;
+  const saved = leaderUnreachable && spread > 0 ? Math.ceil(spread / 2) : 0;
+  return electionElapsed >= electionTimeout - saved;
 }
 
 /** The leader of this term is alive. */
 export function noteLeader(state: RaftState): void {
   state.electionElapsed = 0;
   state.leaderHeardAt = state.ticks;
+  state.leaderUnreachable = false;
 }
 
 /**

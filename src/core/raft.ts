@@ -196,6 +196,11 @@ export class Raft {
     };
   }
 
+  /** The connection to the leader of this term broke, and nothing was heard of it since. */
+  get leaderUnreachable(): boolean {
+    return this.#state.leaderUnreachable;
+  }
+
   /** Known to be committed. */
   get commitIndex(): LogIndex {
     return this.#state.log.commitIndex;

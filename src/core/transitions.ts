@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.js';
 import type { NodeId, Term } from '../base/ids.js';
 import { BatchKind } from '../base/messages.js';
-import { drawElectionTimeout, type RaftState } from './raft-state.js';
+import { drawCampaignTimeout, drawElectionTimeout, type RaftState } from './raft-state.js';
 import { appendOwn, broadcastHeartbeat, followMembers } from './replication.js';
 
 /**
@@ -16,8 +16,9 @@ export function becomeFollower(state: RaftState, term: Term, leader: NodeId): vo
     state.uncommitted.clear();
     forgetLeadership(state);
     state.electionElapsed = 0;
-    drawElectionTimeout(state);
   }
+  // A campaign's shorter timeout ends with it.
+  if (state.role === 'leader' || leader !== 0) drawElectionTimeout(state);
   if (term > state.term) {
     state.term = term;
     state.vote = 0;
@@ -25,6 +26,7 @@ export function becomeFollower(state: RaftState, term: Term, leader: NodeId): vo
   }
   state.role = 'follower';
   state.leader = leader;
+  state.leaderUnreachable = false;
   state.votes.clear();
 }
 
@@ -52,10 +54,11 @@ export function becomePrecandidate(state: RaftState): void {
 
 function startVotes(state: RaftState): void {
   assert(state.log.mayLead(state.id), 'only a voter campaigns');
+  state.leaderUnreachable = false;
   state.votes.clear();
   state.votes.set(state.id, true);
   state.electionElapsed = 0;
-  drawElectionTimeout(state);
+  drawCampaignTimeout(state);
 }
 
 /** Follower or candidate → candidate of a new term, with its own vote (Raft §5.2). */

@@ -1,5 +1,5 @@
 import type { VoteRequest } from '../base/messages.js';
-import { type RaftState, send, sendAs } from './raft-state.js';
+import { drawElectionTimeout, type RaftState, send, sendAs } from './raft-state.js';
 
 /**
  * Whether no vote may be given, whatever the request's term: a leader is alive, as far as this node knows (dissertation
@@ -40,6 +40,7 @@ export function handleVoteRequest(state: RaftState, request: VoteRequest): void 
   if (granted) {
     state.vote = request.from;
     state.electionElapsed = 0;
+    drawElectionTimeout(state);
   }
   send(state, { type: 'voteReply', to: request.from, granted, preVote: false });
 }

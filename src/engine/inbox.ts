@@ -138,7 +138,12 @@ export class Inbox {
     const up = record.up === 1;
     const append = record.lane === 1;
     if (append && up) this.#connected.add(record.peer);
-    if (append && !up) this.#connected.delete(record.peer);
+    if (append && !up) {
+      this.#connected.delete(record.peer);
+      for (const replica of this.#parts.replicas.values()) {
+        replica.step({ type: 'unreachable', peer: record.peer });
+      }
+    }
     this.#parts.onPeer({ id: record.peer, lane: append ? 'append' : 'control', up, code, message });
   }
 

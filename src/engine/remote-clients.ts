@@ -19,8 +19,17 @@ interface ClientStream {
   ended: boolean;
 }
 
+/** The stream of a client that is to be sent to the leader as soon as there is one. It has `ended`. */
+interface Held {
+  readonly replica: Replica;
+  readonly firstSequence: Sequence;
+  ticksLeft: number;
+}
+
 /** Proposals taken from the ring in one turn at most. */
 const PROPOSALS_PER_TURN = 64;
+/** How long a client waits here for news of a leader before it is told that there is none. */
+const HOLD_MS = 250;
 
 /**
  * What remote clients propose, and what becomes of it. There is no list of pending requests: an entry is known by
@@ -34,6 +43,9 @@ export class RemoteClients {
   readonly #hub: Hub;
   readonly #replicas: ReadonlyMap<GroupId, Replica>;
   readonly #addressOf: (node: NodeId) => string;
+  /** By stream. At most one each, so they are bounded as streams are. */
+  readonly #held = new Map<number, Held>();
+  readonly #holdTicks: number;
   /** The proposal polled last still waits for room. */
   #waiting = false;
 
@@ -42,11 +54,13 @@ export class RemoteClients {
     hub: Hub,
     replicas: ReadonlyMap<GroupId, Replica>,
     addressOf: (node: NodeId) => string,
+    tickMs: number,
   ) {
     this.#ring = ring;
     this.#hub = hub;
     this.#replicas = replicas;
     this.#addressOf = addressOf;
+    this.#holdTicks = Math.ceil(HOLD_MS / tickMs);
   }
 
   /** Takes proposals in, in order, while there is room. What has no room waits in its ring, and so does the client. */
@@ -62,8 +76,23 @@ export class RemoteClients {
     return taken > 0;
   }
 
-  /** A group changed hands: streams that proposed here learn that the fate of what is under way is open. */
-  leadershipLost(replica: Replica): void {
+  /** One tick of time has passed. */
+  tick(): void {
+    for (const [id, held] of this.#held) {
+      held.ticksLeft--;
+      if (held.ticksLeft <= 0) this.#sendAway(id, held);
+    }
+  }
+
+  /** A group has changed hands, or its leader is known or gone. */
+  leadershipChanged(replica: Replica): void {
+    if (replica.role !== 'leader') this.#leadershipLost(replica);
+    if (replica.leader === 0) return;
+    for (const [id, held] of this.#held) if (held.replica === replica) this.#sendAway(id, held);
+  }
+
+  /** Streams that proposed here learn that the fate of what is under way is open. */
+  #leadershipLost(replica: Replica): void {
     for (const [id, stream] of this.#streams) {
       if (stream.group !== replica.group || stream.ended) continue;
       this.#end(id, stream, replica, 'unknown', ErrorCode.OutcomeUnknown, 'leadership was lost');
@@ -122,6 +151,7 @@ export class RemoteClients {
     const known = this.#streams.get(stream);
     if (known === undefined) return;
     this.#streams.delete(stream);
+    this.#held.delete(stream);
     if (this.#byClient.get(known.client) === stream) this.#byClient.delete(known.client);
   }
 
@@ -145,18 +175,28 @@ export class RemoteClients {
       return true;
     }
     if (replica.role !== 'leader') {
-      this.#end(
-        id,
-        stream,
-        replica,
-        'refused',
-        ErrorCode.NotLeader,
-        'this node does not lead',
-        firstSequence,
-      );
+      this.#turnAway(id, stream, replica, firstSequence);
       return true;
     }
     return replica.proposals.proposePacked(body, count);
+  }
+
+  /**
+   * Sends a client to the leader. While none is known it is kept here for a moment: else it would ask every node in turn, again and
+   * again, until the election is over, and be in the middle of a pause when it is.
+   */
+  #turnAway(id: number, stream: ClientStream, replica: Replica, firstSequence: Sequence): void {
+    stream.ended = true;
+    const held = { replica, firstSequence, ticksLeft: this.#holdTicks };
+    if (knownLeader(replica) === 0) this.#held.set(id, held);
+    else this.#sendAway(id, held);
+  }
+
+  #sendAway(id: number, { replica, firstSequence }: Held): void {
+    this.#held.delete(id);
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return;
+    this.#end(id, stream, replica, 'refused', ErrorCode.NotLeader, 'this node does not lead', firstSequence);
   }
 
   #end(
@@ -169,7 +209,8 @@ export class RemoteClients {
     firstSequence: Sequence = stream.nextSequence,
   ): void {
     stream.ended = true;
-    const { group, leader } = replica;
+    const { group } = replica;
+    const leader = knownLeader(replica);
     const place = { index: 0, term: 0, leader, leaderAddress: this.#addressOf(leader) };
     const reply = {
       type: 'proposeReply',
@@ -184,6 +225,11 @@ export class RemoteClients {
     this.#hub.command({ type: 'clientReply', stream: id, body: encodeEnvelope(reply).bytes });
     this.#hub.command({ type: 'clientClose', stream: id });
   }
+}
+
+/** 0 also for one whose connection broke: nobody is sent to where there is most likely nobody. */
+function knownLeader(replica: Replica): NodeId {
+  return replica.leaderUnreachable ? 0 : replica.leader;
 }
 
 const REFUSALS: Readonly<Record<string, string>> = {

@@ -81,6 +81,11 @@ export class Replica implements Leadership {
     });
   }
 
+  /** The connection to the leader broke, and nothing was heard of it since. */
+  get leaderUnreachable(): boolean {
+    return this.#raft.leaderUnreachable;
+  }
+
   get commitIndex(): LogIndex {
     return this.#commit;
   }

@@ -100,8 +100,10 @@ export class Turn {
       },
     });
     this.#applyRing = new RingConsumer(rings.apply, 0);
+    this.#tickMs = Math.max(5, Math.floor(config.election.heartbeatIntervalMs / 4));
     const addressOf = (node: NodeId) => config.peers.get(node) ?? '';
-    this.#clients = new RemoteClients(new RingConsumer(rings.client, 0), this.#hub, this.replicas, addressOf);
+    const clientRing = new RingConsumer(rings.client, 0);
+    this.#clients = new RemoteClients(clientRing, this.#hub, this.replicas, addressOf, this.#tickMs);
     this.#inbox = new Inbox({
       self: config.id,
       ring: new RingConsumer(rings.inbox, 0),
@@ -111,7 +113,6 @@ export class Turn {
       onPeer: (event) => this.#listeners?.peer(event),
       onLog: (event) => this.#listeners?.log(event),
     });
-    this.#tickMs = Math.max(5, Math.floor(config.election.heartbeatIntervalMs / 4));
     for (const group of config.groups) this.#addReplica(group);
   }
 
@@ -267,6 +268,7 @@ export class Turn {
     if (now - this.#tickedMs < this.#tickMs) return;
     this.#tickedMs = now - this.#tickedMs < 2 * this.#tickMs ? this.#tickedMs + this.#tickMs : now;
     for (const replica of this.replicas.values()) replica.tick();
+    this.#clients.tick();
   }
 
   /** Applies for a slice of time; the rest goes on in the next turn, after the inbox. */
@@ -335,7 +337,7 @@ export class Turn {
   }
 
   #leadership(replica: Replica, role: Role, term: number, leader: NodeId): void {
-    if (role !== 'leader') this.#clients.leadershipLost(replica);
+    this.#clients.leadershipChanged(replica);
     this.#listeners?.leadership({ group: replica.group, role, term, leader });
   }
 }

@@ -37,7 +37,7 @@ describe('votes', () => {
   it('H3 a grant of an earlier term elects nobody', () => {
     const raft = startRaft();
     timeOut(raft);
-    timeOut(raft);
+    while (raft.status().term < 3) raft.tick();
     expect(raft.status()).toMatchObject({ role: 'candidate', term: 3 });
     raft.step(voteReply(2, 2));
     expect(raft.status().role).toBe('candidate');
@@ -125,7 +125,7 @@ describe('votes', () => {
 });
 
 describe('campaigns', () => {
-  it('E1 timeouts lie between the bounds, and both bounds occur', () => {
+  it("E1 timeouts lie between the bounds, from the tick after the voters' own to the last, and all of them occur", () => {
     const seen = new Set<number>();
     const random = seededRandom(1);
     for (let i = 0; i < 200; i++) {
@@ -134,7 +134,7 @@ describe('campaigns', () => {
       for (; raft.status().role === 'follower'; ticks++) raft.tick();
       seen.add(ticks);
     }
-    expect([...seen].sort()).toEqual([5, 6, 7, 8]);
+    expect([...seen].sort()).toEqual([6, 7, 8]);
   });
 
   it('H13 a refused request does not put off our own campaign, a grant and a leader do', () => {

@@ -11,6 +11,9 @@ import { Gate } from '../../src/ring/gate.js';
 import { clientCodec, commandCodec } from '../../src/workers/records.js';
 import { makeCursor, ringPair } from '../workers/parts.js';
 
+/** A client is held for ten ticks. */
+const TICK_MS = 25;
+
 type ClientRecord = Parameters<typeof clientCodec.push>[1];
 
 /** Main's side of remote clients over real rings, with replicas that only note what they are given. */
@@ -35,6 +38,7 @@ function makeWorld() {
       group,
       role: 'leader',
       leader: 1,
+      leaderUnreachable: false,
       room: true,
       taken,
       proposals: {
@@ -49,7 +53,7 @@ function makeWorld() {
   };
   const replicas = new Map([1, 2].map((group) => [group, replica(group)]));
   const known = replicas as unknown as ReadonlyMap<number, Replica>;
-  const clients = new RemoteClients(ring.consumer, hub, known, (node) => `host-${node}:1`);
+  const clients = new RemoteClients(ring.consumer, hub, known, (node) => `host-${node}:1`, TICK_MS);
   const push = (record: ClientRecord) => expect(clientCodec.push(ring.producer, record)).toBe(true);
   const propose = (stream: number, firstSequence: number, text: string, group = 1) =>
     push({ type: 'propose', stream, group, client: 77, firstSequence, count: 1, body: Buffer.from(text) });
@@ -136,6 +140,47 @@ describe('remote clients on main', () => {
     expect(more).toEqual([]);
   });
 
+  it('C14 where no leader is known a client waits for one, and is sent there', () => {
+    for (const doubt of [{ leader: 0 }, { leader: 3, leaderUnreachable: true }]) {
+      const { clients, replicas, known, push, propose, said } = makeWorld();
+      const group = Object.assign(replicas.get(1)!, { role: 'follower', ...doubt });
+      push({ type: 'opened', stream: 5, client: 77 });
+      propose(5, 7, 'a');
+      propose(5, 8, 'b');
+      clients.drain();
+      for (let tick = 0; tick < 9; tick++) clients.tick();
+      expect(said()).toEqual([]);
+      Object.assign(group, { leader: 2, leaderUnreachable: false });
+      clients.leadershipChanged(known.get(2)!);
+      expect(said(), 'of another group').toEqual([]);
+      clients.leadershipChanged(known.get(1)!);
+      clients.tick();
+      expect(group.taken).toEqual([]);
+      expect(said()).toMatchObject([
+        { stream: 5, envelope: { code: ErrorCode.NotLeader, firstSequence: 7, leader: 2 } },
+        { type: 'clientClose', stream: 5 },
+      ]);
+    }
+  });
+
+  it('C14 without a leader for a quarter of a second the client is told so, and not sent to one that is gone', () => {
+    const { clients, replicas, push, propose, said } = makeWorld();
+    Object.assign(replicas.get(1)!, { role: 'follower', leader: 3, leaderUnreachable: true });
+    push({ type: 'opened', stream: 5, client: 77 });
+    push({ type: 'opened', stream: 6, client: 78 });
+    propose(5, 1, 'a');
+    propose(6, 1, 'b');
+    push({ type: 'closed', stream: 6 });
+    clients.drain();
+    for (let tick = 0; tick < 10; tick++) clients.tick();
+    expect(said()).toMatchObject([
+      { stream: 5, envelope: { code: ErrorCode.NotLeader, leader: 0 } },
+      { type: 'clientClose', stream: 5 },
+    ]);
+    clients.tick();
+    expect(said()).toEqual([]);
+  });
+
   it('one stream, one group', () => {
     const { clients, replicas, push, propose, said } = makeWorld();
     push({ type: 'opened', stream: 5, client: 77 });
@@ -184,8 +229,9 @@ describe('remote clients on main', () => {
     propose(5, 1, 'a', 1);
     propose(6, 1, 'b', 2);
     clients.drain();
-    clients.leadershipLost(known.get(1)!);
-    clients.leadershipLost(known.get(1)!);
+    Object.assign(known.get(1)!, { role: 'follower', leader: 0 });
+    clients.leadershipChanged(known.get(1)!);
+    clients.leadershipChanged(known.get(1)!);
     expect(said()).toMatchObject([
       { stream: 5, envelope: { outcome: 'unknown', code: ErrorCode.OutcomeUnknown, firstSequence: 2 } },
       { type: 'clientClose', stream: 5 },
