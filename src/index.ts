@@ -12,8 +12,8 @@ export {
 } from './client/index.js';
 // The engine: one per process and data directory.
 export { Engine, type Group } from './engine/engine.js';
-export type { EngineOptions, GroupOptions } from './engine/options.js';
-export type { ReadOptions, ReadPoint, ReadPolicy } from './engine/reads.js';
+export type { EngineOptions, GroupOptions, ReadPolicy } from './engine/options.js';
+export type { ReadOptions, ReadPoint } from './engine/reads.js';
 // What it replicates for.
 export type { CommittedBatch, StateMachine } from './engine/state-machine.js';
 export type { EngineStatus, FollowerStatus, GroupStatus } from './engine/status.js';

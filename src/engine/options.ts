@@ -1,7 +1,6 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import { type GroupId, type NodeId, SAFE_MAX, U32_MAX } from '../base/ids.js';
 import { type OptionRow, optionTable } from './option-table.js';
-import type { ReadPolicy } from './reads.js';
 import type { StateMachine } from './state-machine.js';
 
 /** A group that the engine hosts. */
@@ -10,6 +9,9 @@ export interface GroupOptions {
   id: GroupId;
   stateMachine: StateMachine;
 }
+
+/** How a read is made linearizable: a quorum is asked, or the leader's lease is trusted while it holds. */
+export type ReadPolicy = 'readIndex' | 'lease';
 
 /** What `Engine.open` takes. Everything with a default may be left out; see docs/options.md. */
 export interface EngineOptions {

@@ -3,16 +3,13 @@ import type { GroupId, LogIndex } from '../base/ids.js';
 import type { Raft } from '../core/raft.js';
 import type { Ready } from '../core/ready.js';
 import type { Clock } from './clock.js';
-import type { Config } from './options.js';
+import type { Config, ReadPolicy } from './options.js';
 import { overloaded } from './refusals.js';
 
 /** What `group.read` resolves with: the state machine on this node now holds everything up to `index`, at least. */
 export interface ReadPoint {
   index: LogIndex;
 }
-
-/** How a read is made linearizable: a quorum is asked, or the leader's lease is trusted while it holds. */
-export type ReadPolicy = 'readIndex' | 'lease';
 
 export interface ReadOptions {
   /** Default: the engine's option `reads.policy`. `lease` needs that option; `readIndex` is always possible. */
