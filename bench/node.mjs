@@ -14,10 +14,11 @@ let digest = 0;
 /** Touches every entry; the digest depends on their order, so replicas can be compared. */
 const stateMachine = {
   apply(batch) {
-    batch.forEach((bytes) => {
-      const { length } = bytes;
+    batch.scan((payload, start, end) => {
+      const length = end - start;
       digest = (Math.imul(digest, 31) + length) | 0;
-      if (length > 0) digest = (digest + bytes[0] + bytes[length >> 1] * 7 + bytes[length - 1]) | 0;
+      if (length > 0)
+        digest = (digest + payload[start] + payload[start + (length >> 1)] * 7 + payload[end - 1]) | 0;
     });
     entries += batch.count;
     return undefined;

@@ -17,3 +17,4 @@ export type { ReadOptions, ReadPoint } from './engine/reads.js';
 // What it replicates for.
 export type { CommittedBatch, StateMachine } from './engine/state-machine.js';
 export type { EngineStatus, FollowerStatus, GroupStatus } from './engine/status.js';
+export type { Proposed, ProposedMany } from './engine/waiters.js';

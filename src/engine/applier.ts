@@ -5,9 +5,8 @@ import { BatchFlag, BatchKind } from '../base/messages.js';
 import { SessionTable } from '../base/session-table.js';
 import { EntryCursor } from '../codec/entries.js';
 import { BatchView } from './committed-batch.js';
-import type { Proposed } from './open-batch.js';
-import type { ProposalSlot } from './proposal-slots.js';
 import type { StateMachine } from './state-machine.js';
+import type { ResultAt, Waiters } from './waiters.js';
 
 /** A committed batch, raw, in one of the rings. */
 export interface RawBatch {
@@ -20,9 +19,6 @@ export interface RawBatch {
   readonly start: number;
   readonly end: number;
 }
-
-/** The state machine's answer to the entry at a position in the batch. */
-type ResultAt = (position: number) => Uint8Array | undefined;
 
 /** What became of a stretch of a remote client's entries. */
 export interface SessionRun {
@@ -57,19 +53,17 @@ export class Applier {
     this.#machine = machine;
   }
 
-  /** Applies the batch that follows `applied` and tells `slot`'s waiters. Returns the fate of remote clients' entries. */
-  apply(batch: RawBatch, slot: ProposalSlot | undefined): SessionRun[] {
+  /** Applies the batch that follows `applied` and tells who waits for it. Returns the fate of remote clients' entries. */
+  apply(batch: RawBatch, waiters: Waiters | undefined): SessionRun[] {
     assert(batch.firstIndex === this.applied + 1, 'batches are applied in log order, each once');
     let runs: SessionRun[] = [];
     if (batch.kind === BatchKind.Data) {
       const judged = (batch.flags & BatchFlag.Sessions) !== 0;
       runs = judged ? this.#judge(batch) : [];
       const results = this.#deliver(batch, judged ? runs : undefined);
-      if (results !== undefined) {
-        const reached = this.#positions(batch, judged);
-        this.#keepResults(runs, batch.firstIndex, (position) => results[reached(position)]);
-        if (slot !== undefined) answer(slot, (position) => results[reached(position)]);
-      } else if (slot !== undefined) answer(slot, () => undefined);
+      const resultAt = results === undefined ? undefined : this.#resultAt(batch, judged, results);
+      if (resultAt !== undefined) this.#keepResults(runs, batch.firstIndex, resultAt);
+      waiters?.resolve(batch.firstIndex, batch.term, resultAt);
     }
     this.applied = batch.firstIndex + batch.count - 1;
     return runs;
@@ -149,7 +143,7 @@ export class Applier {
   }
 
   /** The session table remembers answers, so that a retry of an applied entry gets the same one. */
-  #keepResults(runs: SessionRun[], firstIndex: LogIndex, resultAt: ResultAt): void {
+  #keepResults(runs: SessionRun[], firstIndex: LogIndex, resultAt: NonNullable<ResultAt>): void {
     for (const run of runs) {
       if (run.outcome !== 'applied') continue;
       for (let at = 0; at < run.count; at++) {
@@ -161,13 +155,17 @@ export class Applier {
     }
   }
 
-  /** Maps a position in the batch to one among the entries that reached the state machine. */
-  #positions(batch: RawBatch, judged: boolean): (position: number) => number {
-    if (!judged) return (position) => position;
+  /** Results stand by place among the entries that reached the state machine; asked for by position in the batch. */
+  #resultAt(
+    batch: RawBatch,
+    judged: boolean,
+    results: readonly (Uint8Array | undefined)[],
+  ): NonNullable<ResultAt> {
+    if (!judged) return (position) => results[position];
     const reached = new Int32Array(batch.count);
     let next = 0;
     for (let at = 0; at < batch.count; at++) reached[at] = this.#skipped[at] === 1 ? -1 : next++;
-    return (position) => reached[position]!;
+    return (position) => results[reached[position]!];
   }
 }
 
@@ -188,16 +186,6 @@ function checkedResults(
     }
   }
   return results;
-}
-
-function answer(slot: ProposalSlot, resultAt: ResultAt): void {
-  const { firstIndex, term } = slot;
-  for (const waiter of slot.waiters) {
-    const result = resultAt(waiter.position);
-    const proposed: Proposed = { index: firstIndex + waiter.position, term, result };
-    waiter.resolve(proposed);
-  }
-  slot.waiters = [];
 }
 
 function countSkipped(runs: readonly SessionRun[]): number {

@@ -37,11 +37,21 @@ export class BatchView implements CommittedBatch {
   }
 
   forEach(visit: (bytes: Uint8Array, index: LogIndex, position: number) => void): void {
-    const cursor = this.#cursor.reset(this.#payload, this.#start, this.#end, this.#entries);
+    const payload = this.#payload;
+    this.scan((_, start, end, index, position) => visit(payload.subarray(start, end), index, position));
+  }
+
+  scan(
+    visit: (payload: Buffer, start: number, end: number, index: LogIndex, position: number) => void,
+  ): void {
+    const payload = this.#payload;
+    const skipped = this.#skipped;
+    const cursor = this.#cursor.reset(payload, this.#start, this.#end, this.#entries);
     let position = 0;
     while (cursor.next()) {
-      if (this.#skipped?.[cursor.position] === 1) continue;
-      visit(cursor.bytes(), this.#firstIndex + cursor.position, position);
+      if (skipped?.[cursor.position] === 1) continue;
+      const { start } = cursor;
+      visit(payload, start, start + cursor.length, this.#firstIndex + cursor.position, position);
       position++;
     }
   }

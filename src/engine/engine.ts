@@ -7,11 +7,11 @@ import { createEngineMemory } from '../workers/memory.js';
 import { planThreads } from '../workers/settings.js';
 import { Threads } from '../workers/spawn.js';
 import { systemClock } from './clock.js';
-import type { Proposed } from './open-batch.js';
 import { type Config, type EngineOptions, parseOptions } from './options.js';
 import type { ReadOptions, ReadPoint } from './reads.js';
 import { type EngineStatus, engineStatus, type GroupStatus, groupStatus } from './status.js';
 import { Turn } from './turn.js';
+import type { Proposed, ProposedMany } from './waiters.js';
 import { workerSettings } from './worker-settings.js';
 
 /** What the engine tells whoever listens. */
@@ -44,7 +44,22 @@ export class Group {
    * was under way then, `RAFTLINE_CLOSED`.
    */
   propose(bytes: Uint8Array): Promise<Proposed> {
-    return new Promise((resolve, reject) => this.#turn.propose(this.id, bytes, resolve, reject));
+    try {
+      return this.#turn.propose(this.id, bytes);
+    } catch (refused) {
+      return Promise.reject(refused);
+    }
+  }
+
+  /**
+   * Replicates several entries with one promise, at the cost of one copy each. They stand together in one batch: with consecutive
+   * indexes, committed together or not at all. 1 to `pipeline.batchEntriesMax` entries, of at most `pipeline.batchBytesMax` in
+   * all, four bytes for each counted in (a single entry may be larger); beyond that it is `RAFTLINE_ENTRY_TOO_LARGE`.
+   *
+   * Otherwise as `propose`.
+   */
+  proposeMany(entries: readonly Uint8Array[]): Promise<ProposedMany> {
+    return new Promise((resolve, reject) => this.#turn.proposeMany(this.id, entries, { resolve, reject }));
   }
 
   /**

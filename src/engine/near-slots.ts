@@ -36,7 +36,6 @@ export class NearSlots {
 
   /** The applier has no more use for a slot. */
   finish(slot: ProposalSlot): void {
-    slot.waiters = [];
     slot.done = true;
     this.bytes -= slot.end - slot.start;
   }

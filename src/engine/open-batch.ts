@@ -1,21 +1,6 @@
 import { BatchFlag } from '../base/messages.js';
 import { packEntry, packedEntryBytes } from '../codec/entries.js';
-
-/** What `group.propose` resolves with. */
-export interface Proposed {
-  index: number;
-  term: number;
-  /** The state machine's answer, if it gave one. */
-  result: Uint8Array | undefined;
-}
-
-/** A proposal's promise. */
-export interface Waiter {
-  resolve: (proposed: Proposed) => void;
-  reject: (error: Error) => void;
-  /** Position of its entry in the batch. */
-  position: number;
-}
+import { Waiters } from './waiters.js';
 
 /** Payload of a batch that is still open, in its final packed layout: a proposal is copied once, into here. */
 export class OpenBatch {
@@ -25,7 +10,8 @@ export class OpenBatch {
   length = 0;
   count = 0;
   flags = 0;
-  waiters: Waiter[] = [];
+  /** Who waits for what is in it. */
+  waiters = new Waiters();
 
   constructor(bytesMax: number, entriesMax: number) {
     this.#bytesMax = bytesMax;
@@ -43,10 +29,9 @@ export class OpenBatch {
     return this.length >= this.#bytesMax || this.count >= this.#entriesMax;
   }
 
-  add(bytes: Uint8Array, resolve: Waiter['resolve'], reject: Waiter['reject']): void {
+  add(bytes: Uint8Array): void {
     this.#reserve(packedEntryBytes(bytes.length, false));
     this.length = packEntry(this.#buffer, this.length, bytes);
-    this.waiters.push({ resolve, reject, position: this.count });
     this.count++;
   }
 
@@ -64,9 +49,9 @@ export class OpenBatch {
   }
 
   /** Empties it and returns who waits for what was in it. */
-  take(): Waiter[] {
+  take(): Waiters {
     const { waiters } = this;
-    this.waiters = [];
+    this.waiters = new Waiters();
     this.length = 0;
     this.count = 0;
     this.flags = 0;

@@ -1,6 +1,6 @@
 import type { GroupId, LogIndex, Term } from '../base/ids.js';
 import type { RingConsumer } from '../ring/consumer.js';
-import type { Waiter } from './open-batch.js';
+import type { Waiters } from './waiters.js';
 
 /** A sealed batch of this leader, still in the proposal ring, raw: what the applier needs of it and who waits for it. */
 export interface ProposalSlot {
@@ -14,7 +14,7 @@ export interface ProposalSlot {
   readonly start: number;
   readonly end: number;
   readonly ringEnd: number;
-  waiters: Waiter[];
+  readonly waiters: Waiters;
   /** The applier has no more use for it. */
   done: boolean;
 }

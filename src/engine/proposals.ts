@@ -10,10 +10,11 @@ import type { ProposedBatch } from '../core/ready.js';
 import type { Clock } from './clock.js';
 import type { Hub } from './hub.js';
 import { NearSlots } from './near-slots.js';
-import { OpenBatch, type Proposed, type Waiter } from './open-batch.js';
+import { OpenBatch } from './open-batch.js';
 import type { Config } from './options.js';
 import type { ProposalSlot } from './proposal-slots.js';
 import { overloaded } from './refusals.js';
+import { type Listener, type Proposed, Waiters } from './waiters.js';
 
 /** What proposals ask of the replica whose they are. */
 export interface Leadership {
@@ -47,12 +48,30 @@ export class Proposals {
   }
 
   /** One entry of an in-process caller. Refusals are thrown; then nothing was taken. */
-  propose(bytes: Uint8Array, resolve: (proposed: Proposed) => void, reject: (error: Error) => void): void {
+  propose(bytes: Uint8Array): Promise<Proposed> {
     const packed = packedEntryBytes(bytes.length, false);
-    this.#refuse(packed, bytes.length);
-    if (!this.#makeRoom(packed, 1)) throw overloaded(this.#leadership.group, 'the proposal ring is full');
-    this.#open.add(bytes, resolve, reject);
-    if (this.#open.full) this.seal();
+    this.#refuseEntry(bytes.length);
+    this.#admit(packed, 1);
+    const open = this.#open;
+    const proposed = open.waiters.promise(open.count);
+    open.add(bytes);
+    if (open.full) this.seal();
+    return proposed;
+  }
+
+  /** Several entries, which stand together in one batch. Refusals are thrown; then nothing was taken. */
+  proposeMany(entries: readonly Uint8Array[], listener: Listener): void {
+    let packed = 0;
+    for (const { length } of entries) {
+      this.#refuseEntry(length);
+      packed += packedEntryBytes(length, false);
+    }
+    this.#refuseMany(entries.length, packed);
+    this.#admit(packed, entries.length);
+    const open = this.#open;
+    open.waiters.listen(open.count, entries.length, listener);
+    for (const bytes of entries) open.add(bytes);
+    if (open.full) this.seal();
   }
 
   /** Entries of a remote client, packed. False: no room now, try again later; the order of the stream is kept. */
@@ -85,7 +104,7 @@ export class Proposals {
       this.#hub.proposals.abandon();
       // Leadership is being handed over: what is open waits until that is decided, within one election timeout.
       if (batch.refused === 'transferring') return false;
-      rejectAll(open.take(), this.#leadership.notLeader());
+      open.take().reject(this.#leadership.notLeader());
       return true;
     }
     const { bytes, offset } = this.#hub.proposals;
@@ -99,7 +118,7 @@ export class Proposals {
 
   /** Who still waits for an open batch is told; nothing of it was sealed. */
   rejectOpen(error: RaftlineError): void {
-    rejectAll(this.#open.take(), error);
+    this.#open.take().reject(error);
   }
 
   /** From here on the applier reads back from the log. Slots of `term`, a new leadership's, stay; 0: none does. */
@@ -117,7 +136,7 @@ export class Proposals {
   }
 
   #abandonSlot(slot: ProposalSlot, error: RaftlineError): void {
-    rejectAll(slot.waiters, error);
+    slot.waiters.reject(error);
     this.near.finish(slot);
   }
 
@@ -129,24 +148,47 @@ export class Proposals {
     const { proposals } = this.#hub;
     if (!proposals.claim(BATCH_PAYLOAD_OFFSET + rawLength)) return false;
     packEntry(proposals.bytes, proposals.offset + BATCH_PAYLOAD_OFFSET, content);
-    this.#publish(batch, rawLength, 0, []);
+    this.#publish(batch, rawLength, 0, new Waiters());
     return true;
   }
 
-  #refuse(packedBytes: number, length: number): void {
-    const { entryBytesMax, uncommittedBytesMax } = this.#config;
-    if (length > entryBytesMax) {
-      const message = `entry: expected at most ${entryBytesMax} bytes (entryBytesMax), received ${length}`;
-      throw new RaftlineError(ErrorCode.EntryTooLarge, message, { limit: entryBytesMax, received: length });
+  #refuseEntry(length: number): void {
+    const { entryBytesMax } = this.#config;
+    if (length <= entryBytesMax) return;
+    const message = `entry: expected at most ${entryBytesMax} bytes (entryBytesMax), received ${length}`;
+    throw new RaftlineError(ErrorCode.EntryTooLarge, message, { limit: entryBytesMax, received: length });
+  }
+
+  /** Whoever asks for one batch must not be given two, of which one may be lost. */
+  #refuseMany(count: number, packedBytes: number): void {
+    const { batchEntriesMax, batchBytesMax } = this.#config.pipeline;
+    if (count === 0) throw new RaftlineError(ErrorCode.OptionInvalid, 'entries: expected at least one');
+    if (count > batchEntriesMax) {
+      const message = `entries: expected at most ${batchEntriesMax} (pipeline.batchEntriesMax), received ${count}`;
+      throw new RaftlineError(ErrorCode.EntryTooLarge, message, { limit: batchEntriesMax, received: count });
     }
-    if (!this.#leadership.leads) throw this.#leadership.notLeader();
+    if (count > 1 && packedBytes > batchBytesMax) {
+      const message = `entries: expected at most ${batchBytesMax} bytes in all, packed (pipeline.batchBytesMax), received ${packedBytes}`;
+      throw new RaftlineError(ErrorCode.EntryTooLarge, message, {
+        limit: batchBytesMax,
+        received: packedBytes,
+      });
+    }
+  }
+
+  /** Makes room for so much in the open batch, if need be by sealing it. */
+  #admit(packedBytes: number, entries: number): void {
+    const { group, leads } = this.#leadership;
+    if (!leads) throw this.#leadership.notLeader();
+    const { uncommittedBytesMax } = this.#config;
     const used = this.near.bytes + this.#open.length;
     if (used > 0 && used + packedBytes > uncommittedBytesMax) {
       throw overloaded(
-        this.#leadership.group,
+        group,
         `${used} bytes are not committed yet (uncommittedBytesMax ${uncommittedBytesMax})`,
       );
     }
+    if (!this.#makeRoom(packedBytes, entries)) throw overloaded(group, 'the proposal ring is full');
   }
 
   /** Room in the open batch, if need be by sealing it. */
@@ -155,7 +197,7 @@ export class Proposals {
   }
 
   /** Writes the head of a batch whose payload stands in the claimed slot, and publishes it. */
-  #publish(batch: ProposedBatch, rawLength: number, flags: number, waiters: Waiter[]): void {
+  #publish(batch: ProposedBatch, rawLength: number, flags: number, waiters: Waiters): void {
     const { proposals } = this.#hub;
     const byteLength = BATCH_PAYLOAD_OFFSET + rawLength;
     const { kind, term, firstIndex, prevTerm, count } = batch;
@@ -185,8 +227,4 @@ export class Proposals {
     this.#hub.slots.add(slot);
     this.near.add(slot);
   }
-}
-
-export function rejectAll(waiters: readonly Waiter[], error: RaftlineError): void {
-  for (const waiter of waiters) waiter.reject(error);
 }

@@ -15,7 +15,7 @@ import { Applier, type SessionRun } from './applier.js';
 import type { Clock } from './clock.js';
 import { type Hub, OrderMap } from './hub.js';
 import type { Config } from './options.js';
-import { type Leadership, Proposals, rejectAll } from './proposals.js';
+import { type Leadership, Proposals } from './proposals.js';
 import { type ReadOptions, type ReadPoint, Reads } from './reads.js';
 import { notLeader } from './refusals.js';
 import type { StateMachine } from './state-machine.js';
@@ -293,9 +293,9 @@ export class Replica implements Leadership {
     if (slot.firstIndex + slot.count - 1 > this.#applicable()) return false;
     // A slot sealed in a term that was lost may have been overtaken; then the log says what stands there.
     if (this.#raft.termAt(slot.firstIndex) === slot.term) {
-      const runs = this.applier.apply({ ...slot, bytes: this.#hub.slots.bytes }, slot);
+      const runs = this.applier.apply({ ...slot, bytes: this.#hub.slots.bytes }, slot.waiters);
       if (runs.length > 0) this.#events.sessions(this, runs);
-    } else rejectAll(slot.waiters, this.notLeader());
+    } else slot.waiters.reject(this.notLeader());
     // Only now: had the state machine failed, whoever waits for this batch would have to be told so.
     this.proposals.near.shift();
     this.proposals.near.finish(slot);

@@ -3,9 +3,8 @@ import { ErrorCode } from '../../src/base/errors.js';
 import { BatchFlag, BatchKind } from '../../src/base/messages.js';
 import { packEntry, packSessionEntry } from '../../src/codec/entries.js';
 import { Applier, type RawBatch } from '../../src/engine/applier.js';
-import type { Proposed, Waiter } from '../../src/engine/open-batch.js';
-import type { ProposalSlot } from '../../src/engine/proposal-slots.js';
 import type { StateMachine } from '../../src/engine/state-machine.js';
+import { type Proposed, type ProposedMany, Waiters } from '../../src/engine/waiters.js';
 import { expectCode } from '../workers/parts.js';
 
 type Entry = string | [client: number, sequence: number, text: string];
@@ -30,8 +29,13 @@ class Notes implements StateMachine {
   apply: StateMachine['apply'] = (batch) => {
     this.batches++;
     const results: Buffer[] = [];
+    const scanned: [string, number, number][] = [];
+    batch.scan((payload, start, end, ...place) =>
+      scanned.push([payload.toString('utf8', start, end), ...place]),
+    );
     batch.forEach((bytes, index, position) => {
       expect(position).toBe(results.length);
+      expect(scanned[position]).toEqual([Buffer.from(bytes).toString(), index, position]);
       this.log.push(`${index} ${Buffer.from(bytes)}`);
       results.push(Buffer.from(`<${Buffer.from(bytes)}>`));
     });
@@ -40,28 +44,11 @@ class Notes implements StateMachine {
   };
 }
 
-function slotOf(batch: RawBatch, positions: number[]) {
-  const answered: [number, Proposed][] = [];
-  const waiters: Waiter[] = positions.map((position) => ({
-    position,
-    resolve: (proposed) => answered.push([position, proposed]),
-    reject: () => {},
-  }));
-  const { term, firstIndex, count, kind, flags, start, end } = batch;
-  const slot: ProposalSlot = {
-    group: 1,
-    term,
-    firstIndex,
-    count,
-    kind,
-    flags,
-    start,
-    end,
-    ringEnd: 0,
-    waiters,
-    done: false,
-  };
-  return { slot, answered };
+/** A promise for the entry at each position. */
+function waitersAt(positions: number[]) {
+  const waiters = new Waiters();
+  const answers: Promise<Proposed>[] = positions.map((position) => waiters.promise(position));
+  return { waiters, answers };
 }
 
 describe('the applier', () => {
@@ -78,27 +65,61 @@ describe('the applier', () => {
     expect(notes.batches).toBe(2);
   });
 
-  it('H70 answers each waiter with its own index, term and result', () => {
+  it('H70 answers each waiter with its own index, term and result, once', async () => {
     const applier = new Applier(1, new Notes());
     const batch = raw(1, ['a', 'b', 'c']);
-    const { slot, answered } = slotOf(batch, [0, 2]);
-    applier.apply(batch, slot);
-    expect(answered).toEqual([
-      [0, { index: 1, term: 2, result: Buffer.from('<a>') }],
-      [2, { index: 3, term: 2, result: Buffer.from('<c>') }],
+    const { waiters, answers } = waitersAt([0, 2]);
+    applier.apply(batch, waiters);
+    waiters.reject(new Error('the engine ended right after'));
+    expect(await Promise.all(answers)).toEqual([
+      { index: 1, term: 2, result: Buffer.from('<a>') },
+      { index: 3, term: 2, result: Buffer.from('<c>') },
     ]);
-    expect(slot.waiters).toEqual([]);
+    expectCode(() => waiters.resolve(1, 2, undefined), ErrorCode.Internal);
   });
 
-  it('a state machine without answers is fine', () => {
+  it('H70 answers whoever waits for several entries with the first index and the results of all of them', () => {
+    const applier = new Applier(1, new Notes());
+    const batch = raw(1, ['a', 'b', 'c', 'd']);
+    const waiters = new Waiters();
+    const told: unknown[] = [];
+    const listener = (name: string) => ({
+      resolve: (proposed: ProposedMany) => told.push([name, proposed]),
+      reject: () => told.push([name, 'rejected']),
+    });
+    waiters.listen(0, 1, listener('one'));
+    waiters.listen(1, 2, listener('two'));
+    applier.apply(batch, waiters);
+    waiters.reject(new Error('the engine ended right after'));
+    const [a, b, c] = ['<a>', '<b>', '<c>'].map((text) => Buffer.from(text));
+    expect(told).toEqual([
+      ['one', { index: 1, term: 2, count: 1, results: [a] }],
+      ['two', { index: 2, term: 2, count: 2, results: [b, c] }],
+    ]);
+  });
+
+  it('whoever waits learns of a batch that is lost, once', async () => {
+    const { waiters, answers } = waitersAt([0, 1]);
+    const told: string[] = [];
+    waiters.listen(2, 5, {
+      resolve: () => told.push('resolved'),
+      reject: ({ message }) => told.push(message),
+    });
+    waiters.reject(new Error('lost'));
+    waiters.reject(new Error('lost again'));
+    expect(told).toEqual(['lost']);
+    for (const answer of answers) await expect(answer).rejects.toThrow(/^lost$/);
+  });
+
+  it('a state machine without answers is fine', async () => {
     const applier = new Applier(1, { apply: () => undefined });
     const batch = raw(1, ['a']);
-    const { slot, answered } = slotOf(batch, [0]);
-    applier.apply(batch, slot);
-    expect(answered).toEqual([[0, { index: 1, term: 2, result: undefined }]]);
+    const { waiters, answers } = waitersAt([0]);
+    applier.apply(batch, waiters);
+    expect(await answers[0]).toEqual({ index: 1, term: 2, result: undefined });
   });
 
-  it('H71 what the session table turns away never reaches the state machine; answers keep to their entries', () => {
+  it('H71 what the session table turns away never reaches the state machine; answers keep to their entries', async () => {
     const notes = new Notes();
     const applier = new Applier(1, notes);
     applier.apply(raw(1, [[7, 1, 'one']]), undefined);
@@ -110,10 +131,10 @@ describe('the applier', () => {
       [8, 5, 'stranger'],
       'own too',
     ]);
-    const { slot, answered } = slotOf(batch, [1, 5]);
-    const runs = applier.apply(batch, slot);
+    const { waiters, answers } = waitersAt([1, 5]);
+    const runs = applier.apply(batch, waiters);
     expect(notes.log).toEqual(['1 one', '3 own', '4 two', '7 own too']);
-    expect(answered.map(([, { index, result }]) => [index, String(result)])).toEqual([
+    expect((await Promise.all(answers)).map(({ index, result }) => [index, String(result)])).toEqual([
       [3, '<own>'],
       [7, '<own too>'],
     ]);
@@ -191,19 +212,21 @@ describe('the applier', () => {
     ]);
   });
 
-  it('a state machine that throws is named with the batch, and the batch does not count as applied', () => {
+  it('a state machine that throws is named with the batch, and the batch does not count as applied', async () => {
     const applier = new Applier(5, {
       apply: () => {
         throw new TypeError('no such account');
       },
     });
     const batch = raw(1, ['a']);
-    const { slot, answered } = slotOf(batch, [0]);
-    const error = expectCode(() => applier.apply(batch, slot), ErrorCode.StateMachineFailed);
+    const { waiters, answers } = waitersAt([0]);
+    const error = expectCode(() => applier.apply(batch, waiters), ErrorCode.StateMachineFailed);
     expect(error.message).toMatch(/group 5.*1@2.*no such account/);
     expect(error.details).toEqual({ group: 5, index: 1 });
     expect(error.cause).toBeInstanceOf(TypeError);
-    expect([applier.applied, answered.length]).toEqual([0, 0]);
+    expect(applier.applied).toBe(0);
+    waiters.reject(error);
+    await expect(answers[0]).rejects.toBe(error);
   });
 
   it('counts a thousand entries and more of one batch right', () => {

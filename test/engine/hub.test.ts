@@ -3,6 +3,7 @@ import { randomInteger, seededRandom } from '../../src/base/prng.js';
 import { Hub, OrderMap } from '../../src/engine/hub.js';
 import { Outgoing } from '../../src/engine/outgoing.js';
 import { ProposalSlots } from '../../src/engine/proposal-slots.js';
+import { Waiters } from '../../src/engine/waiters.js';
 import { Gate } from '../../src/ring/gate.js';
 import { orderCodec } from '../../src/workers/records.js';
 import { makeCursor, putBytes, ringPair } from '../workers/parts.js';
@@ -105,7 +106,7 @@ describe('the applier’s hold on the proposal ring', () => {
       putBytes(producer, Buffer.alloc(100));
       consumer.poll();
       const place = { group: 1, term: 1, firstIndex, count: 1, kind: 1, flags: 0, start: 0, end: 0 };
-      const slot = { ...place, ringEnd: consumer.end, waiters: [], done: false };
+      const slot = { ...place, ringEnd: consumer.end, waiters: new Waiters(), done: false };
       slots.add(slot);
       return slot;
     });

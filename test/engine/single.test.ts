@@ -64,6 +64,38 @@ describe('an engine of one node', () => {
     expect(ledger.texts.at(-1), 'copied before the call returned').toBe('before');
   });
 
+  it('takes many entries with one promise: consecutive, in one batch, all or none', async () => {
+    const ledger = new Ledger();
+    const pipeline = { batchBytesMax: 16_384, batchEntriesMax: 64 };
+    const engine = await open(ledger, { entryBytesMax: 65_536, pipeline });
+    await leads(engine);
+    const group = engine.group(1);
+    const texts = Array.from({ length: 50 }, (_, at) => `many ${at}`);
+    const before = group.propose(Buffer.from('before'));
+    const many = await group.proposeMany(texts.map((text) => Buffer.from(text)));
+    const { index } = await before;
+    expect(many).toMatchObject({ index: index + 1, term: group.status().term, count: 50 });
+    expect(many.results!.map(String)).toEqual(texts.map((_, at) => `#${at + 2}`));
+    expect(ledger.texts).toEqual(['before', ...texts]);
+    const refusals = [
+      { entries: Array.from({ length: 65 }, () => Buffer.alloc(1)), limit: 64, received: 65 },
+      { entries: [Buffer.alloc(8192), Buffer.alloc(8185)], limit: 16_384, received: 16_385 },
+      { entries: [Buffer.alloc(1), Buffer.alloc(65_537)], limit: 65_536, received: 65_537 },
+    ];
+    for (const { entries, ...details } of refusals) {
+      const error = await errorOf(group.proposeMany(entries));
+      expect([error.code, error.details]).toEqual([ErrorCode.EntryTooLarge, details]);
+    }
+    for (const entries of [[], [Buffer.alloc(1), 'text' as never]])
+      expect(await codeOf(group.proposeMany(entries))).toBe(ErrorCode.OptionInvalid);
+    expect(
+      (await group.proposeMany([Buffer.alloc(65_536)])).count,
+      'one alone may fill a batch of its own',
+    ).toBe(1);
+    await group.proposeMany([Buffer.alloc(8192), Buffer.alloc(8184)]);
+    expect(ledger.texts.slice(51)).toEqual(['65536 bytes', '8192 bytes', '8184 bytes']);
+  });
+
   it('C13 H38 refuses when too much is uncommitted, says that nothing was done, and recovers', async () => {
     const ledger = new Ledger();
     const engine = await open(ledger, {

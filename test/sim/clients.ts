@@ -69,12 +69,10 @@ export class LocalWriter implements Writer {
       else history.refuse(this.writer, number, error.code);
     };
     try {
-      node.turn!.propose(
-        GROUP,
-        bytes,
-        ({ index, term }) => history.acknowledge(this.writer, number, index, term),
-        refused,
-      );
+      node.turn!.proposeMany(GROUP, [bytes], {
+        resolve: ({ index, term }) => history.acknowledge(this.writer, number, index, term),
+        reject: refused,
+      });
     } catch (thrown) {
       refused(thrown);
     }

@@ -1,0 +1,93 @@
+import { assert } from '../base/assert.js';
+import type { LogIndex, Term } from '../base/ids.js';
+
+/** What `group.propose` resolves with. */
+export interface Proposed {
+  index: LogIndex;
+  term: Term;
+  /** The state machine's answer, if it gave one. */
+  result: Uint8Array | undefined;
+}
+
+/** What `group.proposeMany` resolves with: its entries have consecutive indexes, from `index` on. */
+export interface ProposedMany {
+  index: LogIndex;
+  term: Term;
+  count: number;
+  /** The state machine's answers, in the order of the entries; undefined where it gave none at all. */
+  results: readonly (Uint8Array | undefined)[] | undefined;
+}
+
+/** Who waits for a run of consecutive entries of one batch. Called once, one or the other. */
+export interface Listener {
+  resolve(proposed: ProposedMany): void;
+  reject(error: Error): void;
+}
+
+/** The state machine's answer to the entry at a position in the batch; undefined: it gave none to the whole batch. */
+export type ResultAt = ((position: number) => Uint8Array | undefined) | undefined;
+
+/**
+ * Who waits for the entries of one batch. An entry with a promise of its own costs that promise and nothing else: it
+ * hangs on one promise of the batch, whose reactions run in the order in which they were attached (ECMA-262,
+ * TriggerPromiseReactions), so that a counter is enough to know whose turn it is.
+ */
+export class Waiters {
+  /** Positions in the batch of the entries with a promise, ascending. */
+  readonly #positions: number[] = [];
+  readonly #listeners: { position: number; count: number; listener: Listener }[] = [];
+  #applied: Promise<void> | undefined;
+  #resolve: () => void = () => {};
+  #reject: (error: Error) => void = () => {};
+  /** Where the next answer's position stands in `#positions`. */
+  #answered = 0;
+  #firstIndex: LogIndex = 0;
+  #term: Term = 0;
+  #resultAt: ResultAt;
+  readonly #answer = (): Proposed => {
+    const position = this.#positions[this.#answered++]!;
+    return {
+      index: this.#firstIndex + position,
+      term: this.#term,
+      result: this.#resultAt?.(position),
+    };
+  };
+
+  /** A promise for the entry at `position`, which is higher than all before. */
+  promise(position: number): Promise<Proposed> {
+    this.#positions.push(position);
+    this.#applied ??= new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    return this.#applied.then(this.#answer);
+  }
+
+  /** Calls `listener` for `count` entries, from `position` on. */
+  listen(position: number, count: number, listener: Listener): void {
+    this.#listeners.push({ position, count, listener });
+  }
+
+  /** The batch stands at `firstIndex` and was applied. At most once, and not after `reject`. */
+  resolve(firstIndex: LogIndex, term: Term, resultAt: ResultAt): void {
+    assert(this.#term === 0, 'a batch is answered once');
+    this.#firstIndex = firstIndex;
+    this.#term = term;
+    this.#resultAt = resultAt;
+    this.#resolve();
+    for (const { position, count, listener } of this.#listeners) {
+      const results =
+        resultAt === undefined
+          ? undefined
+          : Array.from({ length: count }, (_, at) => resultAt(position + at));
+      listener.resolve({ index: firstIndex + position, term, count, results });
+    }
+  }
+
+  /** Nothing more is known of the batch than `error` says. Without effect on what was resolved. */
+  reject(error: Error): void {
+    if (this.#term !== 0) return;
+    this.#reject(error);
+    for (const { listener } of this.#listeners.splice(0)) listener.reject(error);
+  }
+}
