@@ -3,7 +3,7 @@ import { ErrorCode } from '../../src/base/errors.js';
 import { appendAll, bytes, letters, Story, World } from './world.js';
 
 describe('three outcomes', () => {
-  it('gives up after the time limit: unknown what was sent, timeout what never was', async () => {
+  it('H69 gives up after the time limit: unknown what was sent, timeout what never was', async () => {
     const world = new World();
     const server = await world.server();
     const client = world.client({ timeoutMs: 2000 });
@@ -165,7 +165,7 @@ describe('three outcomes', () => {
     });
   });
 
-  it('close() answers everything: unknown what was sent, closed the rest, and nothing works after it', async () => {
+  it('H66 H69 close() answers everything: unknown what was sent, closed the rest, and nothing works after it', async () => {
     const world = new World();
     const server = await world.server();
     const client = world.client();

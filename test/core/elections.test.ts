@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/base/prng.js';
 import {
+  accepted,
   append,
   configuration,
   electedRaft,
   header,
   heartbeat,
+  heartbeatReply,
   SELF,
   startRaft,
   take,
@@ -226,6 +228,8 @@ describe('strangers', () => {
     raft.step(heartbeat(9, 50));
     raft.step(append(9, 50, 2, 1));
     raft.step(voteReply(9, 50));
+    raft.step(heartbeatReply(9, 50, 1, 2));
+    raft.step(accepted(9, 50, 1, 2));
     raft.step(voteRequest(9, 1, 1, 2));
     expect(raft.ready()).toBeUndefined();
     expect(raft.status()).toMatchObject({ term: 1, vote: 0, leader: 0 });

@@ -103,6 +103,16 @@ describe("a follower and its leader's batches", () => {
     expect(raft.ready()).toBeUndefined();
   });
 
+  it('H26 what was verified in another session, or under another leader, is not acknowledged', () => {
+    const raft = follower();
+    raft.step(append(2, 2, 1, 1, { session: 2 }));
+    expect(reply(raft)).toMatchObject({ session: 2, match: 1 });
+    raft.step(append(2, 2, 10, 2, { session: 9 }));
+    expect(reply(raft)).toMatchObject({ session: 9, match: 10 });
+    raft.step(append(3, 3, 4, 2, { session: 1 }));
+    expect(reply(raft)).toMatchObject({ session: 1, match: 4, term: 3 });
+  });
+
   it('E3 a refusal names what was asked and where both may agree', () => {
     const raft = startRaft({ terms: [1, 2, 2, 4, 4], term: 6 });
     const hintFor = (prevIndex: number, prevTerm: number) => {
@@ -158,6 +168,17 @@ describe("a follower and its leader's batches", () => {
     expect(raft.status().durableIndex).toBe(1);
     raft.step({ type: 'durable', order: 5 });
     expect(raft.status().durableIndex).toBe(3);
+  });
+
+  it('H32 what was durable before it was overwritten says nothing of what took its place', () => {
+    const raft = follower();
+    raft.step({ type: 'durable', order: 4 });
+    expect(raft.status().durableIndex).toBe(10);
+    raft.step(append(3, 3, 4, 2, { headers: [header(3, 5, 6, 2)] }));
+    const { orders } = take(raft);
+    expect(raft.status()).toMatchObject({ lastIndex: 10, durableIndex: 4 });
+    raft.step({ type: 'durable', order: orders.at(-1)?.id ?? 0 });
+    expect(raft.status().durableIndex).toBe(10);
   });
 
   it('H33 a reply keeps the term and session that it was made in', () => {

@@ -62,9 +62,9 @@ describe('what a leader commits', () => {
   });
 
   it("H36 a learner's acknowledgement is no vote", () => {
-    const settings = configuration([1, 2, 3], { learners: [4] });
+    const settings = configuration([1, 2, 3], { learners: [4, 5] });
     const raft = electedRaft({ configurations: [{ index: 1, term: 1, configuration: settings }] });
-    raft.step(accepted(4, 2, sessionTo(raft, 4), 2));
+    for (const learner of [4, 5]) raft.step(accepted(learner, 2, sessionTo(raft, learner), 2));
     expect(raft.status().commitIndex).toBe(1);
   });
 
@@ -280,6 +280,15 @@ describe('finding where the logs agree', () => {
     expect(progressOf(raft, 2)).toMatchObject({ state: 'probe', match: 0 });
     raft.step({ type: 'durable', order: 3 });
     expect(raft.status()).toMatchObject({ durableIndex: 10, commitIndex: 2 });
+  });
+
+  it('A2 so does one that says nothing of where the logs may agree', () => {
+    const raft = electedRaft({ terms: Array(40).fill(1) });
+    raft.step(accepted(2, 2, sessionTo(raft, 2), 40));
+    take(raft);
+    raft.step(refused(2, 2, sessionTo(raft, 2), 40, 77, 1));
+    expect(probedAt(raft)).toBe(16);
+    expect(progressOf(raft, 2)).toMatchObject({ state: 'probe', match: 0 });
   });
 
   it('A2 a hint that contradicts what was acknowledged means a lost log too', () => {

@@ -46,7 +46,7 @@ describe('quorum arithmetic', () => {
     expect(index([1], [], [6])).toBe(6);
   });
 
-  it('compares large indexes as numbers, not as 32 bits or as text', () => {
+  it('H35 compares large indexes as numbers, not as 32 bits or as text', () => {
     expect(index([1, 2, 3], [], [2 ** 40, 9, 2 ** 33])).toBe(2 ** 33);
   });
 

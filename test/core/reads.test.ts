@@ -63,6 +63,18 @@ describe('read-index', () => {
     expect(take(raft).readStates.map(({ context }) => context)).toEqual([4, 5]);
   });
 
+  it('H66 an answer to an earlier round that comes late takes nothing back', () => {
+    const raft = electedRaft({ voters: [1, 2, 3, 4, 5] }, [2, 3]);
+    for (const peer of [2, 3]) raft.step(accepted(peer, 2, sessionTo(raft, peer), 2));
+    take(raft);
+    raft.readIndex(7);
+    expect(heartbeatsOf(raft)).toEqual([2, 2, 2, 2]);
+    raft.step(heartbeatReply(2, 2, 2, 2));
+    raft.step(heartbeatReply(2, 2, 1, 2));
+    raft.step(heartbeatReply(3, 2, 2, 2));
+    expect(take(raft).readStates).toEqual([{ context: 7, index: 2, byLease: false }]);
+  });
+
   it('H66 a round that is lost is made up for by the next heartbeat', () => {
     const raft = leader();
     raft.readIndex(1);

@@ -58,7 +58,7 @@ describe('the exact Ready after one step', () => {
     expect(raft.ready()).toBeUndefined();
   });
 
-  it('E1 a vote: one record of term and vote, before the reply', () => {
+  it('E1 H1 a vote: one record of term and vote, before the reply', () => {
     const raft = startRaft();
     raft.step(voteRequest(2, 2, 1, 1));
     expect(raft.ready()).toEqual({

@@ -1,78 +1,147 @@
-import { spawnSync } from 'node:child_process';
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import ts from 'typescript';
-import { MUTANTS, type Mutant } from './mutants.js';
+import { numbersInTests } from '../house/hazards.js';
+import { readRepository } from '../house/tree.js';
+import { hazardOf, MUTANTS, type Mutant, mutate } from './mutants.js';
 
 /** The compiled simulation that this file is part of, and the repository around it. */
 const COMPILED = fileURLToPath(new URL('../..', import.meta.url));
 const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
+const RUN_MS_MAX = 600_000;
 
 interface Verdict {
   caught: boolean;
-  seeds: number;
+  /** Seeds, or tests that failed. */
+  count: number;
   how: string;
 }
 
-/** Runs seeds on a copy of the compiled simulation in which one text of one file is another. */
-function tryMutant(mutant: Mutant, seeds: number, operations: number): Verdict {
-  const copy = `${ROOT}.tmp/mutants/${mutant.hazard}`;
-  const source = readFileSync(`${ROOT}${mutant.file}`, 'utf8');
-  const found = source.split(mutant.find).length - 1;
-  if (found !== 1)
-    return { caught: false, seeds: 0, how: `its text stands ${found} times in ${mutant.file}` };
-  rmSync(copy, { recursive: true, force: true });
-  for (const folder of ['src', 'test'])
-    cpSync(`${COMPILED}${folder}`, `${copy}/${folder}`, { recursive: true });
-  const { outputText } = ts.transpileModule(
-    source.replace(mutant.find, () => mutant.replace),
-    {
-      compilerOptions: {
-        target: ts.ScriptTarget.ES2022,
-        module: ts.ModuleKind.ES2022,
-        verbatimModuleSyntax: true,
-      },
+/** Tries a mutant in a copy of what it lives in. */
+type Trial = (mutant: Mutant, copy: string) => Promise<Verdict>;
+
+interface Finished {
+  stdout: string;
+  stderr: string;
+  code: number | null;
+}
+
+function run(args: string[], cwd: string): Promise<Finished> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, { cwd, timeout: RUN_MS_MAX });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (part: Buffer) => (stdout += part));
+    child.stderr.on('data', (part: Buffer) => (stderr += part));
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ stdout, stderr, code }));
+  });
+}
+
+const compiled = (source: string): string =>
+  ts.transpileModule(source, {
+    compilerOptions: {
+      target: ts.ScriptTarget.ES2022,
+      module: ts.ModuleKind.ES2022,
+      verbatimModuleSyntax: true,
     },
-  );
-  writeFileSync(`${copy}/${mutant.file.replace(/\.ts$/, '.js')}`, outputText);
-  const run = spawnSync(
-    process.execPath,
-    [
-      `${copy}/test/sim/main.js`,
-      ...['--quiet', '--seeds', String(seeds), '--operations', String(operations)],
-      ...['--profile', mutant.profile ?? 'mixed'],
-    ],
-    { encoding: 'utf8', timeout: 600_000 },
-  );
+  }).outputText;
+
+function fresh(copy: string, from: string, parts: readonly string[]): void {
   rmSync(copy, { recursive: true, force: true });
-  const last = run.stdout.trim().split('\n').at(-1) ?? '';
-  if (!last.startsWith('{')) return { caught: true, seeds: 0, how: `no answer: ${run.stderr.slice(0, 200)}` };
-  const { seeds: tried, failure } = JSON.parse(last) as { seeds: number; failure?: string };
-  return { caught: failure !== undefined, seeds: tried, how: (failure ?? '').split('\n')[0]! };
+  for (const part of parts) cpSync(`${from}${part}`, `${copy}/${part}`, { recursive: true });
+}
+
+/** Runs seeds on a copy of the compiled simulation, until one fails. */
+function bySeeds(seeds: number, operations: number): Trial {
+  return async (mutant, copy) => {
+    fresh(copy, COMPILED, ['src', 'test']);
+    const source = readFileSync(`${ROOT}${mutant.file}`, 'utf8');
+    writeFileSync(`${copy}/${mutant.file.replace(/\.ts$/, '.js')}`, compiled(mutate(mutant, source)));
+    const bounds = ['--seeds', String(seeds), '--operations', String(operations)];
+    const profile = ['--profile', mutant.profile ?? 'mixed'];
+    const { stdout, stderr } = await run(
+      [`${copy}/test/sim/main.js`, '--quiet', ...bounds, ...profile],
+      ROOT,
+    );
+    const last = stdout.trim().split('\n').at(-1) ?? '';
+    if (!last.startsWith('{')) return { caught: true, count: 0, how: `no answer: ${stderr.slice(0, 200)}` };
+    const { seeds: tried, failure } = JSON.parse(last) as { seeds: number; failure?: string };
+    return { caught: failure !== undefined, count: tried, how: (failure ?? '').split('\n')[0]! };
+  };
+}
+
+/** Runs the tests whose names carry the mutant's number, on a copy of the sources. */
+function byTests(): Trial {
+  const numbered = numbersInTests(readRepository(ROOT));
+  return async (mutant, copy) => {
+    const number = hazardOf(mutant);
+    const named = [...(numbered.get(number) ?? [])];
+    const stories = named.some((file) => file.endsWith('.txt')) ? ['test/core/scripts.test.ts'] : [];
+    const tests = [...named.filter((file) => file.endsWith('.test.ts')), ...stories];
+    if (tests.length === 0) return { caught: false, count: 0, how: `no test carries ${number}` };
+    fresh(copy, ROOT, ['src', 'test', 'dist', 'docs', 'package.json', 'tsconfig.json', 'vitest.config.ts']);
+    const mutated = mutate(mutant, readFileSync(`${ROOT}${mutant.file}`, 'utf8'));
+    writeFileSync(`${copy}/${mutant.file}`, mutated);
+    // Threads and processes of a test run what was built.
+    const built = `${copy}/${mutant.file.replace(/^src/, 'dist').replace(/\.ts$/, '.js')}`;
+    if (existsSync(built)) writeFileSync(built, compiled(mutated));
+    const vitest = `${ROOT}node_modules/vitest/vitest.mjs`;
+    const chosen = ['-t', `\\b${number}\\b`, '--reporter=json', '--maxWorkers=1'];
+    const { stdout, stderr } = await run([vitest, 'run', ...tests, ...chosen], copy);
+    const start = stdout.indexOf('{');
+    if (start < 0) return { caught: false, count: 0, how: `no answer: ${stderr.slice(0, 200)}` };
+    return failuresIn(stdout.slice(start));
+  };
+}
+
+function failuresIn(json: string): Verdict {
+  const report = JSON.parse(json) as {
+    testResults: { assertionResults: { status: string; fullName: string }[] }[];
+  };
+  const results = report.testResults.flatMap(({ assertionResults }) => assertionResults);
+  const failed = results.filter(({ status }) => status === 'failed');
+  return { caught: failed.length > 0, count: failed.length, how: failed[0]?.fullName ?? '' };
 }
 
 /** 0: every mutant was caught. */
-function main(): number {
+async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       seeds: { type: 'string', default: '200' },
       operations: { type: 'string', default: '300' },
       only: { type: 'string' },
+      tests: { type: 'boolean', default: false },
+      jobs: { type: 'string', default: '2' },
     },
   });
-  const chosen = MUTANTS.filter(({ hazard }) => values.only === undefined || hazard === values.only);
-  let survived = 0;
-  for (const mutant of chosen) {
-    const { caught, seeds, how } = tryMutant(mutant, Number(values.seeds), Number(values.operations));
-    if (!caught) survived++;
-    const verdict = caught ? `caught after ${seeds}` : `SURVIVED ${seeds}`;
-    process.stdout.write(
-      `${mutant.hazard.padEnd(6)} ${verdict.padEnd(18)} ${mutant.name}\n${' '.repeat(25)} ${how}\n`,
-    );
-  }
-  process.stdout.write(`${chosen.length - survived} of ${chosen.length} caught\n`);
-  return survived === 0 ? 0 : 1;
+  const only = values.only?.split(',');
+  const fits = ({ id, profile }: Mutant): boolean =>
+    only === undefined ? values.tests || profile !== undefined : only.includes(id);
+  const chosen = MUTANTS.filter(fits);
+  const trial = values.tests ? byTests() : bySeeds(Number(values.seeds), Number(values.operations));
+  const waiting = [...chosen];
+  let caught = 0;
+  const work = async (job: number): Promise<void> => {
+    const copy = `${ROOT}.tmp/mutants/${job}`;
+    for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
+      const verdict = await trial(mutant, copy);
+      if (verdict.caught) caught++;
+      process.stdout.write(describe(mutant, verdict, values.tests ? 'tests' : 'seeds'));
+    }
+    rmSync(copy, { recursive: true, force: true });
+  };
+  await Promise.all(Array.from({ length: Number(values.jobs) }, (_, job) => work(job)));
+  process.stdout.write(`${caught} of ${chosen.length} caught\n`);
+  return caught === chosen.length ? 0 : 1;
 }
 
-process.exitCode = main();
+function describe({ id, name }: Mutant, { caught, count, how }: Verdict, unit: string): string {
+  const by = unit === 'seeds' ? `caught after ${count}` : `caught by ${count}`;
+  const verdict = caught ? by : `SURVIVED ${count} ${unit}`;
+  return `${id.padEnd(6)} ${verdict.padEnd(18)} ${name}\n${' '.repeat(25)} ${how}\n`;
+}
+
+process.exitCode = await main();

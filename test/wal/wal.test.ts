@@ -59,7 +59,7 @@ describe.each(places)('the log on %s', (_name, place) => {
     expect(() => wal.poll()).toThrow(expect.objectContaining({ code: 'RAFTLINE_CLOSED' }));
   });
 
-  it('A1 finds everything again after a restart: logs, terms and votes, configurations, the first batch', () => {
+  it('finds everything again after a restart: logs, terms and votes, configurations, the first batch', () => {
     const { disk, path } = place();
     const groups = [3, 1];
     const { wal } = openLog(disk, path, { groups });
@@ -210,7 +210,7 @@ describe.each(places)('the log on %s', (_name, place) => {
 });
 
 describe.each(places)('a far reader on %s', (_name, place) => {
-  it('A5 begins with the batch that contains the index, keeps to bytes and to the last index, gives whole batches', () => {
+  it('begins with the batch that contains the index, keeps to bytes and to the last index, gives whole batches', () => {
     const { disk, path } = place();
     const { wal, index } = openLog(disk, path);
     stageRun(wal, { term: 1, after: 0, prevTerm: 0, batches: 50, count: 4 });

@@ -25,7 +25,7 @@ describe('the outbox', () => {
     expect(outbox.poll(), 'each leaves once').toBe(false);
   });
 
-  it('keeps the order of what becomes due together', () => {
+  it('T4 what waits is looked at again, and keeps its order', () => {
     const durable = makeCursor();
     const outbox = new Outbox(durable);
     const sent: number[] = [];

@@ -247,7 +247,7 @@ describe('the replicator', () => {
     ]);
   });
 
-  it('a break is told once, and nothing more goes out in the old session', async () => {
+  it('H28 a break is told once, and nothing more goes out in the old session', async () => {
     const world = await makeStreaming();
     world.publish(batchAt(1));
     world.heard();

@@ -50,12 +50,12 @@ function makeWriter(options: { delay?: number; ring?: number } = {}) {
 }
 
 describe('the wal-writer', () => {
-  it('executes orders strictly in their order, and an own one waits for its batch', () => {
+  it('H1 executes orders strictly in their order, term and vote among them, and an own one waits for its batch', () => {
     const { writer, order, own, settle, batches, durable, recovered } = makeWriter();
     const [first, second] = [makeBatch({ firstIndex: 1, term: 1 }), makeBatch({ firstIndex: 2, term: 1 })];
     order({ type: 'hardState', order: 1, group: 1, term: 1, vote: 3 });
     own(2, first);
-    order({ type: 'hardState', order: 3, group: 1, term: 2, vote: 0 });
+    order({ type: 'hardState', order: 3, group: 1, term: 2, vote: 5 });
     own(4, second);
     settle();
     expect(durable.load(), 'the encoder has not published the first batch').toBe(1);
@@ -66,7 +66,7 @@ describe('the wal-writer', () => {
     putBytes(batches.producer, second);
     settle();
     expect(durable.load()).toBe(4);
-    expect(recovered()).toMatchObject({ hardState: { term: 2, vote: 0 }, lastIndex: 2 });
+    expect(recovered()).toMatchObject({ hardState: { term: 2, vote: 5 }, lastIndex: 2 });
   });
 
   it('H31 gives slots back once they are written, and says durable only after the sync', () => {
@@ -119,7 +119,7 @@ describe('the wal-writer', () => {
     expect(disk.syncs).toBeGreaterThanOrEqual(2);
   });
 
-  it('gives a dropped batch back unwritten', () => {
+  it('T2 gives a dropped batch back unwritten', () => {
     const { order, own, settle, received, durable, recovered } = makeWriter();
     const stale = makeBatch({ firstIndex: 9, term: 1 });
     const good = makeBatch({ firstIndex: 1, term: 2 });

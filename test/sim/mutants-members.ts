@@ -1,0 +1,111 @@
+import type { Mutant } from './mutants.js';
+
+/** Ways to break snapshots and changes of members, as the core sees them. */
+export const MEMBER_MUTANTS: readonly Mutant[] = [
+  {
+    id: 'H60b',
+    name: 'answers of strangers are listened to',
+    file: 'src/core/admission.ts',
+    find: '    default:\n      return false;',
+    replace: '    default:\n      return true;',
+  },
+  {
+    id: 'H46',
+    name: 'a snapshot that is older than the commit is taken',
+    file: 'src/core/snapshot.ts',
+    find: "if (state.role === 'leader' || index <= log.commitIndex) return;",
+    replace: "if (state.role === 'leader') return;",
+  },
+  {
+    id: 'H47',
+    name: 'a suffix that the snapshot contradicts is kept',
+    file: 'src/core/raft-log.ts',
+    find: 'const keepsSuffix = this.termAt(last.index) === last.term;',
+    replace: 'const keepsSuffix = last.index <= this.lastIndex;',
+  },
+  {
+    id: 'H48',
+    name: 'a follower goes on asking for what was compacted',
+    file: 'src/core/snapshot.ts',
+    find: "if (progress.state !== 'snapshot' && progress.next <= index) askForSnapshot(state, progress);",
+    replace: '',
+  },
+  {
+    id: 'H51',
+    name: 'a snapshot leaves the configurations of the old log in force',
+    file: 'src/core/raft-log.ts',
+    find: 'this.#configurations = [configuration, ...later];',
+    replace: 'this.#configurations = [...this.#configurations];',
+  },
+  {
+    id: 'H53',
+    name: 'pieces of a snapshot are no contact with the leader',
+    file: 'src/core/snapshot.ts',
+    find: "if (state.leader === from && state.term === term && state.role !== 'leader') noteLeader(state);",
+    replace: '',
+  },
+  {
+    id: 'H55',
+    name: 'a new leader changes members before it has committed anything',
+    file: 'src/core/configuration-change.ts',
+    find: "if (log.commitIndex < state.termStart) return 'noOwnCommit';",
+    replace: '',
+  },
+  {
+    id: 'H56',
+    name: 'a configuration counts when it is committed, not when it is in the log',
+    file: 'src/core/raft-log.ts',
+    find: 'return this.#configurations.at(-1) ?? NO_CONFIGURATION;',
+    replace: 'return this.#configurations[0] ?? NO_CONFIGURATION;',
+  },
+  {
+    id: 'H57',
+    name: 'nobody leaves a joint configuration that another leader began',
+    file: 'src/core/configuration-change.ts',
+    find: 'if (isJoint(configuration)) appendConfiguration(state, withoutOutgoing(configuration));',
+    replace:
+      'if (isJoint(configuration) && index >= termStart) appendConfiguration(state, withoutOutgoing(configuration));',
+  },
+  {
+    id: 'H58',
+    name: 'a leader that was left out goes on leading',
+    file: 'src/core/configuration-change.ts',
+    find: 'if (!configuration.voters.includes(state.id)) handOver(state);',
+    replace: '',
+  },
+  {
+    id: 'H59',
+    name: 'a truncated configuration stays in force',
+    file: 'src/core/raft-log.ts',
+    find: 'while ((this.#configurations.at(-1)?.index ?? 0) >= from) this.#configurations.pop();',
+    replace: '',
+  },
+  {
+    id: 'H60',
+    name: 'a removed member raises our term',
+    file: 'src/core/admission.ts',
+    find: 'return message.term < state.term || state.log.isBehind(message.lastTerm, message.lastIndex);',
+    replace: 'return true;',
+  },
+  {
+    id: 'H61',
+    name: 'a member comes back with another incarnation',
+    file: 'src/core/configuration-change.ts',
+    find: "if (replacesIncarnation(configuration, next)) return 'incarnation';",
+    replace: '',
+  },
+  {
+    id: 'H62',
+    name: 'a voter need not have caught up',
+    file: 'src/core/configuration-change.ts',
+    find: "return promoted.every((id) => hasCaughtUp(state, id)) ? undefined : 'lagging';",
+    replace: "return promoted.every((id) => id > 0) ? undefined : 'lagging';",
+  },
+  {
+    id: 'H63',
+    name: 'a change begins while another is under way',
+    file: 'src/core/configuration-change.ts',
+    find: "if (index > log.commitIndex || isJoint(configuration)) return 'pending';",
+    replace: '',
+  },
+];
