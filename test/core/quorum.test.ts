@@ -48,6 +48,7 @@ describe('quorum arithmetic', () => {
 
   it('H35 compares large indexes as numbers, not as 32 bits or as text', () => {
     expect(index([1, 2, 3], [], [2 ** 40, 9, 2 ** 33])).toBe(2 ** 33);
+    expect(index([1, 2, 3], [], [9, 100, 10])).toBe(10);
   });
 
   it('H35 every majority of up to five voters agrees with counting', () => {
