@@ -152,16 +152,16 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     id: 'H18',
     name: 'who votes alone waits for others',
     file: 'src/core/candidate.ts',
-    find: 'if (state.electionElapsed < state.electionTimeout && !alone) return;',
-    replace: 'if (state.electionElapsed < state.electionTimeout || alone) return;',
+    find: 'if (!isElectionDue(state) && !alone) return;',
+    replace: 'if (!isElectionDue(state) || alone) return;',
     profile: 'mixed',
   },
   {
     id: 'H65',
     name: 'a new leader answers reads at the commit index that it found',
     file: 'src/core/read-index.ts',
-    find: 'const index = Math.max(log.commitIndex, state.termStart);',
-    replace: 'const index = log.commitIndex;',
+    find: 'index: Math.max(log.commitIndex, state.termStart)',
+    replace: 'index: log.commitIndex',
   },
   {
     id: 'H66b',
@@ -174,9 +174,8 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     id: 'H67',
     name: 'a lease counts from the round that was sent last, answered or not',
     file: 'src/core/read-index.ts',
-    find: 'return newest?.round === confirmed && lease.now() - newest.sentAt < lease.length;',
-    replace:
-      'return newest !== undefined && lease.now() - (roundTimes.at(-1) ?? newest).sentAt < lease.length;',
+    find: 'return newest?.round === confirmed ? newest.sentAt : undefined;',
+    replace: 'return (roundTimes.at(-1) ?? newest)?.sentAt;',
   },
   {
     id: 'H67b',
@@ -198,13 +197,6 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/leader.ts',
     find: 'progress.roundAnswered = Math.max(progress.roundAnswered, reply.round);',
     replace: 'progress.roundAnswered = reply.round;',
-  },
-  {
-    id: 'H68b',
-    name: 'a read rests on a round that began before it',
-    file: 'src/core/read-index.ts',
-    find: 'reads.push({ context, index, round: state.round + 1 });',
-    replace: 'reads.push({ context, index, round: state.round });',
   },
   {
     id: 'E1',
