@@ -167,7 +167,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     id: 'H66b',
     name: 'reads of a lost leadership are never answered',
     file: 'src/core/transitions.ts',
-    find: 'state.outbox.readsFailed.push(...state.reads.map((read) => read.context));',
+    find: 'for (const { peer, context } of state.reads) if (peer === undefined) state.outbox.readsFailed.push(context);',
     replace: '',
   },
   {
