@@ -188,8 +188,8 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     id: 'H68',
     name: 'a read is answered without a quorum',
     file: 'src/core/read-index.ts',
-    find: 'if (round > confirmed || index > log.commitIndex) break;',
-    replace: 'if (round > confirmed + Number.MAX_SAFE_INTEGER || index > log.commitIndex) break;',
+    find: 'if (read.round > confirmed || read.index > log.commitIndex) break;',
+    replace: 'if (confirmed < 0 || read.index > log.commitIndex) break;',
   },
   {
     id: 'H66c',
@@ -202,7 +202,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     id: 'E1',
     name: 'every election timeout is the same',
     file: 'src/core/raft-state.ts',
-    find: 'state.electionTimeout = randomInteger(random, electionTicksMin, electionTicksMax) + handicap;',
-    replace: 'state.electionTimeout = electionTicksMin + handicap;',
+    find: 'state.electionTimeout = randomInteger(random, min, max) + handicap;',
+    replace: 'state.electionTimeout = min + handicap;',
   },
 ];
