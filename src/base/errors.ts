@@ -19,6 +19,7 @@ export const ErrorCode = {
   NotLeader: 'RAFTLINE_NOT_LEADER',
   OutcomeUnknown: 'RAFTLINE_OUTCOME_UNKNOWN',
   GroupUnknown: 'RAFTLINE_GROUP_UNKNOWN',
+  Compacted: 'RAFTLINE_COMPACTED',
   Closed: 'RAFTLINE_CLOSED',
   Timeout: 'RAFTLINE_TIMEOUT',
   Unreachable: 'RAFTLINE_UNREACHABLE',

@@ -22,6 +22,14 @@ interface Run {
   count: number;
 }
 
+/** One client's session as plain data, apart from the table that it came from. */
+export interface SessionRecord {
+  client: ClientId;
+  last: Sequence;
+  runs: { sequence: Sequence; index: LogIndex; term: Term; count: number }[];
+  results: [Sequence, Uint8Array][];
+}
+
 interface Session {
   /** The last sequence applied; everything up to it is a duplicate. */
   last: Sequence;
@@ -53,6 +61,26 @@ export class SessionTable {
 
   constructor(clientsMax: number = SESSION_TABLE_CLIENTS_MAX) {
     this.#clientsMax = clientsMax;
+  }
+
+  /** A table that goes on where the one that gave these records stood. */
+  static from(records: readonly SessionRecord[]): SessionTable {
+    const table = new SessionTable();
+    for (const { client, last, runs, results } of records) {
+      table.#sessions.set(client, { last, runs: runs.map((run) => ({ ...run })), results: new Map(results) });
+      table.#newest = client;
+    }
+    return table;
+  }
+
+  /** All sessions, the one used least recently first: the same on every replica that has applied the same entries. */
+  records(): SessionRecord[] {
+    return [...this.#sessions].map(([client, { last, runs, results }]) => ({
+      client,
+      last,
+      runs: runs.map((run) => ({ ...run })),
+      results: [...results],
+    }));
   }
 
   get clients(): number {

@@ -1,8 +1,9 @@
 import { assert } from '../base/assert.js';
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, Term } from '../base/ids.js';
-import { BatchFlag, BatchKind } from '../base/messages.js';
-import { SessionTable } from '../base/session-table.js';
+import { BatchFlag, BatchKind, type ConfigurationAt } from '../base/messages.js';
+import { type SessionRecord, SessionTable } from '../base/session-table.js';
+import { decodeConfiguration } from '../codec/configuration.js';
 import { EntryCursor } from '../codec/entries.js';
 import { BatchView } from './committed-batch.js';
 import type { StateMachine } from './state-machine.js';
@@ -39,18 +40,38 @@ export interface SessionRun {
 export class Applier {
   readonly #group: GroupId;
   readonly #machine: StateMachine;
-  readonly #sessions = new SessionTable();
+  #sessions = new SessionTable();
   readonly #view = new BatchView();
   readonly #cursor = new EntryCursor();
   #skipped = new Uint8Array(1024);
   /** The last index applied; everything up to it has been, in order. */
   applied: LogIndex = 0;
+  /** The configuration in force at `applied`; undefined before the first. */
+  configuration: ConfigurationAt | undefined;
   entriesApplied = 0;
   duplicates = 0;
 
   constructor(group: GroupId, machine: StateMachine) {
     this.#group = group;
     this.#machine = machine;
+  }
+
+  /** The session table as of `applied`. */
+  sessionRecords(): SessionRecord[] {
+    return this.#sessions.records();
+  }
+
+  /** Goes on from a snapshot, which is ahead of what was applied; `machine` makes the state machine do so. */
+  restore(
+    snapshot: { index: LogIndex; configuration: ConfigurationAt; sessions: readonly SessionRecord[] },
+    machine: () => void,
+  ): void {
+    const { index, configuration, sessions } = snapshot;
+    assert(index > this.applied, 'a snapshot only ever takes a state machine forward');
+    this.#guarded(`the snapshot to index ${index}`, index, machine);
+    this.#sessions = SessionTable.from(sessions);
+    this.configuration = configuration;
+    this.applied = index;
   }
 
   /** Applies the batch that follows `applied` and tells who waits for it. Returns the fate of remote clients' entries. */
@@ -64,7 +85,7 @@ export class Applier {
       const resultAt = results === undefined ? undefined : this.#resultAt(batch, judged, results);
       if (resultAt !== undefined) this.#keepResults(runs, batch.firstIndex, resultAt);
       waiters?.resolve(batch.firstIndex, batch.term, resultAt);
-    }
+    } else if (batch.kind === BatchKind.Configuration) this.configuration = this.#configurationIn(batch);
     this.applied = batch.firstIndex + batch.count - 1;
     return runs;
   }
@@ -129,17 +150,27 @@ export class Applier {
     );
     this.entriesApplied += view.count;
     if (view.count === 0) return undefined;
+    return this.#guarded(`batch ${batch.firstIndex}@${batch.term}`, batch.firstIndex, () =>
+      checkedResults(this.#machine.apply(view), view.count),
+    );
+  }
+
+  #guarded<T>(what: string, index: LogIndex, run: () => T): T {
     try {
-      return checkedResults(this.#machine.apply(view), view.count);
+      return run();
     } catch (thrown) {
       const reason = thrown instanceof Error ? thrown.message : String(thrown);
-      throw new RaftlineError(
-        ErrorCode.StateMachineFailed,
-        `group ${this.#group}: the state machine failed on batch ${batch.firstIndex}@${batch.term}: ${reason}`,
-        { group: this.#group, index: batch.firstIndex },
-        thrown,
-      );
+      const message = `group ${this.#group}: the state machine failed on ${what}: ${reason}`;
+      throw new RaftlineError(ErrorCode.StateMachineFailed, message, { group: this.#group, index }, thrown);
     }
+  }
+
+  /** What is not data stands alone in its batch: one entry. */
+  #configurationIn(batch: RawBatch): ConfigurationAt {
+    const cursor = this.#cursor.reset(batch.bytes, batch.start, batch.end, batch.count);
+    cursor.next();
+    const configuration = decodeConfiguration(cursor.bytes());
+    return { index: batch.firstIndex, term: batch.term, configuration };
   }
 
   /** The session table remembers answers, so that a retry of an applied entry gets the same one. */

@@ -18,6 +18,8 @@ import type { Config } from './options.js';
 import { type Leadership, Proposals } from './proposals.js';
 import { type ReadOptions, type ReadPoint, Reads } from './reads.js';
 import { notLeader } from './refusals.js';
+import type { SnapshotEvent, SnapshotSettings } from './snapshot-store.js';
+import { Snapshots, snapshotToStartFrom } from './snapshots.js';
 import type { StateMachine } from './state-machine.js';
 
 const TRANSFER_REFUSALS = {
@@ -50,6 +52,7 @@ export class Replica implements Leadership {
   readonly #events: ReplicaEvents;
   readonly #orders = new OrderMap();
   readonly #reads: Reads;
+  readonly #snapshots: Snapshots | undefined;
   #commit: LogIndex;
   /** How far the feeder was asked to feed. */
   #fedTo: LogIndex = 0;
@@ -62,7 +65,13 @@ export class Replica implements Leadership {
 
   constructor(
     group: { id: GroupId; stateMachine: StateMachine },
-    parts: { config: Config; hub: Hub; clock: Clock; events: ReplicaEvents },
+    parts: {
+      config: Config;
+      hub: Hub;
+      clock: Clock;
+      events: ReplicaEvents;
+      snapshots?: SnapshotSettings | undefined;
+    },
     options: RaftOptions,
     recovered: RecoveredState,
   ) {
@@ -70,8 +79,9 @@ export class Replica implements Leadership {
     this.#hub = parts.hub;
     this.#config = parts.config;
     this.#events = parts.events;
-    this.#raft = new Raft(options, recovered);
-    this.#commit = recovered.commitIndex;
+    const start = snapshotToStartFrom(group.id, parts.snapshots, recovered);
+    this.#commit = Math.max(recovered.commitIndex, start?.index ?? 0);
+    this.#raft = new Raft(options, { ...recovered, commitIndex: this.#commit });
     this.applier = new Applier(group.id, group.stateMachine);
     this.proposals = new Proposals(this, parts);
     this.#reads = new Reads({
@@ -79,6 +89,21 @@ export class Replica implements Leadership {
       notLeader: () => this.notLeader(),
       leaderKnown: () => this.leader !== 0,
     });
+    if (parts.snapshots === undefined) return;
+    const { hub, snapshots: settings } = parts;
+    this.#snapshots = new Snapshots(
+      {
+        group: group.id,
+        settings,
+        hub,
+        applier: this.applier,
+        step: (message) => this.step(message),
+        termAt: (index) => this.termAt(index),
+        durableIndex: () => this.#raft.durableIndex,
+        base: recovered.base.index,
+      },
+      start,
+    );
   }
 
   /** The connection to the leader broke, and nothing was heard of it since. */
@@ -135,6 +160,11 @@ export class Replica implements Leadership {
     if (order > 0) this.step({ type: 'durable', order });
   }
 
+  /** What the snapshot store has to tell of this group. */
+  takeSnapshotEvent(event: SnapshotEvent): void {
+    this.#snapshots?.take(event);
+  }
+
   // — asking the core —————————————————————————————————————————————————————————————————————————————————————————————
 
   /** A linearizable read, on any member (`Group.read`). Refusals are thrown. */
@@ -177,6 +207,7 @@ export class Replica implements Leadership {
     for (; taken < received.length; taken++) this.#hub.order({ type: 'drop', group: this.group });
     if (ready === undefined) return;
     for (const session of ready.sessions) this.#session(session);
+    for (const wanted of ready.snapshots) this.#snapshots?.send(wanted);
     for (const outbound of ready.messages) this.#send(outbound);
     if (ready.leadership !== undefined) this.#changeLeadership(ready.leadership);
     if (ready.commitMoved) this.#commitMoved(ready.commitIndex);
@@ -208,6 +239,9 @@ export class Replica implements Leadership {
         this.#hub.order({ type: 'hardState', order: global, group, term, vote });
         break;
       }
+      case 'snapshot':
+        this.#snapshots?.order(order, global);
+        break;
     }
   }
 
@@ -318,6 +352,7 @@ export class Replica implements Leadership {
 
   /** Asks for what is committed and not near, and says how far this replica is. */
   afterApply(): void {
+    this.#snapshots?.afterApply();
     this.#askFeeder();
     const { applied } = this.applier;
     this.#settleReads();
@@ -331,6 +366,7 @@ export class Replica implements Leadership {
   }
 
   #askFeeder(): void {
+    if (this.#snapshots?.installing === true) return;
     const first = this.proposals.near.first()?.firstIndex ?? Number.MAX_SAFE_INTEGER;
     const to = Math.min(this.#applicable(), first - 1);
     if (to <= this.applier.applied || to <= this.#fedTo) return;

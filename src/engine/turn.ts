@@ -19,6 +19,7 @@ import { ProposalSlots } from './proposal-slots.js';
 import type { ReadOptions, ReadPoint } from './reads.js';
 import { RemoteClients } from './remote-clients.js';
 import { Replica } from './replica.js';
+import type { SnapshotSettings } from './snapshot-store.js';
 import type { EngineStatus } from './status.js';
 import type { Listener, Proposed } from './waiters.js';
 
@@ -37,6 +38,8 @@ export interface TurnParts {
   /** Whether the encoder has a thread of its own. */
   spread: boolean;
   status: () => EngineStatus;
+  /** Without it logs are never compacted. */
+  snapshots?: SnapshotSettings;
 }
 
 export interface TurnListeners {
@@ -239,6 +242,7 @@ export class Turn {
   #hasWork(): boolean {
     if (this.#stopped !== undefined || this.#inbox.pending() || this.#applyRing.pending()) return true;
     if (this.#hub.durable() !== this.#durableSeen) return true;
+    if (this.#parts.snapshots?.store.pending() === true) return true;
     return this.#clients.pending();
   }
 
@@ -249,6 +253,7 @@ export class Turn {
       return false;
     }
     let worked = this.#inbox.drain();
+    if (this.#takeSnapshotEvents()) worked = true;
     if (this.#noteDurable()) worked = true;
     this.#tick();
     if (this.#clients.drain()) worked = true;
@@ -259,6 +264,18 @@ export class Turn {
     this.#noteSpare();
     this.#hub.wake();
     return worked;
+  }
+
+  #takeSnapshotEvents(): boolean {
+    const store = this.#parts.snapshots?.store;
+    let taken = false;
+    while (store !== undefined && !this.#hub.blocked) {
+      const event = store.take();
+      if (event === undefined) break;
+      this.replicas.get(event.group)?.takeSnapshotEvent(event);
+      taken = true;
+    }
+    return taken;
   }
 
   #noteDurable(): boolean {
@@ -339,7 +356,8 @@ export class Turn {
         this.#leadership(replica, role, term, leader),
       sessions: (replica: Replica, runs: SessionRun[]) => this.#clients.report(replica, runs),
     };
-    const parts = { config, hub: this.#hub, clock: this.#clock, events };
+    const { snapshots } = this.#parts;
+    const parts = { config, hub: this.#hub, clock: this.#clock, events, snapshots };
     this.replicas.set(group.id, new Replica(group, parts, options, state));
   }
 

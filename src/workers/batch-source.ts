@@ -20,8 +20,8 @@ export interface BatchRun {
 
 /**
  * Where a follower's batches come from: **near** (the batch ring of this leadership), or **far** (the log on disk, as
- * stored). A slow follower falls from near to far by itself, and holds nothing while it does. (Too far, where the
- * log no longer has them, is a snapshot's affair.)
+ * stored). A slow follower falls from near to far by itself, and holds nothing while it does. What is **too far**, gone from the
+ * log, looks like what is not there yet: the core has closed the session of whoever needs it before it let it go (H48).
  */
 export class BatchSource {
   readonly #near: NearIndex;

@@ -66,17 +66,21 @@ export class Feeder implements Program {
   #push(): boolean {
     const work = this.#unpushed!;
     const wanted = this.#wanted.get(work.group)!;
+    const before = work.at;
     let pushed = false;
     while (work.at < work.batches.length) {
       const header = work.headers[work.at]!;
-      if (!this.#pushBatch(work.batches[work.at]!, header)) break;
-      wanted.next = lastIndexOf(header) + 1;
+      // Main may have got further by itself meanwhile; `next` never goes back, behind what may no longer be in the log.
+      if (lastIndexOf(header) >= wanted.next) {
+        if (!this.#pushBatch(work.batches[work.at]!, header)) break;
+        wanted.next = lastIndexOf(header) + 1;
+        pushed = true;
+      }
       work.at++;
-      pushed = true;
     }
     if (work.at === work.batches.length) this.#unpushed = undefined;
     if (pushed) this.#ports.wake();
-    return pushed;
+    return work.at > before;
   }
 
   /** False: the apply ring is full; the state machine is behind, and nothing else waits for it. */

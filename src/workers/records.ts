@@ -85,6 +85,8 @@ export const orderCodec = new RecordCodec({
   drop: ['group'],
   truncate: ['order', 'group', 'from'],
   hardState: ['order', 'group', 'term', 'vote'],
+  /** The log begins behind (index, term) from here on; body: the configuration in force there. */
+  snapshot: ['order', 'group', 'index', 'term', 'keepsSuffix', 'configurationIndex', 'configurationTerm'],
 });
 
 /** Main → network thread. */

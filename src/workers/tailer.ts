@@ -53,7 +53,11 @@ export class Tailer {
     if (this.#next > last) return false;
     try {
       const read = reader.read(group, this.#next, last, READ_BYTES);
-      if (read === undefined) return false;
+      if (read === undefined) {
+        if (!reader.isGone(group, this.#next)) return false;
+        const message = `entries from index ${this.#next} on are no longer in the log of this node`;
+        throw new RaftlineError(ErrorCode.Compacted, message, { group, index: this.#next });
+      }
       for (const [at, batch] of read.batches.entries()) {
         // Compressed batches may expand manyfold: what does not go now is read again later.
         if (stream.queuedBytes > QUEUED_BYTES_MAX) break;

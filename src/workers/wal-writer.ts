@@ -1,8 +1,10 @@
 import { assert } from '../base/assert.js';
 import type { OrderId } from '../base/ids.js';
 import { readBatchHeader } from '../codec/batch.js';
+import { decodeConfiguration } from '../codec/configuration.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import type { Cursor } from '../ring/cursor.js';
+import type { SnapshotMark } from '../wal/group-log.js';
 import type { Wal } from '../wal/wal.js';
 import type { Program } from './program.js';
 import { orderCodec } from './records.js';
@@ -96,7 +98,9 @@ export class WalWriter implements Program {
     while (wal.stagedBytes < FLUSH_BYTES_MAX && wal.stagedRecords < FLUSH_RECORDS_MAX) {
       if (this.#waiting === undefined) {
         if (!orders.poll()) break;
-        this.#waiting = orderCodec.read(orders);
+        const order = orderCodec.read(orders);
+        // It is executed after its place in the ring has been given back.
+        this.#waiting = order.body.length === 0 ? order : { ...order, body: Buffer.from(order.body) };
         orders.release();
       }
       if (!this.#execute(this.#waiting)) break;
@@ -134,6 +138,9 @@ export class WalWriter implements Program {
       case 'hardState':
         wal.stageHardState(order.group, { term: order.term, vote: order.vote });
         break;
+      case 'snapshot':
+        wal.stageSnapshotMark(order.group, markOf(order));
+        break;
     }
     this.#staged = order.order;
     return true;
@@ -149,4 +156,11 @@ export class WalWriter implements Program {
     );
     this.#ports.wal.stageBatch(order.group, ring.bytes.subarray(ring.offset, ring.offset + ring.length));
   }
+}
+
+function markOf(order: Extract<Order, { type: 'snapshot' }>): SnapshotMark {
+  const { index, term, configurationIndex, configurationTerm, body: bytes } = order;
+  const at = { index: configurationIndex, term: configurationTerm };
+  const configuration = { ...at, bytes, configuration: decodeConfiguration(bytes) };
+  return { index, term, keepsSuffix: order.keepsSuffix === 1, configuration };
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ErrorCode } from '../../src/base/errors.js';
-import { BatchFlag, BatchKind } from '../../src/base/messages.js';
+import { BatchFlag, BatchKind, type Configuration } from '../../src/base/messages.js';
+import { encodeConfiguration } from '../../src/codec/configuration.js';
 import { packEntry, packSessionEntry } from '../../src/codec/entries.js';
 import { Applier, type RawBatch } from '../../src/engine/applier.js';
 import type { StateMachine } from '../../src/engine/state-machine.js';
@@ -20,6 +21,24 @@ function raw(firstIndex: number, entries: Entry[], changes: Partial<RawBatch> = 
   const flags = entries.some((entry) => typeof entry !== 'string') ? BatchFlag.Sessions : 0;
   const place = { term: 2, firstIndex, count: entries.length, kind: BatchKind.Data, flags };
   return { ...place, bytes, start: 100, end: at, ...changes };
+}
+
+const NO_MEMBERS: Configuration = {
+  voters: [],
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  incarnations: [],
+  compressionLevel: 0,
+};
+
+function configured(index: number, configuration: Configuration): RawBatch {
+  const bytes = Buffer.alloc(1024);
+  const end = packEntry(bytes, 0, encodeConfiguration(configuration));
+  return {
+    ...{ term: 2, firstIndex: index, count: 1, kind: BatchKind.Configuration, flags: 0 },
+    ...{ bytes, start: 0, end },
+  };
 }
 
 /** Notes what it is given, and answers with it. */
@@ -56,13 +75,69 @@ describe('the applier', () => {
     const notes = new Notes();
     const applier = new Applier(1, notes);
     applier.apply(raw(1, ['']), undefined);
-    applier.apply(raw(2, ['x'], { kind: BatchKind.Configuration }), undefined);
+    applier.apply(raw(2, ['x'], { kind: BatchKind.NoOp }), undefined);
     applier.apply(raw(3, ['a', 'b']), undefined);
     expect(notes.log).toEqual(['1 ', '3 a', '4 b']);
     expect([applier.applied, applier.entriesApplied]).toEqual([4, 3]);
     for (const firstIndex of [3, 4, 6])
       expectCode(() => applier.apply(raw(firstIndex, ['z']), undefined), ErrorCode.Internal);
     expect(notes.batches).toBe(2);
+  });
+
+  it('H51 H71 a snapshot brings the sessions and the configuration of its index, and the state machine goes on behind it', () => {
+    const first = new Applier(1, new Notes());
+    const voters = { ...NO_MEMBERS, voters: [1, 2, 3] };
+    first.apply(configured(1, voters), undefined);
+    first.apply(
+      raw(2, [
+        [7, 1, 'a'],
+        [7, 2, 'b'],
+        [8, 1, 'c'],
+      ]),
+      undefined,
+    );
+    expect(first.configuration).toEqual({ index: 1, term: 2, configuration: voters });
+    const snapshot = { index: 4, configuration: first.configuration!, sessions: first.sessionRecords() };
+
+    const notes = new Notes();
+    const second = new Applier(1, notes);
+    const restored: string[] = [];
+    second.restore(snapshot, () => restored.push('state'));
+    expect([second.applied, restored, second.configuration]).toEqual([4, ['state'], first.configuration]);
+    expect(second.sessionRecords()).toEqual(snapshot.sessions);
+    // What it holds is a copy: nothing that happens here reaches the snapshot.
+    const runs = second.apply(
+      raw(5, [
+        [7, 2, 'b'],
+        [7, 3, 'd'],
+        [8, 3, 'f'],
+        [9, 2, 'g'],
+      ]),
+      undefined,
+    );
+    expect(runs).toMatchObject([
+      { client: 7, firstSequence: 2, outcome: 'duplicate', index: 3, result: Buffer.from('<b>') },
+      { client: 7, firstSequence: 3, outcome: 'applied' },
+      { client: 8, outcome: 'refused', code: ErrorCode.SequenceGap },
+      { client: 9, outcome: 'refused', code: ErrorCode.SessionExpired },
+    ]);
+    expect(notes.log).toEqual(['6 d']);
+    expect(snapshot.sessions).toEqual(first.sessionRecords());
+    expectCode(() => second.restore(snapshot, () => {}), ErrorCode.Internal);
+  });
+
+  it('a state machine that cannot take a snapshot ends the engine, named', () => {
+    const applier = new Applier(1, new Notes());
+    const configuration = { index: 1, term: 1, configuration: NO_MEMBERS };
+    const fail = (): void => {
+      throw new Error('not mine');
+    };
+    const error = expectCode(
+      () => applier.restore({ index: 4, configuration, sessions: [] }, fail),
+      ErrorCode.StateMachineFailed,
+    );
+    expect(error.message).toMatch(/the snapshot to index 4: not mine/);
+    expect(applier.applied).toBe(0);
   });
 
   it('H70 answers each waiter with its own index, term and result, once', async () => {
