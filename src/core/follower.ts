@@ -1,7 +1,7 @@
 import type { LogIndex } from '../base/ids.js';
 import { type Append, BatchKind, type Heartbeat, lastIndexOf } from '../base/messages.js';
 import { isConsistent } from './append-check.js';
-import { noteLeader, orderAppend, orderTruncate, type RaftState, send } from './raft-state.js';
+import { noteLeader, orderAppend, orderTruncate, type RaftState, send, sendTermOnly } from './raft-state.js';
 
 /**
  * Takes in a leader's batches (Raft §5.3). Whole batches or nothing; what the log holds already is skipped (H20), what
@@ -42,11 +42,15 @@ export function handleAppend(state: RaftState, append: Append): void {
   });
 }
 
-/** Moves no log; the commit only up to what was verified in the leader's session (H30). */
+/**
+ * Moves no log; the commit only up to what was verified in the leader's session (H30). The answer says that this node is alive and in
+ * this term, so it waits for the term's record alone: a follower whose disk is slow, not gone, is still part of the quorum that keeps a
+ * leader. `lastIndex` is no acknowledgement: it may only show that something is missing.
+ */
 export function handleHeartbeat(state: RaftState, heartbeat: Heartbeat): void {
   noteLeader(state);
   state.log.maybeCommit(Math.min(heartbeat.commit, state.followed.match));
-  send(state, {
+  sendTermOnly(state, {
     type: 'heartbeatReply',
     to: heartbeat.from,
     round: heartbeat.round,

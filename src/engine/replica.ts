@@ -268,7 +268,8 @@ export class Replica implements Leadership {
 
   #sendControl(message: ControlMessage, after: number): void {
     const body = encodeEnvelope({ type: 'control', message }).bytes;
-    this.#hub.command({ type: 'control', peer: message.to, after, body });
+    const heartbeatOf = message.type === 'heartbeat' ? this.group : 0;
+    this.#hub.command({ type: 'control', peer: message.to, after, heartbeatOf, body });
   }
 
   /** What was applied since the last reply is told again with it, so that the leader's view of an idle follower comes up to date. */

@@ -33,6 +33,8 @@ export function workerSettings(config: Config): WorkerSettings {
     pipelineDepth: pipeline.depth,
     inflightBytesMax: pipeline.inflightBytesMax,
     segmentBytes: config.segmentBytes,
+    heartbeatIntervalMs: config.election.heartbeatIntervalMs,
+    heartbeatLifeMs: config.election.timeoutMsMin / 2,
     receiveWindowBytes: config.transport.receiveWindowBytes,
     clientStreams: config.limits.clientStreams,
     tailStreams: config.limits.tailStreams,

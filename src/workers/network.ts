@@ -20,6 +20,7 @@ import { cursorOf, type EngineMemory, gateOf, logIndexOf } from './memory.js';
 import { NearIndex } from './near-index.js';
 import { Outbox } from './outbox.js';
 import type { Program } from './program.js';
+import { Pulse } from './pulse.js';
 import { Receiver } from './receiver.js';
 import { clientCodec, commandCodec, inboxCodec } from './records.js';
 import { Replicator } from './replicator.js';
@@ -48,6 +49,7 @@ export class Network implements Program {
   readonly #replicators = new Map<NodeId, Replicator>();
   readonly #receiver: Receiver;
   readonly #control: Control;
+  readonly #pulse: Pulse;
   readonly #clients: ClientService;
   readonly #feeder: Feeder;
   readonly #gatekeeper: Gatekeeper;
@@ -114,6 +116,11 @@ export class Network implements Program {
       limits,
     });
     this.#control = new Control({ ...shared, links: controlLinks });
+    this.#pulse = new Pulse({
+      intervalMs: settings.heartbeatIntervalMs,
+      lifeMs: settings.heartbeatLifeMs,
+      send: (peer, envelope) => this.#control.send(peer, envelope),
+    });
     const feederReader = openReader();
     this.#readers.push(feederReader);
     this.#feeder = new Feeder({
@@ -140,6 +147,7 @@ export class Network implements Program {
       ...this.#replicators.values(),
       this.#receiver,
       this.#control,
+      this.#pulse,
       this.#clients,
       this.#feeder,
       this.#gatekeeper,
@@ -156,7 +164,7 @@ export class Network implements Program {
   }
 
   poll(nowMs: number): boolean {
-    let worked = this.#takeCommands();
+    let worked = this.#takeCommands(nowMs);
     if (this.#near.follow()) worked = true;
     if (this.#outbox.poll()) worked = true;
     for (const program of this.#programs) {
@@ -275,17 +283,17 @@ export class Network implements Program {
     this.#wakeSelf();
   }
 
-  #takeCommands(): boolean {
+  #takeCommands(nowMs: number): boolean {
     let taken = 0;
     while (taken < COMMANDS_PER_POLL && this.#commands.poll()) {
-      this.#execute(commandCodec.read(this.#commands));
+      this.#execute(commandCodec.read(this.#commands), nowMs);
       this.#commands.release();
       taken++;
     }
     return taken > 0;
   }
 
-  #execute(command: ReturnType<typeof commandCodec.read>): void {
+  #execute(command: ReturnType<typeof commandCodec.read>, nowMs: number): void {
     switch (command.type) {
       case 'sessionOpen':
         this.#replicators.get(command.peer)?.open(command);
@@ -295,6 +303,7 @@ export class Network implements Program {
         break;
       case 'sessionClose':
         this.#replicators.get(command.peer)?.closeSession(command);
+        this.#pulse.forget(command.peer, command.group);
         break;
       case 'commit':
         for (const replicator of this.#replicators.values()) {
@@ -303,8 +312,11 @@ export class Network implements Program {
         break;
       case 'control': {
         const envelope = Buffer.from(command.body);
-        const { peer } = command;
-        this.#outbox.add(command.after, () => this.#control.send(peer, envelope));
+        const { peer, heartbeatOf } = command;
+        this.#outbox.add(command.after, () => {
+          this.#control.send(peer, envelope);
+          if (heartbeatOf !== 0) this.#pulse.note(peer, heartbeatOf, envelope, nowMs);
+        });
         break;
       }
       case 'appendReply':

@@ -96,8 +96,8 @@ export const commandCodec = new RecordCodec({
   sessionClose: ['group', 'peer', 'session'],
   /** The leader of `term` has committed up to `commit`; replicators pass it on. */
   commit: ['group', 'term', 'commit'],
-  /** A control envelope (body) for a peer; leaves once order `after` is durable. */
-  control: ['peer', 'after'],
+  /** A control envelope (body) for a peer; leaves once order `after` is durable. `heartbeatOf`: the group whose heartbeat it is, 0: none. */
+  control: ['peer', 'after', 'heartbeatOf'],
   appendReply: [
     'group',
     'peer',

@@ -19,6 +19,9 @@ export interface WorkerSettings {
   readonly pipelineDepth: number;
   readonly inflightBytesMax: number;
   readonly segmentBytes: number;
+  readonly heartbeatIntervalMs: number;
+  /** How long a heartbeat of main's may be repeated in its name. */
+  readonly heartbeatLifeMs: number;
   readonly receiveWindowBytes: number;
   readonly clientStreams: number;
   readonly tailStreams: number;

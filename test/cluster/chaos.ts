@@ -35,6 +35,8 @@ class Writer {
   #running = true;
   sent = 0;
   acknowledged = 0;
+  /** Retries of what had been applied: the answer to an earlier request was lost. */
+  duplicates = 0;
   failure: Error | undefined;
   readonly done: Promise<void>;
 
@@ -61,7 +63,11 @@ class Writer {
     await appender.settled();
   }
 
-  readonly #answered = (error: Error | undefined, run: { firstSequence: number; count: number }): void => {
+  readonly #answered = (
+    error: Error | undefined,
+    run: { firstSequence: number; count: number; duplicate: boolean },
+  ): void => {
+    if (run.duplicate) this.duplicates += run.count;
     if (error !== undefined) this.failure ??= error;
     else if (run.firstSequence !== this.acknowledged + 1) {
       this.failure ??= new Error(`acknowledged ${run.firstSequence} after ${this.acknowledged}`);
@@ -113,7 +119,9 @@ async function restartInTurn(
       await node.start();
       await progress(writer);
       await cluster.leader(client);
-      plan.log(`restart ${round} of node ${id}: ${writer.acknowledged} lines acknowledged`);
+      plan.log(
+        `restart ${round} of node ${id}: ${writer.acknowledged} lines acknowledged, ${writer.duplicates} of them by a retry`,
+      );
     }
   }
 }
@@ -138,7 +146,7 @@ async function killLeaders(
     withoutLeaderMs.push(performance.now() - at);
     await cluster.node(leader).start();
     plan.log(
-      `kill ${kill}: node ${leader}, ${Math.round(withoutLeaderMs[kill - 1]!)} ms without a leader, ${writer.acknowledged} lines acknowledged`,
+      `kill ${kill}: node ${leader}, ${Math.round(withoutLeaderMs[kill - 1]!)} ms without a leader, ${writer.acknowledged} lines acknowledged, ${writer.duplicates} of them by a retry`,
     );
   }
   return withoutLeaderMs;

@@ -68,6 +68,19 @@ describe("a follower and its leader's batches", () => {
     expect(raft.status().commitIndex).toBe(8);
   });
 
+  it("a heartbeat's answer waits for the term's record and for no entry; an acknowledgement waits for all", () => {
+    const raft = follower();
+    raft.step(heartbeat(2, 2, 1));
+    raft.step(append(2, 2, 10, 2, { headers: [header(2, 11, 1, 2)] }));
+    // Order 1 is the hard state, 2 to 4 are the batches before, 5 is the one that came now.
+    expect(take(raft).messages).toMatchObject([
+      { message: { type: 'heartbeatReply' }, after: 1 },
+      { message: { type: 'appendReply', match: 11 }, after: 5 },
+    ]);
+    raft.step(heartbeat(3, 3, 1));
+    expect(take(raft).messages).toMatchObject([{ message: { type: 'heartbeatReply', term: 3 }, after: 6 }]);
+  });
+
   it("H30 a heartbeat commits no further than was verified in the leader's session", () => {
     const raft = follower();
     raft.step(heartbeat(2, 2, 6));
