@@ -157,7 +157,7 @@ export class RemoteWriter implements Writer {
   }
 }
 
-function isOpen(error: RaftlineError): boolean {
+export function isOpen(error: RaftlineError): boolean {
   return error.code === ErrorCode.OutcomeUnknown || error.code === ErrorCode.Closed || !isCertain(error);
 }
 

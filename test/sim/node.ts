@@ -3,6 +3,7 @@ import type { GroupId } from '../../src/base/ids.js';
 import { seededRandom } from '../../src/base/prng.js';
 import { loadCompression } from '../../src/codec/compression.js';
 import type { Clock } from '../../src/engine/clock.js';
+import type { ReadPolicy } from '../../src/engine/options.js';
 import { type Config, parseOptions } from '../../src/engine/options.js';
 import type { StateMachine } from '../../src/engine/state-machine.js';
 import { Turn } from '../../src/engine/turn.js';
@@ -55,6 +56,7 @@ export interface NodeParts {
   seed: number;
   /** How fast its clock runs. */
   clockRate: number;
+  reads: ReadPolicy;
   spread: boolean;
   events: NodeEvents;
 }
@@ -116,6 +118,11 @@ export class SimNode {
   stalledMs(): number {
     const until = this.#life?.threads.network.stalledUntilMs ?? 0;
     return Math.max(0, until - this.#parts.scheduler.nowMs);
+  }
+
+  /** What it takes for the time, ms. */
+  ownMs(): number {
+    return this.#nowMs();
   }
 
   /** Starts the process. What goes wrong is told to `died`. */
@@ -399,7 +406,7 @@ function isPowerCut(thrown: unknown): boolean {
   return thrown instanceof PowerCut || (thrown instanceof RaftlineError && thrown.cause instanceof PowerCut);
 }
 
-function configOf({ id, ids, spread }: NodeParts, stateMachine: StateMachine): Config {
+function configOf({ id, ids, spread, reads }: NodeParts, stateMachine: StateMachine): Config {
   const peers = Object.fromEntries(
     ids.filter((other) => other !== id).map((other) => [other, `n${other}:1`]),
   );
@@ -413,6 +420,7 @@ function configOf({ id, ids, spread }: NodeParts, stateMachine: StateMachine): C
     groups: [{ id: GROUP, stateMachine }],
     threads: spread ? 'spread' : 'shared',
     lz4: 'pure',
+    reads: { policy: reads },
   });
   const pipeline = {
     ...config.pipeline,

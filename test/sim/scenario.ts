@@ -1,4 +1,5 @@
 import { seededRandom } from '../../src/base/prng.js';
+import type { ReadPolicy } from '../../src/engine/options.js';
 import { Chance } from './chance.js';
 import { type Fault, PROFILES, UNSEATING } from './profiles.js';
 
@@ -19,7 +20,7 @@ export interface NodePlan {
 }
 
 export interface ClientPlan {
-  readonly kind: 'local' | 'remote';
+  readonly kind: 'local' | 'remote' | 'registers';
   /** Operations that it has at a time, at most; each time a number from 1 on. */
   readonly burst: number;
   /** Mean time between two such bursts, simulated ms. */
@@ -35,6 +36,8 @@ export interface Scenario {
   readonly seed: number;
   readonly nodes: readonly NodePlan[];
   readonly clients: readonly ClientPlan[];
+  /** How the engines make reads linearizable. Leases: then no clock is faster than another by more than they are made for. */
+  readonly reads: ReadPolicy;
   /** Ascending in time. */
   readonly faults: readonly FaultEvent[];
   /** What must have been seen before the faults end: acknowledged operations, changes of leader, restarts of a node. */
@@ -61,6 +64,12 @@ export interface ScenarioOptions {
 const EVERY_MS = 22;
 /** How much longer than without faults a run may take until none come any more. */
 const PATIENCE = 6;
+/** How much faster or slower than true time a clock may run. */
+const CLOCK_SPREAD = 0.1;
+/** With leases: two clocks are at most a factor of 1.1 apart, the default of `reads.clockDriftMax`. */
+const LEASE_CLOCK_SPREAD = 0.047;
+/** Mean time between two operations on registers, simulated ms. */
+const REGISTERS_EVERY_MS = 90;
 
 /** The scenario of a seed. */
 export function drawScenario(options: ScenarioOptions): Scenario {
@@ -68,8 +77,10 @@ export function drawScenario(options: ScenarioOptions): Scenario {
   const kinds = PROFILES[profile]!;
   const chance = new Chance(seededRandom(seed));
   const count = chance.chance(0.65) ? 3 : chance.chance(0.75) ? 5 : chance.chance(0.5) ? 4 : 1;
+  const reads: ReadPolicy = chance.chance(0.4) ? 'lease' : 'readIndex';
+  const spread = reads === 'lease' ? LEASE_CLOCK_SPREAD : CLOCK_SPREAD;
   const nodes = Array.from({ length: count }, () => ({
-    clockRate: chance.chance(0.5) ? 1 : chance.between(0.9, 1.1),
+    clockRate: chance.chance(0.3) ? 1 : chance.between(1 - spread, 1 + spread),
     spread: chance.chance(0.5),
   }));
   const clients = drawClients(chance);
@@ -77,7 +88,7 @@ export function drawScenario(options: ScenarioOptions): Scenario {
   const unseating = UNSEATING.filter((kind) => kinds.includes(kind));
   const leaderChanges = unseating.length > 0 ? options.leaderChanges : 0;
   const restarts = kinds.includes('kill') ? options.restarts : 0;
-  return { seed, nodes, clients, faults, operations, leaderChanges, restarts, unseating, steps };
+  return { seed, nodes, clients, reads, faults, operations, leaderChanges, restarts, unseating, steps };
 }
 
 function drawClients(chance: Chance): ClientPlan[] {
@@ -85,11 +96,15 @@ function drawClients(chance: Chance): ClientPlan[] {
   const remote = chance.integer(1, 3);
   const burst = chance.pick([1, 4, 8, 16]);
   const everyMs = ((local + remote) * EVERY_MS * (1 + burst)) / 2;
-  return Array.from({ length: local + remote }, (_, at) => ({
-    kind: at < local ? 'local' : 'remote',
-    burst,
-    everyMs,
-  }));
+  const writers = Array.from(
+    { length: local + remote },
+    (_, at): ClientPlan => ({
+      kind: at < local ? 'local' : 'remote',
+      burst,
+      everyMs,
+    }),
+  );
+  return [...writers, { kind: 'registers', burst: chance.integer(1, 4), everyMs: REGISTERS_EVERY_MS }];
 }
 
 /** Each run has some kinds of faults and not others, each with a rate of its own. */

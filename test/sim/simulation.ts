@@ -9,6 +9,8 @@ import { History } from './history.js';
 import { SimNetwork } from './network.js';
 import { GROUP, type NodeEvents, SimNode } from './node.js';
 import type { Fault } from './profiles.js';
+import { RegisterClient } from './register-client.js';
+import { Registers } from './registers.js';
 import { drawScenario, type Scenario, type ScenarioOptions } from './scenario.js';
 import { Scheduler } from './scheduler.js';
 
@@ -34,6 +36,11 @@ export interface RunReport {
   unknown: number;
   leaderChanges: number;
   restarts: number;
+  /** Linearizable reads that were answered, and that were refused. */
+  reads: number;
+  readsRefused: number;
+  /** Histories of registers that were too hard to judge. */
+  undecided: number;
   faults: ReadonlyMap<Fault, number>;
   /** What was broken; undefined when all was well. */
   failure: string | undefined;
@@ -48,6 +55,8 @@ class Simulation {
   readonly #network: SimNetwork;
   readonly #nodes: SimNode[] = [];
   readonly #history = new History();
+  readonly #registers = new Registers();
+  readonly #readers: RegisterClient[] = [];
   readonly #checks: Checks;
   readonly #faults: Faults;
   readonly #writers: Writer[] = [];
@@ -88,8 +97,9 @@ class Simulation {
     this.#faults.stop();
     for (const writer of this.#writers) writer.stop();
     await this.#converge();
-    if (this.#failure === undefined) await this.#writeOnceMore();
-    if (this.#failure === undefined) this.#guard(() => this.#history.checkAtEnd());
+    if (this.#failure === undefined && !this.#spent()) await this.#writeOnceMore();
+    if (this.#failure === undefined && !this.#spent()) this.#guard(() => this.#history.checkAtEnd());
+    if (this.#failure === undefined) this.#guard(() => this.#registers.check());
     for (const node of this.#nodes) node.kill();
     return this.#report();
   }
@@ -101,6 +111,7 @@ class Simulation {
       turned: (node) => {
         scheduler.note(node.id);
         this.#guard(() => this.#checks.afterTurn(node));
+        for (const client of this.#readers) this.#guard(() => client.turned(node));
       },
       died: (node, error) => {
         scheduler.say(node.host, `ended: ${error.code} ${error.message}`);
@@ -109,16 +120,18 @@ class Simulation {
       },
       recovered: (node) => {
         scheduler.say(node.host, `life ${node.lives} begins with ${node.durable.lastIndex} entries`);
+        this.#registers.begin(node);
         this.#guard(() => this.#checks.recovered(node));
       },
       durable: (node) => scheduler.note(node.durable.lastIndex),
       leadership: (node, role, term, leader) =>
         scheduler.say(node.host, `${role} in term ${term}${leader === 0 ? '' : `, n${leader} leads`}`),
-      machine: (node) => this.#checks.machineOf(node),
+      machine: (node) => this.#registers.around(node, this.#checks.machineOf(node)),
     };
     for (const [at, plan] of this.#scenario.nodes.entries()) {
       const parts = {
         ...plan,
+        reads: this.#scenario.reads,
         id: at + 1,
         ids,
         scheduler,
@@ -138,7 +151,18 @@ class Simulation {
       nodes: this.#nodes,
       fail: (thrown: unknown): void => this.#failBy(thrown),
     };
-    for (const [at, { kind, ...pace }] of this.#scenario.clients.entries()) {
+    const { clients, reads } = this.#scenario;
+    for (const [at, { kind, ...pace }] of clients.entries()) {
+      if (kind === 'registers') {
+        const policies = reads === 'lease' ? (['lease', 'lease', 'readIndex'] as const) : [reads];
+        const client = new RegisterClient(at + 1, {
+          ...{ ...parts, ...pace, policies },
+          registers: this.#registers,
+        });
+        this.#writers.push(client);
+        this.#readers.push(client);
+        continue;
+      }
       const Kind = kind === 'local' ? LocalWriter : RemoteWriter;
       this.#writers.push(new Kind(at + 1, { ...parts, ...pace }));
     }
@@ -146,9 +170,8 @@ class Simulation {
 
   /** Lets events happen until `done`, or something is broken. */
   async #goOn(done: () => boolean): Promise<void> {
-    const { steps } = this.#scenario;
     while (this.#failure === undefined && !done()) {
-      if (steps > 0 && this.#scheduler.steps >= steps) return;
+      if (this.#spent()) return;
       try {
         if (!this.#scheduler.step()) return;
       } catch (thrown) {
@@ -158,6 +181,12 @@ class Simulation {
       this.#scheduler.unsettled = false;
       await undefined;
     }
+  }
+
+  /** The events that it may have are over: whatever is missing does not count as a failure. */
+  #spent(): boolean {
+    const { steps } = this.#scenario;
+    return steps > 0 && this.#scheduler.steps >= steps;
   }
 
   /** Whether the run has had its operations; one that gets no further has failed. */
@@ -202,8 +231,10 @@ class Simulation {
         missing = this.#checks.notConverged();
         if (missing === undefined && this.#history.open > 0)
           missing = `${this.#history.open} operations are open`;
+        const reads = this.#readers.reduce((sum, { open }) => sum + open, 0);
+        if (missing === undefined && reads > 0) missing = `${reads} reads are open`;
       });
-      if (missing === undefined) return;
+      if (missing === undefined || this.#spent()) return;
       if (this.#scheduler.nowMs > untilMs) this.#fail(`no convergence: ${missing}`);
     }
   }
@@ -276,6 +307,9 @@ class Simulation {
       unknown,
       leaderChanges: this.#leaderChanges(),
       restarts: this.#restarts(),
+      reads: this.#readers.reduce((sum, client) => sum + client.answered, 0),
+      readsRefused: this.#readers.reduce((sum, client) => sum + client.refused, 0),
+      undecided: this.#registers.undecided,
       faults: this.#faults.done,
       failure: this.#failure,
       trace: this.#failure === undefined ? [] : this.#scheduler.trace(80),

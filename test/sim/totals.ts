@@ -6,7 +6,17 @@ export class Totals {
   seeds = 0;
   readonly #faults = new Map<string, number>();
   readonly #least = { acknowledged: Infinity, leaderChanges: Infinity, restarts: Infinity };
-  readonly #sums = { simulatedMs: 0, acknowledged: 0, unknown: 0, leaderChanges: 0, restarts: 0, steps: 0 };
+  readonly #sums = {
+    reads: 0,
+    readsRefused: 0,
+    undecided: 0,
+    simulatedMs: 0,
+    acknowledged: 0,
+    unknown: 0,
+    leaderChanges: 0,
+    restarts: 0,
+    steps: 0,
+  };
 
   add(report: RunReport): void {
     this.seeds++;
@@ -42,12 +52,14 @@ export class Totals {
   /** What was seen: per seed, and how often each kind of fault was done. */
   summary(): string {
     const { simulatedMs, acknowledged, unknown, leaderChanges, restarts } = this.#sums;
+    const { reads, readsRefused, undecided } = this.#sums;
     const each = (sum: number): string => (sum / Math.max(1, this.seeds)).toFixed(1);
     const least = this.#least;
     const kinds = FAULTS.map((kind) => `${kind} ${this.#faults.get(kind) ?? 0}`);
     return [
       `simulated ${duration(simulatedMs / 1000)}, ${each(simulatedMs / 1000)} s a seed`,
       `acknowledged ${acknowledged}: ${each(acknowledged)} a seed, at least ${least.acknowledged}; outcome unknown: ${unknown}`,
+      `linearizable reads ${reads}, refused ${readsRefused}; seeds whose registers could not be judged: ${undecided}`,
       `changes of leader ${leaderChanges}: ${each(leaderChanges)} a seed, at least ${least.leaderChanges}`,
       `restarts ${restarts}: ${each(restarts)} a seed, at least ${least.restarts}`,
       `faults: ${kinds.join(', ')}`,
