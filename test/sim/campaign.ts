@@ -48,6 +48,7 @@ export class Campaign {
     await this.#drain(
       (options) =>
         new Promise((resolve, reject) => {
+          worker.removeAllListeners();
           worker.once('message', resolve);
           worker.once('error', reject);
           worker.postMessage(options);

@@ -7,7 +7,7 @@ export interface DiskMood {
   /** How long a write or a sync takes, ms: the least, and how much is added at most. */
   delayMs: number;
   jitterMs: number;
-  /** Chance that a write or a sync fails with EIO. */
+  /** Chance that a write or a sync fails with EIO. What a failed sync did not write no later one writes (H75). */
   failing: number;
   /** Nothing completes before. */
   stuckUntilMs: number;
@@ -72,10 +72,14 @@ export class SimDisk extends FaultyDisk {
   }
 
   override submitSync(fd: number): DiskOp {
-    return this.#submit(() => this.sync(fd));
+    return this.#submit(
+      () => this.sync(fd),
+      () => this.dropUnsynced(fd),
+    );
   }
 
-  #submit(action: () => void): DiskOp {
+  /** `fails`: what a failure does beyond doing nothing. */
+  #submit(action: () => void, fails: () => void = () => {}): DiskOp {
     const op: DiskOp = { done: false };
     const life = this.#life;
     const run = (): void => {
@@ -86,7 +90,10 @@ export class SimDisk extends FaultyDisk {
         return;
       }
       try {
-        if (!this.immediate && this.#scheduler.chance(this.mood.failing)) throw inputOutputError();
+        if (!this.immediate && this.#scheduler.chance(this.mood.failing)) {
+          fails();
+          throw inputOutputError();
+        }
         action();
       } catch (thrown) {
         if (thrown instanceof PowerCut) {

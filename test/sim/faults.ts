@@ -1,3 +1,4 @@
+import { ErrorCode, RaftlineError } from '../../src/base/errors.js';
 import { seededRandom } from '../../src/base/prng.js';
 import { Chance } from './chance.js';
 import type { SimNetwork } from './network.js';
@@ -113,6 +114,8 @@ export class Faults {
       case 'stallThread':
       case 'stallNode':
         return this.#stall(kind, node, forMs, chance);
+      case 'transfer':
+        return this.#transfer(node);
       default:
         return this.#part(kind, forMs, chance);
     }
@@ -233,6 +236,22 @@ export class Faults {
     const all = [threads.wal, threads.network, threads.encoder].filter((thread) => thread !== undefined);
     for (const thread of kind === 'stallNode' ? all : [chance.pick(all)]) thread.stalledUntilMs = untilMs;
     return true;
+  }
+
+  /** Whoever thinks that it leads is asked to hand over to `target`, up or down, near or far behind. */
+  #transfer(target: SimNode): boolean {
+    const leaders = this.#nodes.filter((each) => each.up && each.turn!.replica(GROUP).role === 'leader');
+    for (const leader of leaders) {
+      this.#say(`transfer from ${leader.host} to ${target.host}`);
+      try {
+        leader.turn!.transferLeadership(GROUP, target.id);
+      } catch (thrown) {
+        // To itself, or while another transfer is under way.
+        if (!(thrown instanceof RaftlineError) || thrown.code === ErrorCode.Internal) throw thrown;
+        this.#say(thrown.message);
+      }
+    }
+    return leaders.length > 0;
   }
 
   #say(what: string): void {

@@ -75,6 +75,14 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
     profile: 'mixed',
   },
   {
+    id: 'H75',
+    name: 'a start syncs again what a failed sync left behind, and believes it',
+    file: 'src/wal/recovery.ts',
+    find: '    writeAnew(disk, fd, file, scan.unprovenFrom, end);\n',
+    replace: '',
+    profile: 'disk',
+  },
+  {
     id: 'H76',
     name: 'what a start finds in the page cache counts as synced',
     file: 'src/wal/recovery.ts',

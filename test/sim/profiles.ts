@@ -16,6 +16,7 @@ export const FAULTS = [
   'stallMain',
   'stallThread',
   'stallNode',
+  'transfer',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -29,5 +30,6 @@ export const PROFILES: Readonly<Record<string, readonly Fault[]>> = {
   network: ['breakStream', ...PARTITIONS, 'slowLink'],
   disk: ['powerCut', 'kill', 'slowDisk', 'stuckDisk', 'failingDisk', 'fullDisk'],
   stall: ['stallMain', 'stallThread', 'stallNode', 'isolateLeader', 'kill'],
+  transfer: ['transfer', 'oneLink', 'slowLink', 'stallMain', 'kill'],
   mixed: FAULTS,
 };

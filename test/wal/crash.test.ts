@@ -60,7 +60,7 @@ describe('losing power', () => {
     }
   });
 
-  it('H76 what a recovery has reported is synced, though the process before it never synced it', () => {
+  it('H75 H76 what a recovery has reported is synced, though the sync of the process before it failed', () => {
     for (let seed = 1; seed <= 60; seed += 1) {
       const disk = new FaultyDisk(seed);
       const history = new History(11);

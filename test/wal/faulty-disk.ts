@@ -14,7 +14,14 @@ class Inode {
   bytes = Buffer.alloc(0);
   /** What a power cut certainly leaves. */
   synced = Buffer.alloc(0);
+  /**
+   * Pages that a failed sync left behind: the system takes them for clean and shows what was written, but no later sync brings them to the
+   * platter unless they are written again (Rebello, ATC '20).
+   */
+  readonly dropped = new Set<number>();
 }
+
+const DROPPED_PAGE = 512;
 
 interface Handle {
   inode: Inode;
@@ -35,6 +42,15 @@ export interface Faults {
   capacity?: number;
   /** Polls (looks at `done`) that a submitted operation takes; 0 completes at once. */
   delay?: number;
+}
+
+/** Makes a page what it was when it was synced last; what the file did not have then reads as zeros. */
+function restorePage(bytes: Buffer, synced: Buffer, page: number): void {
+  const at = page * DROPPED_PAGE;
+  const end = Math.min(at + DROPPED_PAGE, bytes.length);
+  if (at >= end) return;
+  bytes.fill(0, at, end);
+  if (at < synced.length) synced.copy(bytes, at, at, end);
 }
 
 function systemError(code: string): Error {
@@ -196,9 +212,25 @@ export class FaultyDisk implements Disk {
     const inode = this.inode(fd);
     this.step('sync');
     this.syncs += 1;
-    // As the kernel does it: the pages count as clean from now on, although they never got to the platter.
-    if (this.syncs === this.faults.failSyncAt) throw systemError('EIO');
-    inode.synced = Buffer.from(inode.bytes);
+    if (this.syncs === this.faults.failSyncAt) {
+      this.drop(inode);
+      throw systemError('EIO');
+    }
+    const { bytes, synced } = inode;
+    inode.synced = Buffer.from(bytes);
+    for (const page of inode.dropped) restorePage(inode.synced, synced, page);
+  }
+
+  /** H75: a sync of the file failed, and what it was about to write counts as clean from now on. */
+  protected dropUnsynced(fd: number): void {
+    this.drop(this.inode(fd));
+  }
+
+  private drop({ bytes, synced, dropped }: Inode): void {
+    for (let at = 0; at < bytes.length; at += DROPPED_PAGE) {
+      if (!bytes.subarray(at, at + DROPPED_PAGE).equals(synced.subarray(at, at + DROPPED_PAGE)))
+        dropped.add(at / DROPPED_PAGE);
+    }
   }
 
   truncate(fd: number, length: number): void {
@@ -270,6 +302,9 @@ export class FaultyDisk implements Disk {
       inode.bytes = Buffer.concat([inode.bytes, Buffer.alloc(end - inode.bytes.length)]);
     }
     data.copy(inode.bytes, position);
+    for (let page = Math.floor(position / DROPPED_PAGE); page * DROPPED_PAGE < end; page++) {
+      inode.dropped.delete(page);
+    }
   }
 
   private tear(inode: Inode): void {
@@ -284,6 +319,8 @@ export class FaultyDisk implements Disk {
     for (let at = 0; at < length; at += page) {
       if (this.random() < 0.5) bytes.copy(result, at, at, Math.min(at + page, length));
     }
+    for (const dropped of inode.dropped) restorePage(result, synced, dropped);
+    inode.dropped.clear();
     inode.bytes = result;
     inode.synced = Buffer.from(result);
   }
