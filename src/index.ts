@@ -12,7 +12,7 @@ export {
 } from './client/index.js';
 // The engine: one per process and data directory.
 export { Engine, type Group } from './engine/engine.js';
-export type { EngineOptions, GroupOptions, ReadPolicy } from './engine/options.js';
+export type { EngineOptions, GroupOptions, ReadPolicy, TraceSink } from './engine/options.js';
 export type { ReadOptions, ReadPoint } from './engine/reads.js';
 // What it replicates for.
 export type { CommittedBatch, StateMachine } from './engine/state-machine.js';

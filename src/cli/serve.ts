@@ -7,6 +7,7 @@ import type { StateMachine } from '../engine/state-machine.js';
 import { Arguments, type CommandShape, GROUP_FLAG, usageError } from './arguments.js';
 import { ExitCode, fileError, oneLine } from './failure.js';
 import { note, Output } from './output.js';
+import { TraceFile } from './trace-file.js';
 
 export const serveShape: CommandShape = {
   name: 'serve',
@@ -36,6 +37,11 @@ export const serveShape: CommandShape = {
       help: 'JSON object of engine options (docs/options.md); flags go before it',
     },
     { ...GROUP_FLAG, help: 'replication group to host (default 1)' },
+    {
+      name: 'trace',
+      value: 'FILE',
+      help: 'append every transition of Raft to this file, one JSON object a line (docs/trace.md)',
+    },
     { name: 'insecure', help: 'allow listening beyond loopback without TLS' },
     { name: 'help', help: 'show this' },
   ],
@@ -56,9 +62,15 @@ class CountingStateMachine implements StateMachine {
 }
 
 export async function serve(args: readonly string[]): Promise<ExitCode> {
-  const options = await serveOptions(new Arguments(serveShape, args));
+  const given = new Arguments(serveShape, args);
+  const options = await serveOptions(given);
+  const file = given.text('trace');
+  const trace =
+    file === undefined
+      ? undefined
+      : await TraceFile.open(file, (message) => log('warn', options.id, message));
   const stop = stopRequested();
-  const engine = await Engine.open(options);
+  const engine = await Engine.open(trace === undefined ? options : { ...options, trace: trace.write });
   const fatal = new Promise<RaftlineError>((resolve) => engine.on('fatal', resolve));
   logEvents(engine);
   const { id, address } = engine;
@@ -67,6 +79,7 @@ export async function serve(args: readonly string[]): Promise<ExitCode> {
   if (end instanceof RaftlineError) log('error', id, oneLine(end));
   else log('info', id, `closing: ${end}`);
   await engine.close();
+  await trace?.close();
   return end instanceof RaftlineError ? ExitCode.Failed : ExitCode.Done;
 }
 

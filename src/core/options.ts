@@ -2,6 +2,7 @@ import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, NodeId, Term } from '../base/ids.js';
 import type { ConfigurationAt, HardState } from '../base/messages.js';
 import type { Random } from '../base/prng.js';
+import type { TraceEvent } from './trace-event.js';
 
 /** What one member of one group is started with. All times are in ticks; the engine says how long a tick is. */
 export interface RaftOptions {
@@ -35,6 +36,8 @@ export interface RaftOptions {
    * lease on every member: each then refuses votes for `electionTicksMax` after its start, since it forgot whom it had heard.
    */
   lease?: LeaseOptions;
+  /** Default none: told of every transition (docs/trace.md). Called in the middle of it: it must neither throw nor call back. */
+  trace?: (event: TraceEvent) => void;
 }
 
 /**
@@ -54,7 +57,7 @@ export interface LeaseOptions {
 export const PRIORITY_MAX = 3;
 
 /** The options of a member that runs: every one of them given. */
-export type Settings = Required<Omit<RaftOptions, 'lease'>> & Pick<RaftOptions, 'lease'>;
+export type Settings = Required<Omit<RaftOptions, 'lease' | 'trace'>> & Pick<RaftOptions, 'lease' | 'trace'>;
 
 /** A run of entries of one term: from `firstIndex` to the next run's `firstIndex` − 1, or to the log's end. */
 export interface TermRun {

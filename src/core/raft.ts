@@ -37,6 +37,8 @@ import type {
 } from './ready.js';
 import { appendOwn, maybeCommit } from './replication.js';
 import { handleCompacted, handleSnapshotResult, installSnapshot, noteSnapshotChunk } from './snapshot.js';
+import { Trace } from './trace.js';
+import type { TraceDoor } from './trace-event.js';
 import { startTransfer } from './transfer.js';
 import { becomeFollower } from './transitions.js';
 import { handlePreVoteRequest, handleVoteRequest, isHeldBack, refuseVote } from './voter.js';
@@ -52,6 +54,7 @@ export class Raft {
   readonly #invariants: Invariants;
   #reportedCommit: LogIndex;
   #reportedLeadership: Leadership;
+  readonly #trace: Trace | undefined;
 
   /** Starts as a follower. Throws `RAFTLINE_OPTION_INVALID`, or `RAFTLINE_INTERNAL` for a recovered state that cannot be. */
   constructor(options: RaftOptions, recovered: RecoveredState) {
@@ -59,6 +62,7 @@ export class Raft {
     this.#invariants = new Invariants(this.#state);
     this.#reportedCommit = recovered.commitIndex;
     this.#reportedLeadership = leadershipOf(this.#state);
+    if (options.trace !== undefined) this.#trace = new Trace(this.#state, options.trace);
   }
 
   /** One tick of time has passed. */
@@ -67,7 +71,7 @@ export class Raft {
     if (this.#state.role === 'leader') tickLeader(this.#state);
     else tickElection(this.#state);
     tickFollowerReads(this.#state);
-    this.#endStep();
+    this.#endStep('tick');
   }
 
   /** Takes in what a peer sent, or what happened on this node. Nothing that a peer sends makes it throw. */
@@ -101,7 +105,7 @@ export class Raft {
       default:
         stepPeer(state, message);
     }
-    this.#endStep();
+    this.#endStep('step', message);
   }
 
   /**
@@ -113,7 +117,7 @@ export class Raft {
     if (role !== 'leader') return { refused: 'notLeader', leader };
     if (transfer !== undefined) return { refused: 'transferring', leader };
     const batch = appendOwn(this.#state, BatchKind.Data, count, byteLength);
-    this.#endStep();
+    this.#endStep('propose');
     return batch;
   }
 
@@ -123,7 +127,7 @@ export class Raft {
    */
   transferLeadership(to: NodeId): 'started' | TransferRefusal {
     const result = startTransfer(this.#state, to);
-    this.#endStep();
+    this.#endStep('transfer');
     return result;
   }
 
@@ -137,7 +141,7 @@ export class Raft {
     expectedIndex: LogIndex,
   ): ProposedBatch | ConfigurationRefusal {
     const batch = changeConfiguration(this.#state, next, expectedIndex);
-    this.#endStep();
+    this.#endStep('configure');
     return batch;
   }
 
@@ -153,6 +157,7 @@ export class Raft {
     const taken = isLeader
       ? requestRead(state, { context, lease }) === 'pending'
       : queueRead(state, context, lease);
+    this.#trace?.note('read');
     return taken ? 'pending' : { refused: 'overloaded', leader: state.leader };
   }
 
@@ -165,6 +170,7 @@ export class Raft {
   ready(): Ready | undefined {
     maybeAskLeader(this.#state);
     maybeBeginRound(this.#state);
+    this.#trace?.taken();
     const { outbox, log } = this.#state;
     const commitMoved = log.commitIndex > this.#reportedCommit;
     const leadership = leadershipOf(this.#state);
@@ -216,11 +222,12 @@ export class Raft {
     return this.#state.log.termAt(index);
   }
 
-  #endStep(): void {
+  #endStep(door: TraceDoor, message?: PeerMessage | LocalMessage): void {
     settleConfiguration(this.#state);
     answerReads(this.#state);
     flushHardState(this.#state);
     this.#invariants.check();
+    this.#trace?.note(door, message);
   }
 }
 

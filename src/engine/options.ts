@@ -1,5 +1,6 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import { type GroupId, type NodeId, SAFE_MAX, U32_MAX } from '../base/ids.js';
+import type { TraceEvent } from '../core/trace-event.js';
 import { type OptionRow, optionTable } from './option-table.js';
 import type { StateMachine } from './state-machine.js';
 
@@ -12,6 +13,9 @@ export interface GroupOptions {
 
 /** How a read is made linearizable: a quorum is asked, or the leader's lease is trusted while it holds. */
 export type ReadPolicy = 'readIndex' | 'lease';
+
+/** Takes one transition; must not call back into the engine. `timeMs`: ms since 1970, for people only. */
+export type TraceSink = (event: { timeMs: number } & TraceEvent) => void;
 
 /** What `Engine.open` takes. Everything with a default may be left out; see docs/options.md. */
 export interface EngineOptions {
@@ -46,6 +50,8 @@ export interface EngineOptions {
   memory?: { ringBytes?: number; clientRingBytes?: number };
   transport?: { receiveWindowBytes?: number };
   limits?: { clientStreams?: number; tailStreams?: number };
+  /** Told of every transition of Raft's core, with the wall clock's time; see docs/trace.md. */
+  trace?: TraceSink;
 }
 
 const MiB = 1024 * 1024;
@@ -82,6 +88,7 @@ export interface Config {
   readonly memory: { ringBytes: number; clientRingBytes: number };
   readonly transport: { receiveWindowBytes: number };
   readonly limits: { clientStreams: number; tailStreams: number };
+  readonly trace: TraceSink | undefined;
 }
 
 /**
@@ -93,7 +100,8 @@ export function parseOptions(options: EngineOptions): Config {
   refuseUnknown(options as unknown as Record<string, unknown>, '');
   const config: Record<string, unknown> = {};
   for (const row of optionTable) assign(config, row.path, checkRow(row, valueAt(options, row.path)));
-  const whole = { ...config, groups: checkGroups(options), peers: checkPeers(options) } as unknown as Config;
+  const lists = { groups: checkGroups(options), peers: checkPeers(options), trace: checkTrace(options) };
+  const whole = { ...config, ...lists } as unknown as Config;
   checkTogether(whole);
   return Object.freeze(whole);
 }
@@ -169,7 +177,7 @@ function expectation(row: OptionRow): string {
 function refuseUnknown(options: Record<string, unknown>, prefix: string): void {
   for (const name of Object.keys(options)) {
     const path = `${prefix}${name}`;
-    if (path === 'groups' || path === 'peers') continue;
+    if (path === 'groups' || path === 'peers' || path === 'trace') continue;
     if (optionTable.some((row) => row.path === path)) continue;
     const section = optionTable.some((row) => row.path.startsWith(`${path}.`));
     if (!section) throw invalid(path, 'no option of this name (see docs/options.md)', options[name]);
@@ -198,6 +206,11 @@ function checkGroups(options: EngineOptions): readonly GroupOptions[] {
     }
   });
   return groups as GroupOptions[];
+}
+
+function checkTrace({ trace }: EngineOptions): TraceSink | undefined {
+  if (trace === undefined || typeof trace === 'function') return trace;
+  throw invalid('trace', 'a function', trace);
 }
 
 function checkPeers(options: EngineOptions): ReadonlyMap<NodeId, string> {

@@ -13,7 +13,7 @@ import type { Clock } from './clock.js';
 import { Hub } from './hub.js';
 import { Inbox } from './inbox.js';
 import { leaseOf } from './lease.js';
-import type { Config } from './options.js';
+import type { Config, TraceSink } from './options.js';
 import { Outgoing } from './outgoing.js';
 import { ProposalSlots } from './proposal-slots.js';
 import type { ReadOptions, ReadPoint } from './reads.js';
@@ -21,6 +21,7 @@ import { RemoteClients } from './remote-clients.js';
 import { Replica } from './replica.js';
 import type { SnapshotSettings } from './snapshot-store.js';
 import type { EngineStatus } from './status.js';
+import { traceInto } from './trace.js';
 import type { Listener, Proposed } from './waiters.js';
 
 /** How long one turn applies at most, ms: what arrives meanwhile waits no longer. */
@@ -346,6 +347,7 @@ export class Turn {
       checkQuorum: true,
       priority: election.priority,
       ...(lease === undefined ? {} : { lease }),
+      ...(config.trace === undefined ? {} : { trace: this.#traceInto(config.trace) }),
     };
     const state: RecoveredState = {
       ...found,
@@ -359,6 +361,10 @@ export class Turn {
     const { snapshots } = this.#parts;
     const parts = { config, hub: this.#hub, clock: this.#clock, events, snapshots };
     this.replicas.set(group.id, new Replica(group, parts, options, state));
+  }
+
+  #traceInto(sink: TraceSink) {
+    return traceInto(sink, this.#clock, (message) => this.#listeners?.log({ level: 'warn', message }));
   }
 
   #leadership(replica: Replica, role: Role, term: number, leader: NodeId): void {

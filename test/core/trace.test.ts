@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import type { TraceEvent } from '../../src/core/trace-event.js';
+import { Cluster } from './cluster.js';
+import { heartbeat, startRaft, voteRequest } from './fixtures.js';
+import { TraceModel } from './trace-model.js';
+
+function traceOf(seed: number, changes: boolean): TraceEvent[] {
+  const events: TraceEvent[] = [];
+  // As through a file: what is read back is what counts.
+  const trace = (event: TraceEvent) => events.push(JSON.parse(JSON.stringify(event)) as TraceEvent);
+  const cluster = new Cluster(seed, changes ? 6 : 5, changes, { trace });
+  cluster.run(1500);
+  cluster.heal();
+  return events;
+}
+
+function modelOf(events: readonly TraceEvent[]): TraceModel {
+  const model = new TraceModel();
+  for (const event of events) model.take(event);
+  return model;
+}
+
+describe('a trace', () => {
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])('is one that Raft can have, in rough weather (seed %i)', (seed) => {
+    const model = modelOf(traceOf(seed, seed % 2 === 0));
+    expect(model.faults).toEqual([]);
+    expect(model.leaderships).toBeGreaterThan(0);
+    expect(model.commits).toBeGreaterThan(5);
+  });
+
+  it('that was tampered with is found out', () => {
+    const events = traceOf(2, false);
+    const tamper = (
+      what: string,
+      pick: (event: TraceEvent) => boolean,
+      change: (event: TraceEvent) => void,
+    ) => {
+      const copy = structuredClone(events);
+      const found = copy.find(pick);
+      if (found === undefined) throw new Error(`nothing to tamper with: ${what}`);
+      change(found);
+      expect(modelOf(copy).faults, what).not.toEqual([]);
+    };
+    tamper(
+      'term',
+      ({ state, step }) => state.term > 2 && step > 9,
+      ({ state }) => {
+        state.term -= 2;
+      },
+    );
+    tamper(
+      'second leader',
+      ({ state }) => state.role === 'follower' && state.leader !== 0 && state.term > 1,
+      ({ state }) => {
+        state.role = 'leader';
+      },
+    );
+    tamper(
+      'vote',
+      ({ state, orders }) => state.vote !== 0 && orders.length === 0,
+      ({ state }) => {
+        state.vote += 1;
+      },
+    );
+    tamper(
+      'commit',
+      ({ state }) => state.role === 'leader' && state.lastIndex > state.commitIndex,
+      ({ state }) => {
+        state.commitIndex = state.lastIndex;
+      },
+    );
+    tamper(
+      'lost order',
+      ({ orders }) => orders.some(({ type }) => type === 'append'),
+      (event) => {
+        event.orders = [];
+      },
+    );
+  });
+
+  it('tells what came in, what was ordered and sent, and the state after it', () => {
+    const events: TraceEvent[] = [];
+    const raft = startRaft({}, { trace: (event) => events.push(event) });
+    expect(events).toMatchObject([{ step: 1, door: 'start', orders: [], sends: [], state: { term: 1 } }]);
+    raft.tick();
+    expect(events).toHaveLength(1);
+    raft.step(voteRequest(2, 2, 1, 1));
+    raft.ready();
+    expect(events[1]).toMatchObject({
+      ...{ step: 2, door: 'step', node: 1, message: { type: 'vote', from: 2, term: 2 } },
+      orders: [{ id: 1, type: 'hardState', hardState: { term: 2, vote: 2 } }],
+      sends: [{ message: { type: 'voteReply', to: 2, granted: true }, after: 1 }],
+      state: { role: 'follower', term: 2, vote: 2, leader: 0, lastIndex: 1, commitIndex: 1, commitTerm: 1 },
+    });
+    raft.step(heartbeat(2, 2));
+    raft.readIndex(1);
+    raft.ready();
+    expect(events.slice(2).map(({ door, sends }) => [door, sends[0]?.message.type])).toEqual([
+      ['step', 'heartbeatReply'],
+      ['ready', 'readIndex'],
+    ]);
+  });
+});
