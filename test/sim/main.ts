@@ -2,8 +2,10 @@ import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Campaign, type CampaignOptions } from './campaign.js';
+import { tellScenario, tellShrunk } from './failure.js';
 import { PROFILES } from './profiles.js';
-import type { RunReport } from './simulation.js';
+import type { Scenario } from './scenario.js';
+import { type RunReport, run } from './simulation.js';
 import { Totals } from './totals.js';
 
 const USAGE = `Usage: npm run sim -- [options]
@@ -16,6 +18,8 @@ const USAGE = `Usage: npm run sim -- [options]
   --leader-changes N  changes of leader that a run has at least (default 3)
   --restarts N        restarts of a node that a run has at least (default 1)
   --steps M           events per seed at most (default: as many as it takes)
+  --scenario JSON     only this run, as a failure printed it
+  --no-shrink         tell a failure as it is, not made smaller
   --each              a line for every seed
   --quiet             one line of JSON at the end, nothing else`;
 
@@ -34,6 +38,8 @@ function parse() {
       'leader-changes': { type: 'string', default: '3' },
       restarts: { type: 'string', default: '1' },
       steps: { type: 'string', default: '0' },
+      scenario: { type: 'string' },
+      'no-shrink': { type: 'boolean', default: false },
       each: { type: 'boolean', default: false },
       quiet: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -76,6 +82,7 @@ async function main(): Promise<number> {
     print(USAGE);
     return values.help ? 0 : 2;
   }
+  if (values.scenario !== undefined) return again(JSON.parse(values.scenario) as Scenario);
   const options = campaignOf(values);
   const totals = new Totals();
   const beganMs = performance.now();
@@ -109,8 +116,17 @@ async function main(): Promise<number> {
   } else {
     tellAll();
     print(failed === undefined ? 'all well' : failureOf(failed, options));
+    if (failed !== undefined && !values['no-shrink']) print(await tellShrunk(failed));
   }
   return failed === undefined ? 0 : 1;
+}
+
+/** One run as it was printed, with all its messages. */
+async function again(scenario: Scenario): Promise<number> {
+  const report = await run(scenario, true);
+  print(`${report.trace.join('\n')}\n\n${tellScenario(scenario).join('\n')}\n${describe(report)}`);
+  print(report.failure === undefined ? 'all well' : `FAILED: ${report.failure}`);
+  return report.failure === undefined ? 0 : 1;
 }
 
 function failureOf(report: RunReport, { run }: CampaignOptions): string {

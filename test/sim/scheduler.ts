@@ -16,6 +16,8 @@ const TRACE_LINES = 400;
  */
 export class Scheduler extends Chance {
   nowMs = 0;
+  /** Whether messages are kept for people to read, too. */
+  detailed = false;
   /** Events that happened. */
   steps = 0;
   /** Something was put off to the end of its turn (a microtask): it must happen before the next event does. */
@@ -60,6 +62,15 @@ export class Scheduler extends Chance {
   /** Keeps a line for people to read when the run fails. */
   say(who: string, what: string): void {
     for (let at = 0; at < what.length; at++) this.note(what.charCodeAt(at));
+    this.#write(who, what);
+  }
+
+  /** As `say`, where everything is wanted: changes nothing of the run. */
+  detail(who: string, what: () => string): void {
+    if (this.detailed) this.#write(who, what());
+  }
+
+  #write(who: string, what: string): void {
     this.#trace.push(`${this.nowMs.toFixed(3).padStart(12)}  ${who.padEnd(8)} ${what}`);
     if (this.#trace.length >= 2 * TRACE_LINES) this.#trace.splice(0, TRACE_LINES);
   }

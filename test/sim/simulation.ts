@@ -13,6 +13,7 @@ import { RegisterClient } from './register-client.js';
 import { Registers } from './registers.js';
 import { drawScenario, type Scenario, type ScenarioOptions } from './scenario.js';
 import { Scheduler } from './scheduler.js';
+import { tellMessage, tellNodes } from './trace.js';
 
 /** How long a healthy cluster may take to be one again, simulated ms. */
 const CONVERGENCE_MS = 60_000;
@@ -64,9 +65,10 @@ class Simulation {
   #progress = { acknowledged: 0, atMs: 0 };
   #urge = { times: 0, atMs: 0 };
 
-  constructor(scenario: Scenario) {
+  constructor(scenario: Scenario, detailed: boolean) {
     this.#scenario = scenario;
     const scheduler = new Scheduler(seededRandom(~scenario.seed));
+    scheduler.detailed = detailed;
     this.#scheduler = scheduler;
     this.#network = new SimNetwork(scheduler);
     this.#checks = new Checks(this.#nodes, this.#history);
@@ -80,7 +82,8 @@ class Simulation {
       scheduler.unsettled = true;
       run();
     };
-    this.#network.tap = ({ host, lane, dialled }, bytes) => {
+    this.#network.tap = ({ host, remoteHost, lane, dialled }, bytes) => {
+      if (lane !== 'client') scheduler.detail(`${host}>${remoteHost}`, () => tellMessage(lane, bytes));
       // Appends say nothing of their sender's disk, and are the bulk of what is sent.
       if (lane !== 'control' && (lane !== 'append' || dialled)) return;
       const node = nodes.get(host);
@@ -290,6 +293,7 @@ class Simulation {
   #fail(failure: string): void {
     if (this.#failure !== undefined) return;
     this.#failure = failure;
+    for (const line of tellNodes(this.#nodes)) this.#scheduler.detail('sim', () => line);
     this.#scheduler.say('sim', `FAILED ${failure}`);
   }
 
@@ -317,9 +321,9 @@ class Simulation {
   }
 }
 
-/** Runs a scenario to its end, or to the first broken promise. Never throws for what it finds. */
-export function run(scenario: Scenario): Promise<RunReport> {
-  return new Simulation(scenario).run();
+/** Runs a scenario to its end, or to the first broken promise. Never throws for what it finds. `detailed`: messages stand in its trace. */
+export function run(scenario: Scenario, detailed = false): Promise<RunReport> {
+  return new Simulation(scenario, detailed).run();
 }
 
 export function runSeed(options: ScenarioOptions): Promise<RunReport> {
