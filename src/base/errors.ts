@@ -24,6 +24,11 @@ export const ErrorCode = {
   Timeout: 'RAFTLINE_TIMEOUT',
   Unreachable: 'RAFTLINE_UNREACHABLE',
   HandshakeRefused: 'RAFTLINE_HANDSHAKE_REFUSED',
+  MembersChanged: 'RAFTLINE_MEMBERS_CHANGED',
+  MembersBusy: 'RAFTLINE_MEMBERS_BUSY',
+  MemberInvalid: 'RAFTLINE_MEMBER_INVALID',
+  MemberLagging: 'RAFTLINE_MEMBER_LAGGING',
+  MemberRemoved: 'RAFTLINE_MEMBER_REMOVED',
   BytesInvalid: 'RAFTLINE_BYTES_INVALID',
   SessionExpired: 'RAFTLINE_SESSION_EXPIRED',
   SequenceGap: 'RAFTLINE_SEQUENCE_GAP',
@@ -38,6 +43,7 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   ErrorCode.Overloaded,
   ErrorCode.NotLeader,
   ErrorCode.Unreachable,
+  ErrorCode.MembersBusy,
   ErrorCode.SequenceGap,
 ]);
 

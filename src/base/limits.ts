@@ -22,5 +22,9 @@ export const MESSAGE_BYTES_CEILING = BATCH_RAW_BYTES_CEILING + 64 * 1024;
 export const CONTROL_MESSAGE_BYTES_MAX = 64 * 1024;
 /** Most members in a configuration. */
 export const MEMBERS_MAX = 64;
+/** Removed members that a configuration remembers; the one that went first is forgotten first. */
+export const TOMBSTONES_MAX = 256;
+/** Longest address of a member, characters. */
+export const ADDRESS_CHARS_MAX = 256;
 /** Sessions that the replicated session table remembers; the one unused for longest goes first (C12). */
 export const SESSION_TABLE_CLIENTS_MAX = 4096;

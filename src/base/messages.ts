@@ -41,6 +41,18 @@ export function lastIndexOf(header: Pick<BatchHeader, 'firstIndex' | 'count'>): 
   return header.firstIndex + header.count - 1;
 }
 
+/** A data directory's life under a node id. */
+export interface MemberIncarnation {
+  id: NodeId;
+  incarnation: Incarnation;
+}
+
+/** `host:port` where a member is reached by its peers and by clients. */
+export interface MemberAddress {
+  id: NodeId;
+  address: string;
+}
+
 /**
  * Who votes. `voters` is the configuration in force; `votersOutgoing` is non-empty only in a joint configuration
  * (Raft §6). Each member names the incarnation that it joined with, 0 where that is not known yet (bootstrap).
@@ -50,7 +62,14 @@ export interface Configuration {
   votersOutgoing: NodeId[];
   learners: NodeId[];
   learnersNext: NodeId[];
-  incarnations: { id: NodeId; incarnation: Incarnation }[];
+  incarnations: MemberIncarnation[];
+  /** Absent where no member's address is known: the bootstrap configuration names none. Ascending by id. */
+  addresses?: MemberAddress[];
+  /**
+   * Tombstones: who was a member and was removed, in the order of their going; the newest `TOMBSTONES_MAX`. Absent
+   * where there is none. Whoever comes back as one of them is told so and listened to no more.
+   */
+  removed?: MemberIncarnation[];
   /** Which codecs a leader may use: 0 none, 1 up to LZ4. */
   compressionLevel: number;
 }

@@ -1,15 +1,17 @@
 import { Builder } from 'flatbuffers';
 import { assert } from '../base/assert.js';
-import { MEMBERS_MAX } from '../base/limits.js';
-import type { Configuration } from '../base/messages.js';
+import { ADDRESS_CHARS_MAX, MEMBERS_MAX, TOMBSTONES_MAX } from '../base/limits.js';
+import type { Configuration, MemberAddress, MemberIncarnation } from '../base/messages.js';
 import { readU64, refuseBytes } from './bytes.js';
 import { isU32, readU32List } from './fields.js';
-import { rootTable, type TableView } from './flat-table.js';
+import { rootTable, TableView } from './flat-table.js';
 import { Configuration as ConfigurationTable } from './generated/configuration.js';
-import { MemberIncarnation } from './generated/member-incarnation.js';
+import { MemberAddress as AddressTable } from './generated/member-address.js';
+import { MemberIncarnation as IncarnationStruct } from './generated/member-incarnation.js';
 
 const IDENTIFIER = 'RLC1';
-const INCARNATION_BYTES = MemberIncarnation.sizeOf();
+const OFFSET_BYTES = 4;
+const INCARNATION_BYTES = IncarnationStruct.sizeOf();
 
 // Slots of the table, in the schema's order.
 const VOTERS = 0;
@@ -18,6 +20,8 @@ const LEARNERS = 2;
 const LEARNERS_NEXT = 3;
 const INCARNATIONS = 4;
 const COMPRESSION_LEVEL = 5;
+const ADDRESSES = 6;
+const REMOVED = 7;
 
 /**
  * The content of a configuration entry. Canonical: members are sorted, so that one configuration has one encoding. At
@@ -29,7 +33,11 @@ export function encodeConfiguration(configuration: Configuration): Buffer {
   const votersOutgoing = writeMembers(builder, configuration.votersOutgoing);
   const learners = writeMembers(builder, configuration.learners);
   const learnersNext = writeMembers(builder, configuration.learnersNext);
-  const incarnations = writeIncarnations(builder, configuration.incarnations);
+  const sorted = [...configuration.incarnations].sort((a, b) => a.id - b.id);
+  const incarnations = writeIncarnations(builder, sorted);
+  const addresses = writeAddresses(builder, configuration.addresses ?? []);
+  const gone = configuration.removed ?? [];
+  const removed = gone.length === 0 ? 0 : writeIncarnations(builder, gone);
   const root = ConfigurationTable.createConfiguration(
     builder,
     voters,
@@ -38,6 +46,8 @@ export function encodeConfiguration(configuration: Configuration): Buffer {
     learnersNext,
     incarnations,
     configuration.compressionLevel,
+    addresses,
+    removed,
   );
   ConfigurationTable.finishConfigurationBuffer(builder, root);
   const bytes = Buffer.from(builder.asUint8Array());
@@ -51,14 +61,23 @@ function writeMembers(builder: Builder, members: readonly number[]): number {
   return ConfigurationTable.createVotersVector(builder, sorted);
 }
 
-function writeIncarnations(builder: Builder, incarnations: Configuration['incarnations']): number {
-  const descending = [...incarnations].sort((a, b) => b.id - a.id);
-  ConfigurationTable.startIncarnationsVector(builder, descending.length);
-  for (const { id, incarnation } of descending) {
+/** In the order given. */
+function writeIncarnations(builder: Builder, incarnations: readonly MemberIncarnation[]): number {
+  ConfigurationTable.startIncarnationsVector(builder, incarnations.length);
+  for (const { id, incarnation } of [...incarnations].reverse()) {
     assert(isU32(id) && Number.isSafeInteger(incarnation), 'an incarnation is a whole number');
-    MemberIncarnation.createMemberIncarnation(builder, BigInt(incarnation), id);
+    IncarnationStruct.createMemberIncarnation(builder, BigInt(incarnation), id);
   }
   return builder.endVector();
+}
+
+function writeAddresses(builder: Builder, addresses: readonly MemberAddress[]): number {
+  if (addresses.length === 0) return 0;
+  const sorted = [...addresses].sort((a, b) => a.id - b.id);
+  const tables = sorted.map(({ id, address }) =>
+    AddressTable.createMemberAddress(builder, id, builder.createString(address)),
+  );
+  return ConfigurationTable.createAddressesVector(builder, tables);
 }
 
 /** Reads a configuration from outside: structure, then meaning. Throws `RAFTLINE_BYTES_INVALID` naming the field. */
@@ -69,9 +88,17 @@ export function decodeConfiguration(bytes: Buffer): Configuration {
     votersOutgoing: readMembers(bytes, table, VOTERS_OUTGOING, 'votersOutgoing'),
     learners: readMembers(bytes, table, LEARNERS, 'learners'),
     learnersNext: readMembers(bytes, table, LEARNERS_NEXT, 'learnersNext'),
-    incarnations: readIncarnations(bytes, table),
+    incarnations: readIncarnations(bytes, table, INCARNATIONS, MEMBERS_MAX, 'incarnations'),
     compressionLevel: table.u8(COMPRESSION_LEVEL, 'compressionLevel'),
   };
+  checkAscending(
+    configuration.incarnations.map(({ id }) => id),
+    'incarnations',
+  );
+  const addresses = readAddresses(bytes, table);
+  if (addresses.length > 0) configuration.addresses = addresses;
+  const removed = readIncarnations(bytes, table, REMOVED, TOMBSTONES_MAX, 'removed');
+  if (removed.length > 0) configuration.removed = removed;
   const { voters, votersOutgoing, learners, learnersNext } = configuration;
   const members = new Set([...voters, ...votersOutgoing, ...learners, ...learnersNext]).size;
   if (members > MEMBERS_MAX) refuseBytes('configuration members', `at most ${MEMBERS_MAX}`, members);
@@ -84,21 +111,36 @@ function readMembers(bytes: Buffer, table: TableView, slot: number, name: string
   return members;
 }
 
-function readIncarnations(bytes: Buffer, table: TableView): Configuration['incarnations'] {
-  const { at, count } = table.vector(INCARNATIONS, INCARNATION_BYTES, MEMBERS_MAX, 'incarnations');
-  const incarnations: Configuration['incarnations'] = [];
-  for (let item = 0; item < count; item++) {
+function readIncarnations(
+  bytes: Buffer,
+  table: TableView,
+  slot: number,
+  countMax: number,
+  name: string,
+): MemberIncarnation[] {
+  const { at, count } = table.vector(slot, INCARNATION_BYTES, countMax, name);
+  return Array.from({ length: count }, (_, item) => {
     const from = at + item * INCARNATION_BYTES;
-    incarnations.push({
-      id: bytes.readUInt32LE(from + 8),
-      incarnation: readU64(bytes, from, 'configuration incarnation'),
-    });
-  }
+    return { id: bytes.readUInt32LE(from + 8), incarnation: readU64(bytes, from, `configuration ${name}`) };
+  });
+}
+
+function readAddresses(bytes: Buffer, table: TableView): MemberAddress[] {
+  const { at, count } = table.vector(ADDRESSES, OFFSET_BYTES, MEMBERS_MAX, 'addresses');
+  const addresses = Array.from({ length: count }, (_, item) => {
+    const from = at + item * OFFSET_BYTES;
+    const member = new TableView(bytes, from + bytes.readUInt32LE(from), 'configuration address');
+    const idAt = member.field(0, 4, 'id');
+    const id = idAt < 0 ? 0 : bytes.readUInt32LE(idAt);
+    const address = member.text(1, ADDRESS_CHARS_MAX, 'address');
+    if (address === '') refuseBytes(`configuration address of node ${id}`, 'host:port', 'nothing');
+    return { id, address };
+  });
   checkAscending(
-    incarnations.map(({ id }) => id),
-    'incarnations',
+    addresses.map(({ id }) => id),
+    'addresses',
   );
-  return incarnations;
+  return addresses;
 }
 
 /** The canonical order, which also rules out 0 and duplicates. */

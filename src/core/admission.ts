@@ -16,6 +16,9 @@ export function isAdmitted(state: RaftState, message: PeerMessage): boolean {
       return message.term <= state.term || isAheadOf(state, message);
     case 'heartbeat':
       return message.term <= state.term;
+    case 'timeoutNow':
+      // Whom this node follows was elected, and hands over also when the configuration that removes it is known here already.
+      return message.term === state.term && message.from === state.leader;
     default:
       return false;
   }

@@ -12,7 +12,7 @@ export function tickElection(state: RaftState): void {
   state.electionElapsed += 1;
   const alone = state.role === 'follower' && state.leader === 0 && votesAlone(state.configuration, state.id);
   if (!isElectionDue(state) && !alone) return;
-  if (!state.log.mayLead(state.id)) {
+  if (!state.mayCampaign) {
     state.electionElapsed = 0;
     becomeFollower(state, state.term, 0);
   } else if (state.options.preVote) {
@@ -58,7 +58,7 @@ export function handleVoteReply(state: RaftState, reply: VoteReply): void {
 /** The leader hands over: campaigns at once, and leases do not hold the voters back (dissertation §3.10). */
 export function handleTimeoutNow(state: RaftState, order: TimeoutNow): void {
   if (state.leader !== order.from || state.role === 'leader') return;
-  if (state.log.mayLead(state.id)) campaign(state, true);
+  if (state.mayCampaign) campaign(state, true);
 }
 
 /** The own vote may have become durable. */

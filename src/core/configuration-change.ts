@@ -1,6 +1,6 @@
 import type { Incarnation, LogIndex, NodeId } from '../base/ids.js';
-import { MEMBERS_MAX } from '../base/limits.js';
-import { BatchKind, type Configuration } from '../base/messages.js';
+import { MEMBERS_MAX, TOMBSTONES_MAX } from '../base/limits.js';
+import { BatchKind, type Configuration, type MemberAddress } from '../base/messages.js';
 import { isJoint, isVoter, isWellFormed } from './membership.js';
 import type { RaftState } from './raft-state.js';
 import type { ConfigurationRefusal, ConfigurationTarget, ProposedBatch } from './ready.js';
@@ -70,13 +70,14 @@ function refusalOf(
   if (!isWellFormed(changed(configuration, next)) || memberCount(configuration, next) > MEMBERS_MAX)
     return 'invalid';
   if (replacesIncarnation(configuration, next)) return 'incarnation';
+  if (revivesRemoved(configuration, next)) return 'removed';
   const promoted = next.voters.filter((id) => !configuration.voters.includes(id));
   return promoted.every((id) => hasCaughtUp(state, id)) ? undefined : 'lagging';
 }
 
 /** Members of both configurations: a joint one must still fit its encoding. */
 function memberCount(current: Configuration, next: ConfigurationTarget): number {
-  return new Set([...current.voters, ...current.learners, ...next.voters, ...next.learners]).size;
+  return allMembers(current, next).size;
 }
 
 /** A new data directory under an old id forgot its votes: it must leave first, and come back as somebody new (H61). */
@@ -87,6 +88,13 @@ function replacesIncarnation(current: Configuration, next: ConfigurationTarget):
   });
 }
 
+/** What was removed stays removed (H60): its log and its votes may be of a time that nobody else remembers. */
+function revivesRemoved({ removed = [] }: Configuration, next: ConfigurationTarget): boolean {
+  return next.incarnations.some(({ id, incarnation }) =>
+    removed.some((gone) => gone.id === id && gone.incarnation === incarnation),
+  );
+}
+
 function hasCaughtUp(state: RaftState, id: NodeId): boolean {
   const progress = state.progress.get(id);
   return progress?.state === 'replicate' && state.log.lastIndex - progress.match <= PROMOTION_GAP_MAX;
@@ -94,6 +102,7 @@ function hasCaughtUp(state: RaftState, id: NodeId): boolean {
 
 function changed(current: Configuration, next: ConfigurationTarget): Configuration {
   const incarnations = mergedIncarnations(current, next);
+  const addresses = mergedAddresses(current, next);
   const { voters, learners, compressionLevel } = next;
   const sameVoters = voters.length === current.voters.length && voters.every((id) => isVoter(current, id));
   const joint: Configuration = {
@@ -103,16 +112,46 @@ function changed(current: Configuration, next: ConfigurationTarget): Configurati
     learners: learners.filter((id) => sameVoters || !isVoter(current, id)),
     learnersNext: learners.filter((id) => !sameVoters && isVoter(current, id)),
     incarnations,
+    ...(addresses.length === 0 ? {} : { addresses }),
+    ...(current.removed === undefined ? {} : { removed: current.removed }),
     compressionLevel,
   };
   return sameVoters ? withoutOutgoing(joint) : joint;
 }
 
+/** Who is in neither half any more is a member no longer, and gets a tombstone where it is known as whom it came. */
 function withoutOutgoing(joint: Configuration): Configuration {
+  const { addresses: allAddresses = [], removed: goneBefore = [], ...rest } = joint;
   const learners = [...joint.learners, ...joint.learnersNext];
   const members = new Set([...joint.voters, ...learners]);
   const incarnations = joint.incarnations.filter(({ id }) => members.has(id));
-  return { ...joint, votersOutgoing: [], learners, learnersNext: [], incarnations };
+  const addresses = allAddresses.filter(({ id }) => members.has(id));
+  const gone = joint.incarnations.filter(({ id, incarnation }) => !members.has(id) && incarnation !== 0);
+  const removed = [...goneBefore, ...gone].slice(-TOMBSTONES_MAX);
+  return {
+    ...rest,
+    votersOutgoing: [],
+    learners,
+    learnersNext: [],
+    incarnations,
+    ...(addresses.length === 0 ? {} : { addresses }),
+    ...(removed.length === 0 ? {} : { removed }),
+  };
+}
+
+function mergedAddresses(current: Configuration, next: ConfigurationTarget): MemberAddress[] {
+  const known = new Map<NodeId, string>();
+  for (const { id, address } of [...(current.addresses ?? []), ...(next.addresses ?? [])])
+    known.set(id, address);
+  const members = allMembers(current, next);
+  return [...known]
+    .filter(([id]) => members.has(id))
+    .map(([id, address]) => ({ id, address }))
+    .sort((a, b) => a.id - b.id);
+}
+
+function allMembers(current: Configuration, next: ConfigurationTarget): Set<NodeId> {
+  return new Set([...current.voters, ...current.learners, ...next.voters, ...next.learners]);
 }
 
 /** What is known of a member stays known, whether or not the change names it. */
@@ -124,7 +163,7 @@ function mergedIncarnations(
   for (const { id, incarnation } of [...current.incarnations, ...next.incarnations]) {
     if (incarnation !== 0 || !known.has(id)) known.set(id, incarnation);
   }
-  const members = new Set([...current.voters, ...current.learners, ...next.voters, ...next.learners]);
+  const members = allMembers(current, next);
   return [...known]
     .filter(([id]) => members.has(id))
     .map(([id, incarnation]) => ({ id, incarnation }))

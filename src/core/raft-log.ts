@@ -55,6 +55,11 @@ export class RaftLog {
     return this.#durableOrder;
   }
 
+  /** The last committed configuration and all later ones, ascending; empty before the first. */
+  get configurations(): readonly ConfigurationAt[] {
+    return this.#configurations;
+  }
+
   /** The configuration in force: the latest in the log, committed or not (Raft §6). */
   get configuration(): ConfigurationAt {
     return this.#configurations.at(-1) ?? NO_CONFIGURATION;

@@ -89,6 +89,9 @@ export class RaftState {
   /** Leaders: a committed configuration leaves this one out; it leads only until it has handed over (H58). */
   removed = false;
 
+  /** This node was told that it is no member any more: it does not campaign. */
+  retired = false;
+
   /** The tick at which a leader was heard last, whichever it was. */
   leaderHeardAt = Number.NEGATIVE_INFINITY;
   /** Followers: the newest session of this term's leader, and the highest index verified in it. */
@@ -114,6 +117,11 @@ export class RaftState {
 
   get id(): NodeId {
     return this.options.id;
+  }
+
+  /** Whether this node may ask for votes: a voter, as far as it knows (H16). */
+  get mayCampaign(): boolean {
+    return !this.retired && this.log.mayLead(this.id);
   }
 
   /** The configuration in force. */

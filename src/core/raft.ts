@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.js';
 import type { LogIndex, NodeId, Term } from '../base/ids.js';
-import { BatchKind, type PeerMessage } from '../base/messages.js';
+import { BatchKind, type ConfigurationAt, type PeerMessage } from '../base/messages.js';
 import { answerOlderTerm, isAdmitted } from './admission.js';
 import { handleDurable, handleTimeoutNow, handleVoteReply, tickElection } from './candidate.js';
 import { changeConfiguration, settleConfiguration } from './configuration-change.js';
@@ -86,6 +86,9 @@ export class Raft {
         break;
       case 'sessionBroken':
         handleSessionBroken(state, message.peer, message.session);
+        break;
+      case 'retired':
+        retire(state);
         break;
       case 'unreachable':
         handleUnreachable(state, message.peer);
@@ -207,6 +210,11 @@ export class Raft {
     return this.#state.leaderUnreachable;
   }
 
+  /** The last committed configuration and every later one in the log, ascending; the last one is in force. */
+  get configurations(): readonly ConfigurationAt[] {
+    return this.#state.log.configurations;
+  }
+
   /** Known to be committed. */
   get commitIndex(): LogIndex {
     return this.#state.log.commitIndex;
@@ -229,6 +237,13 @@ export class Raft {
     this.#invariants.check();
     this.#trace?.note(door, message);
   }
+}
+
+/** The cluster goes on without this node. One that leads all the same has a quorum, and knows better. */
+function retire(state: RaftState): void {
+  if (state.role === 'leader') return;
+  state.retired = true;
+  if (state.role !== 'follower') becomeFollower(state, state.term, 0);
 }
 
 function leadershipOf(state: RaftState): Leadership {

@@ -15,6 +15,8 @@ export type LocalMessage =
   | { type: 'durable'; order: OrderId }
   /** The stream under a session ended; nothing sent in it counts any more. */
   | { type: 'sessionBroken'; peer: NodeId; session: SessionCounter }
+  /** The cluster has removed this node for good: it does not campaign any more (H60). Until the process ends. */
+  | { type: 'retired' }
   /** The peer cannot be reached: it is probed again before anything is streamed to it (B13). */
   | { type: 'unreachable'; peer: NodeId }
   /** Log and segments up to `index` are gone here: applied, durable, and covered by a snapshot of this node. */
@@ -52,7 +54,8 @@ export type TransferRefusal = Refusal<'notLeader' | 'self' | 'notVoter' | 'trans
 /**
  * `conflict`: the configuration in force stands at another index. `pending`: a change is under way. `noOwnCommit`: this
  * leadership has committed nothing yet; try again. `lagging`: a voter-to-be is no learner that has caught up.
- * `incarnation`: a member may not change its own; it must be removed first. `invalid`: no such configuration can be.
+ * `incarnation`: a member may not change its own; it must be removed first. `removed`: a member-to-be was removed once, and
+ * comes back with the same data directory. `invalid`: no such configuration can be.
  */
 export type ConfigurationRefusal = Refusal<
   | 'notLeader'
@@ -62,12 +65,13 @@ export type ConfigurationRefusal = Refusal<
   | 'pending'
   | 'invalid'
   | 'incarnation'
+  | 'removed'
   | 'lagging'
 >;
-/** Where a change of members leads to. Members whose incarnation is not given keep the one that is known. */
+/** Where a change of members leads to. Members whose incarnation or address is not given keep what is known. */
 export type ConfigurationTarget = Pick<
   Configuration,
-  'voters' | 'learners' | 'incarnations' | 'compressionLevel'
+  'voters' | 'learners' | 'incarnations' | 'addresses' | 'compressionLevel'
 >;
 /** `overloaded`: 65,536 reads wait already. */
 export type ReadRefusal = Refusal<'overloaded'>;

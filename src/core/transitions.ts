@@ -53,7 +53,7 @@ export function becomePrecandidate(state: RaftState): void {
 }
 
 function startVotes(state: RaftState): void {
-  assert(state.log.mayLead(state.id), 'only a voter campaigns');
+  assert(state.mayCampaign, 'only a voter campaigns');
   state.leaderUnreachable = false;
   state.votes.clear();
   state.votes.set(state.id, true);

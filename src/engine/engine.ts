@@ -7,7 +7,9 @@ import { createEngineMemory } from '../workers/memory.js';
 import { planThreads } from '../workers/settings.js';
 import { Threads } from '../workers/spawn.js';
 import { systemClock } from './clock.js';
+import type { ChangeOptions, MembersRequest, MembersView } from './members-request.js';
 import { type Config, type EngineOptions, parseOptions } from './options.js';
+import type { PeerEvent } from './peer-book.js';
 import type { ReadOptions, ReadPoint } from './reads.js';
 import { type EngineStatus, engineStatus, type GroupStatus, groupStatus } from './status.js';
 import { Turn } from './turn.js';
@@ -19,7 +21,8 @@ export interface EngineEvents {
   leadership: [
     event: { group: GroupId; role: 'follower' | 'candidate' | 'leader'; term: number; leader: NodeId },
   ];
-  peer: [event: { id: NodeId; lane: 'control' | 'append'; up: boolean; code: string; message: string }];
+  /** A link to another node came up, or went down for the reason that `code` and `message` say. */
+  peer: [event: PeerEvent];
   log: [event: { level: 'info' | 'warn' | 'error'; message: string }];
   /** The engine has ended by itself: what failed, with its code. Nothing is acknowledged from here on. */
   fatal: [error: RaftlineError];
@@ -84,9 +87,74 @@ export class Group {
     this.#turn.transferLeadership(this.id, to);
   }
 
+  /** Who the members are, as this node's log has it. On a follower it may be behind. */
+  members(): MembersView {
+    return this.#turn.replica(this.id).members.view();
+  }
+
+  /**
+   * Adds the node that waits at `address` (`join: true`, an empty directory): it is asked who it is, becomes a learner, catches up with the
+   * log, and is then made a voter, unless `as` says that it is to stay a learner. Of a member that is there already it changes the address.
+   *
+   * What is done already is skipped, so after any failure the same call may be made again. Like all changes of members it runs on the
+   * leader, one at a time, and settles within `timeoutMs` with one of three outcomes: resolved is committed, with the members as they are
+   * then; `RAFTLINE_OUTCOME_UNKNOWN` may still come into force; any other code: this step certainly has not (of two steps the first, learner, may
+   * have). Codes: `RAFTLINE_NOT_LEADER`, `RAFTLINE_MEMBERS_BUSY` (both retryable), `RAFTLINE_MEMBERS_CHANGED` (`expectedIndex` does not hold),
+   * `RAFTLINE_MEMBER_INVALID`, `RAFTLINE_MEMBER_REMOVED`, `RAFTLINE_UNREACHABLE`, `RAFTLINE_HANDSHAKE_REFUSED`, `RAFTLINE_MEMBER_LAGGING`,
+   * `RAFTLINE_TIMEOUT`, `RAFTLINE_OPTION_INVALID`.
+   */
+  addMember(
+    member: { id: NodeId; address: string; as?: 'voter' | 'learner' },
+    options: ChangeOptions = {},
+  ): Promise<MembersView> {
+    const { id, address, as = 'voter' } = member;
+    return this.#change({ type: 'add', id, address, as }, options);
+  }
+
+  /** Makes a learner a voter, once it has caught up. Outcomes as of `addMember`. */
+  promoteMember(id: NodeId, options: ChangeOptions = {}): Promise<MembersView> {
+    return this.#change({ type: 'promote', id }, options);
+  }
+
+  /**
+   * Removes a member for good: its directory gets a tombstone. A leader that is removed hands over first, and answers before it goes. Outcomes as
+   * of `addMember`.
+   */
+  removeMember(id: NodeId, options: ChangeOptions = {}): Promise<MembersView> {
+    return this.#change({ type: 'remove', id }, options);
+  }
+
+  /**
+   * Any set of voters to any other in one step (joint consensus, Raft §6), of nodes that are members already. Who is in neither list is
+   * removed. Outcomes as of `addMember`.
+   */
+  changeMembers(
+    members: { voters: readonly NodeId[]; learners?: readonly NodeId[] },
+    options: ChangeOptions = {},
+  ): Promise<MembersView> {
+    const { voters, learners = [] } = members;
+    return this.#change({ type: 'set', voters, learners }, options);
+  }
+
   status(): GroupStatus {
     return groupStatus(this.#turn.replica(this.id));
   }
+
+  #change(request: MembersRequest, options: ChangeOptions): Promise<MembersView> {
+    return new Promise((resolve, reject) =>
+      this.#turn.changeMembers(this.id, request, options, resolve, reject),
+    );
+  }
+}
+
+function listenAddress({ listen }: Config, port: number): string {
+  return `${listen.slice(0, listen.lastIndexOf(':'))}:${port}`;
+}
+
+/** What is listened on everywhere is no address that others could use. */
+function othersAddress(config: Config, port: number): string {
+  if (config.ownAddress !== '') return config.ownAddress;
+  return /^(0\.0\.0\.0|\[::\]):/.test(config.listen) ? '' : listenAddress(config, port);
 }
 
 /**
@@ -115,7 +183,7 @@ export class Engine extends EventEmitter<EngineEvents> {
     super();
     const { config, turn, threads, port } = parts;
     this.id = config.id;
-    this.address = `${config.listen.slice(0, config.listen.lastIndexOf(':'))}:${port}`;
+    this.address = listenAddress(config, port);
     this.#turn = turn;
     this.#threads = threads;
     this.#about = parts;
@@ -150,6 +218,8 @@ export class Engine extends EventEmitter<EngineEvents> {
         clock: systemClock,
         random: () => randomInt(0x1_0000_0000) / 0x1_0000_0000,
         recovered,
+        facts,
+        address: othersAddress(config, network.port),
         spread,
         status: () => engine.status(),
       });

@@ -7,6 +7,7 @@ import { decodeEnvelope, encodeEnvelope } from '../codec/envelope.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import { inboxCodec } from '../workers/records.js';
 import type { Hub } from './hub.js';
+import type { PeerEvent } from './peer-book.js';
 import type { Replica } from './replica.js';
 import type { EngineStatus } from './status.js';
 
@@ -21,13 +22,7 @@ export interface InboxParts {
   hub: Hub;
   replicas: ReadonlyMap<GroupId, Replica>;
   status: () => EngineStatus;
-  onPeer: (event: {
-    id: NodeId;
-    lane: 'control' | 'append';
-    up: boolean;
-    code: string;
-    message: string;
-  }) => void;
+  onPeer: (event: PeerEvent) => void;
   onLog: (event: { level: 'info' | 'warn' | 'error'; message: string }) => void;
 }
 
@@ -134,7 +129,7 @@ export class Inbox {
   }
 
   #takePeer(record: Extract<InboxRecord, { type: 'peer' }>): void {
-    const { code, message } = JSON.parse(record.body.toString()) as { code: string; message: string };
+    const told = JSON.parse(record.body.toString()) as Pick<PeerEvent, 'code' | 'message' | 'address'>;
     const up = record.up === 1;
     const append = record.lane === 1;
     if (append && up) this.#connected.add(record.peer);
@@ -144,7 +139,8 @@ export class Inbox {
         replica.step({ type: 'unreachable', peer: record.peer });
       }
     }
-    this.#parts.onPeer({ id: record.peer, lane: append ? 'append' : 'control', up, code, message });
+    const { peer: id, incarnation } = record;
+    this.#parts.onPeer({ id, lane: append ? 'append' : 'control', up, incarnation, ...told });
   }
 
   #answerStatus(stream: number, requestId: number): void {

@@ -43,6 +43,13 @@ export const optionTable: readonly OptionRow[] = [
     meaning: 'host:port for peers and clients; port 0 takes any free one',
   },
   {
+    path: 'join',
+    type: 'boolean',
+    default: false,
+    meaning:
+      'begins with an empty log and waits to be added to a cluster that exists; without effect once the log has begun',
+  },
+  {
     path: 'insecure',
     type: 'boolean',
     default: false,

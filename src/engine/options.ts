@@ -24,8 +24,12 @@ export interface EngineOptions {
   dataDirectory: string;
   groups: readonly GroupOptions[];
   listen?: string;
-  /** The other members' addresses by id. At the first start also the bootstrap configuration: these and oneself. */
+  /**
+   * The members' addresses by id, one's own among them or not. At the first start also the bootstrap configuration: these and oneself. Later
+   * the log says who is a member, and where.
+   */
   peers?: Readonly<Record<number, string>>;
+  join?: boolean;
   insecure?: boolean;
   threads?: 'auto' | 'shared' | 'spread';
   compression?: 'lz4' | 'none';
@@ -64,6 +68,9 @@ export interface Config {
   readonly groups: readonly GroupOptions[];
   readonly listen: string;
   readonly peers: ReadonlyMap<NodeId, string>;
+  /** Where others reach this node, as `peers` says it; empty where it does not. */
+  readonly ownAddress: string;
+  readonly join: boolean;
   readonly insecure: boolean;
   readonly threads: 'auto' | 'shared' | 'spread';
   readonly compression: 'lz4' | 'none';
@@ -101,7 +108,8 @@ export function parseOptions(options: EngineOptions): Config {
   const config: Record<string, unknown> = {};
   for (const row of optionTable) assign(config, row.path, checkRow(row, valueAt(options, row.path)));
   const lists = { groups: checkGroups(options), peers: checkPeers(options), trace: checkTrace(options) };
-  const whole = { ...config, ...lists } as unknown as Config;
+  const ownAddress = options.peers?.[options.id] ?? '';
+  const whole = { ...config, ...lists, ownAddress } as unknown as Config;
   checkTogether(whole);
   return Object.freeze(whole);
 }

@@ -7,10 +7,10 @@ export function overloaded(group: GroupId, reason: string): RaftlineError {
 }
 
 /** Nothing was taken; it belongs to the leader, if one is known. `leader` 0: none is. */
-export function notLeader(group: GroupId, leader: NodeId, peers: ReadonlyMap<NodeId, string>): RaftlineError {
+export function notLeader(group: GroupId, leader: NodeId, leaderAddress: string): RaftlineError {
   const known = leader === 0 ? 'no leader is known' : `node ${leader} leads`;
   return new RaftlineError(ErrorCode.NotLeader, `group ${group}: this node does not lead; ${known}`, {
     leader,
-    leaderAddress: peers.get(leader),
+    leaderAddress: leaderAddress === '' ? undefined : leaderAddress,
   });
 }

@@ -8,13 +8,24 @@ import {
   type PeerMessage,
 } from '../base/messages.js';
 import { encodeEnvelope } from '../codec/envelope.js';
+import { NO_CONFIGURATION } from '../core/membership.js';
 import type { RaftOptions, RecoveredState } from '../core/options.js';
 import { Raft } from '../core/raft.js';
-import type { LocalMessage, Outbound, RaftStatus, Ready, Role, SessionCommand } from '../core/ready.js';
+import type {
+  ConfigurationTarget,
+  LocalMessage,
+  Outbound,
+  RaftStatus,
+  Ready,
+  Role,
+  SessionCommand,
+} from '../core/ready.js';
 import { Applier, type SessionRun } from './applier.js';
 import type { Clock } from './clock.js';
 import { type Hub, OrderMap } from './hub.js';
+import { Members } from './members.js';
 import type { Config } from './options.js';
+import type { PeerBook } from './peer-book.js';
 import { type Leadership, Proposals } from './proposals.js';
 import { type ReadOptions, type ReadPoint, Reads } from './reads.js';
 import { notLeader } from './refusals.js';
@@ -46,6 +57,12 @@ export class Replica implements Leadership {
   readonly applier: Applier;
   readonly proposals: Proposals;
   readonly peersApplied: AppliedByPeer = new Map();
+  readonly members: Members;
+  readonly #book: PeerBook;
+  /** The configurations as the book was told of them: the first, the last, and whether the first was committed. */
+  #configurationsTold: readonly unknown[] = [];
+  #firstChecksum = 0;
+  #retired = false;
   readonly #raft: Raft;
   readonly #hub: Hub;
   readonly #config: Config;
@@ -69,6 +86,7 @@ export class Replica implements Leadership {
       config: Config;
       hub: Hub;
       clock: Clock;
+      book: PeerBook;
       events: ReplicaEvents;
       snapshots?: SnapshotSettings | undefined;
     },
@@ -89,6 +107,8 @@ export class Replica implements Leadership {
       notLeader: () => this.notLeader(),
       leaderKnown: () => this.leader !== 0,
     });
+    this.#book = parts.book;
+    this.members = new Members(this, parts.book, parts.clock);
     if (parts.snapshots === undefined) return;
     const { hub, snapshots: settings } = parts;
     this.#snapshots = new Snapshots(
@@ -112,7 +132,50 @@ export class Replica implements Leadership {
   }
 
   get commitIndex(): LogIndex {
-    return this.#commit;
+    return this.#raft.commitIndex;
+  }
+
+  get configurations(): Raft['configurations'] {
+    return this.#raft.configurations;
+  }
+
+  get firstChecksum(): number {
+    return this.#firstChecksum;
+  }
+
+  /** The cluster has removed this node, as a peer says or its own log. */
+  get retired(): boolean {
+    const [{ index, configuration } = NO_CONFIGURATION] = this.configurations;
+    const { removed = [] } = configuration;
+    const own = this.#book.incarnationOf(this.id);
+    return (
+      this.#retired ||
+      (index <= this.commitIndex &&
+        removed.some(({ id, incarnation }) => id === this.id && incarnation === own))
+    );
+  }
+
+  /** A peer whose word counts says that this node was removed. */
+  retire(): void {
+    if (this.leads) return;
+    this.#retired = true;
+    this.step({ type: 'retired' });
+  }
+
+  /** Begins a change of members; what the core wants done about it is done. */
+  placeConfiguration(
+    target: ConfigurationTarget,
+    expectedIndex: LogIndex,
+  ): ReturnType<Raft['proposeConfiguration']> {
+    const placed = this.#raft.proposeConfiguration(target, expectedIndex);
+    this.carryOut();
+    this.#hub.wake();
+    return placed;
+  }
+
+  /** This node. */
+  get id(): NodeId {
+    return this.#config.id;
   }
 
   /** What this node's own disk holds of the log for certain. */
@@ -125,7 +188,7 @@ export class Replica implements Leadership {
   }
 
   notLeader(): RaftlineError {
-    return notLeader(this.group, this.leader, this.#config.peers);
+    return notLeader(this.group, this.leader, this.#book.addressOf(this.leader));
   }
 
   place(entries: number, bytes: number): ReturnType<Raft['propose']> {
@@ -206,6 +269,8 @@ export class Replica implements Leadership {
     }
     for (; taken < received.length; taken++) this.#hub.order({ type: 'drop', group: this.group });
     if (ready === undefined) return;
+    // Before the sessions: whom one is opened to must be known to the network thread.
+    this.#tellMembers();
     for (const session of ready.sessions) this.#session(session);
     for (const wanted of ready.snapshots) this.#snapshots?.send(wanted);
     for (const outbound of ready.messages) this.#send(outbound);
@@ -227,7 +292,8 @@ export class Replica implements Leadership {
         break;
       }
       case 'append': {
-        const { firstIndex, term } = order.header;
+        const { firstIndex, term, checksum } = order.header;
+        if (firstIndex === 1) this.#firstChecksum = checksum;
         this.#hub.order({ type: 'received', order: global, group, firstIndex, term });
         break;
       }
@@ -243,6 +309,15 @@ export class Replica implements Leadership {
         this.#snapshots?.order(order, global);
         break;
     }
+  }
+
+  #tellMembers(): void {
+    const { configurations, commitIndex } = this.#raft;
+    const [first] = configurations;
+    const told = [first, configurations.at(-1), (first?.index ?? 0) <= commitIndex];
+    if (told.every((part, at) => part === this.#configurationsTold[at])) return;
+    this.#configurationsTold = told;
+    this.#book.update();
   }
 
   #session(command: SessionCommand): void {
@@ -356,6 +431,7 @@ export class Replica implements Leadership {
     this.#snapshots?.afterApply();
     this.#askFeeder();
     const { applied } = this.applier;
+    this.members.poll();
     this.#settleReads();
     if (applied === this.#appliedTold) return;
     this.#appliedTold = applied;
@@ -378,6 +454,7 @@ export class Replica implements Leadership {
   /** Ends everything that waits: the engine closes or has failed. */
   abandon(error: RaftlineError): void {
     this.#reads.failAll(error);
+    this.members.abandon(error);
     this.proposals.rejectOpen(error);
     this.proposals.abandonNear(0, error);
   }

@@ -31,6 +31,8 @@ export interface GroupStatus {
   /** Entries that the session table turned away. */
   duplicates: number;
   configuration: Configuration;
+  /** What this node is in it. `waiting`: to be added, or its log does not say yet. `removed`: its peers say so; it takes no part any more. */
+  membership: 'voter' | 'learner' | 'waiting' | 'removed';
   followers: FollowerStatus[];
 }
 
@@ -71,6 +73,7 @@ export function groupStatus(
     entriesApplied,
     duplicates,
     configuration: configuration.configuration,
+    membership: membershipOf(replica, configuration.configuration),
     followers: progress.map(({ id, state, match, next }) => ({
       id,
       state,
@@ -80,6 +83,15 @@ export function groupStatus(
       connected: isConnected(id),
     })),
   };
+}
+
+function membershipOf(
+  { retired, id }: Replica,
+  { voters, votersOutgoing, learners }: Configuration,
+): GroupStatus['membership'] {
+  if (retired) return 'removed';
+  if (voters.includes(id) || votersOutgoing.includes(id)) return 'voter';
+  return learners.includes(id) ? 'learner' : 'waiting';
 }
 
 /** Where an engine's status is read from. */

@@ -8,13 +8,16 @@ import { RingConsumer } from '../ring/consumer.js';
 import type { Gate } from '../ring/gate.js';
 import { RingProducer } from '../ring/producer.js';
 import { cursorOf, type EngineMemory, gateOf } from '../workers/memory.js';
+import type { StoreFacts } from '../workers/settings.js';
 import type { SessionRun } from './applier.js';
 import type { Clock } from './clock.js';
 import { Hub } from './hub.js';
 import { Inbox } from './inbox.js';
 import { leaseOf } from './lease.js';
+import type { ChangeOptions, MembersRequest, MembersView } from './members-request.js';
 import type { Config, TraceSink } from './options.js';
 import { Outgoing } from './outgoing.js';
+import { PeerBook, type PeerEvent } from './peer-book.js';
 import { ProposalSlots } from './proposal-slots.js';
 import type { ReadOptions, ReadPoint } from './reads.js';
 import { RemoteClients } from './remote-clients.js';
@@ -36,6 +39,9 @@ export interface TurnParts {
   /** Spreads election timeouts. */
   random: Random;
   recovered: ReadonlyMap<GroupId, Omit<RecoveredState, 'commitIndex'>>;
+  facts: StoreFacts;
+  /** Where others reach this node; empty where that is not known. */
+  address: string;
   /** Whether the encoder has a thread of its own. */
   spread: boolean;
   status: () => EngineStatus;
@@ -45,13 +51,7 @@ export interface TurnParts {
 
 export interface TurnListeners {
   leadership: (event: { group: GroupId; role: Role; term: number; leader: NodeId }) => void;
-  peer: (event: {
-    id: NodeId;
-    lane: 'control' | 'append';
-    up: boolean;
-    code: string;
-    message: string;
-  }) => void;
+  peer: (event: PeerEvent) => void;
   log: (event: { level: 'info' | 'warn' | 'error'; message: string }) => void;
   /** The log would like its next segment to be prepared. */
   spareWanted: () => void;
@@ -67,6 +67,7 @@ export class Turn {
   readonly #parts: TurnParts;
   readonly #hub: Hub;
   readonly #inbox: Inbox;
+  readonly #book: PeerBook;
   readonly #applyRing: RingConsumer;
   readonly #clients: RemoteClients;
   readonly #clock: Clock;
@@ -105,7 +106,17 @@ export class Turn {
     });
     this.#applyRing = new RingConsumer(rings.apply, 0);
     this.#tickMs = Math.max(5, Math.floor(config.election.heartbeatIntervalMs / 4));
-    const addressOf = (node: NodeId) => config.peers.get(node) ?? '';
+    const { facts, address } = parts;
+    const book = {
+      self: config.id,
+      address,
+      hints: config.peers,
+      facts,
+      hub: this.#hub,
+      replicas: this.replicas,
+    };
+    this.#book = new PeerBook(book);
+    const addressOf = (node: NodeId) => this.#book.addressOf(node);
     const clientRing = new RingConsumer(rings.client, 0);
     this.#clients = new RemoteClients(clientRing, this.#hub, this.replicas, addressOf, this.#tickMs);
     this.#inbox = new Inbox({
@@ -114,10 +125,11 @@ export class Turn {
       hub: this.#hub,
       replicas: this.replicas,
       status: parts.status,
-      onPeer: (event) => this.#listeners?.peer(event),
+      onPeer: (event) => this.#notePeer(event),
       onLog: (event) => this.#listeners?.log(event),
     });
     for (const group of config.groups) this.#addReplica(group);
+    this.#book.update();
   }
 
   replica(group: GroupId): Replica {
@@ -191,6 +203,16 @@ export class Turn {
 
   transferLeadership(group: GroupId, to: NodeId): void {
     this.#guarded(() => this.replica(group).transferLeadership(to));
+  }
+
+  changeMembers(
+    group: GroupId,
+    request: MembersRequest,
+    options: ChangeOptions,
+    resolve: (view: MembersView) => void,
+    reject: (error: Error) => void,
+  ): void {
+    this.#guarded(() => this.replica(group).members.begin(request, options, resolve, reject));
   }
 
   /** A caller's step outside a turn: a refusal is the caller's, but a broken invariant ends the engine as it would in a turn. */
@@ -359,12 +381,25 @@ export class Turn {
       sessions: (replica: Replica, runs: SessionRun[]) => this.#clients.report(replica, runs),
     };
     const { snapshots } = this.#parts;
-    const parts = { config, hub: this.#hub, clock: this.#clock, events, snapshots };
+    const parts = { config, hub: this.#hub, clock: this.#clock, book: this.#book, events, snapshots };
     this.replicas.set(group.id, new Replica(group, parts, options, state));
   }
 
   #traceInto(sink: TraceSink) {
     return traceInto(sink, this.#clock, (message) => this.#listeners?.log({ level: 'warn', message }));
+  }
+
+  /** A member that says that this node was removed ends its campaigns; in groups where that one has no voice, nothing. */
+  #notePeer(event: PeerEvent): void {
+    this.#book.noteLink(event);
+    if (event.code === ErrorCode.MemberRemoved) {
+      for (const replica of this.replicas.values()) {
+        const { voters, votersOutgoing } = replica.members.view();
+        if ([...voters, ...votersOutgoing].includes(event.id)) replica.retire();
+      }
+      this.#listeners?.log({ level: 'error', message: `${event.message} [${event.code}]` });
+    }
+    this.#listeners?.peer(event);
   }
 
   #leadership(replica: Replica, role: Role, term: number, leader: NodeId): void {

@@ -38,6 +38,7 @@ export function workerSettings(config: Config): WorkerSettings {
     receiveWindowBytes: config.transport.receiveWindowBytes,
     clientStreams: config.limits.clientStreams,
     tailStreams: config.limits.tailStreams,
+    join: config.join,
     bootstrap,
   };
 }

@@ -18,7 +18,10 @@ export interface Self {
 export interface Acquaintances {
   /** The incarnation that the node is remembered with; undefined or 0 where none is yet. */
   knownIncarnation(node: NodeId): Incarnation | undefined;
+  /** A member as far as this node knows, or somebody whom it waits for. */
   isKnownPeer(node: NodeId): boolean;
+  /** It was a member in this life of its directory, and was removed for good (H60). */
+  isRemoved(node: NodeId, incarnation: Incarnation): boolean;
 }
 
 /** Where this node's lanes listen, 0 where one does not. */
@@ -32,6 +35,7 @@ export type Mismatch =
   | 'bootstrap'
   | 'receiver'
   | 'node'
+  | 'removed'
   | 'incarnation'
   | 'groups';
 
@@ -75,7 +79,7 @@ export function makeHelloReply(self: Self, verdict: Verdict, ports: LanePorts): 
  * Whether a node that connects to us may speak (S2). The first mismatch is the one that is named: versions, then
  * the cluster, then the two nodes, then what they remember of each other.
  */
-export function checkHello(self: Self & Acquaintances, hello: Hello): Verdict {
+export function checkHello(self: Self, peers: Acquaintances, hello: Hello): Verdict {
   if (hello.protocolVersion !== PROTOCOL_VERSION) {
     return refuse('protocolVersion', 'protocol version', PROTOCOL_VERSION, hello.protocolVersion);
   }
@@ -94,8 +98,14 @@ export function checkHello(self: Self & Acquaintances, hello: Hello): Verdict {
   if (hello.node === self.node) {
     return refuse('node', 'node id', `another than ${self.node}, which is this node's`, hello.node);
   }
-  if (!self.isKnownPeer(hello.node)) return refuse('node', 'node id', 'a member of the cluster', hello.node);
-  const incarnation = checkIncarnation(hello.node, self.knownIncarnation(hello.node), hello.incarnation);
+  if (peers.isRemoved(hello.node, hello.incarnation)) return removedVerdict(hello.node, hello.incarnation);
+  // Who began with the same members may have been added while this node was away (S2 is the core's then: a stranger's term
+  // counts only where its log is ahead). A checksum of 0 proves nothing.
+  const sameBeginning = self.bootstrapChecksum !== 0 && self.bootstrapChecksum === hello.bootstrapChecksum;
+  if (!peers.isKnownPeer(hello.node) && !sameBeginning) {
+    return refuse('node', 'node id', 'a member of the cluster', hello.node);
+  }
+  const incarnation = checkIncarnation(hello.node, peers.knownIncarnation(hello.node), hello.incarnation);
   if (!incarnation.accepted) return incarnation;
   const shared = hello.groups.some((group) => self.groups.includes(group));
   if (!shared && hello.groups.length > 0 && self.groups.length > 0) {
@@ -111,10 +121,16 @@ export function checkHelloReply(hello: Hello, peers: Acquaintances, reply: Hello
   return checkIncarnation(reply.node, peers.knownIncarnation(reply.node), reply.incarnation);
 }
 
+function removedVerdict(node: NodeId, incarnation: Incarnation): Verdict {
+  const message = `node ${node} with incarnation ${incarnation} was removed from the cluster; it may come back with an empty data directory, once it is added anew`;
+  return { accepted: false, code: 'removed', message };
+}
+
 /** A refused handshake as an error; `details.mismatch` is what did not match. */
 export function handshakeRefused(remote: string, code: string, message: string): RaftlineError {
   const mismatch = /^\w{1,64}$/.test(code) ? code : 'unknown';
-  return new RaftlineError(ErrorCode.HandshakeRefused, `handshake with ${remote} refused: ${message}`, {
+  const kind = mismatch === 'removed' ? ErrorCode.MemberRemoved : ErrorCode.HandshakeRefused;
+  return new RaftlineError(kind, `handshake with ${remote} refused: ${message}`, {
     mismatch,
   });
 }

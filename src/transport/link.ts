@@ -189,7 +189,7 @@ export class PeerLink {
     this.#enter('waiting');
     this.#failure = { cause, wasUp };
     this.counts.failures += 1;
-    const refused = cause.code === ErrorCode.HandshakeRefused;
+    const refused = isRefusal(cause);
     if (refused) this.counts.refusals += 1;
     if (refused && cause.message === this.#lastRefusal) return;
     if (refused) this.#lastRefusal = cause.message;
@@ -198,7 +198,7 @@ export class PeerLink {
 
   /** How long to leave the peer alone. A connection that lived longer than that starts from zero (B10). */
   #delayAfter({ cause, wasUp }: { cause: RaftlineError; wasUp: boolean }, nowMs: number): number {
-    if (cause.code === ErrorCode.HandshakeRefused) return this.#options.refusedRetryMs ?? 5000;
+    if (isRefusal(cause)) return this.#options.refusedRetryMs ?? 5000;
     const livedMs = wasUp ? nowMs - (this.#upSinceMs ?? nowMs) : 0;
     if (livedMs > this.#backoff.upcomingDelayMs) {
       this.#backoff.succeeded();
@@ -206,6 +206,10 @@ export class PeerLink {
     }
     return this.#backoff.failed(kindOf(cause));
   }
+}
+
+function isRefusal(cause: RaftlineError): boolean {
+  return cause.code === ErrorCode.HandshakeRefused || cause.code === ErrorCode.MemberRemoved;
 }
 
 function kindOf(cause: RaftlineError): FailureKind {

@@ -58,6 +58,11 @@ export class Identity {
     return this.content.peers.get(id);
   }
 
+  /** Everyone who was met, this node included. */
+  get peers(): { id: NodeId; incarnation: Incarnation }[] {
+    return [...this.content.peers].map(([id, incarnation]) => ({ id, incarnation }));
+  }
+
   /** Durable when it returns. Throws DirectoryInvalid for the 4097th peer, DiskFull, DiskFailed. */
   rememberPeer(id: NodeId, incarnation: Incarnation): void {
     const { peers } = this.content;

@@ -38,6 +38,11 @@ export class Control implements Program {
     };
   }
 
+  /** Ends what the peer has open. */
+  expel(peer: NodeId, cause: RaftlineError): void {
+    this.#inbound.get(peer)?.close(cause);
+  }
+
   send(peer: NodeId, envelope: Buffer): void {
     if (this.#ports.links.get(peer)?.send(envelope) !== true) this.dropped++;
   }

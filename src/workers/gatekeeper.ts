@@ -16,7 +16,8 @@ const PENDING_MAX = 64;
 const HELLO_TIMEOUT_MS = 5000;
 
 export interface GatekeeperPorts {
-  self: Self & Acquaintances;
+  self: () => Self;
+  acquaintances: Acquaintances;
   ports: () => LanePorts;
   /** Makes a peer's incarnation known for good, before anything of it is believed. */
   remember: (peer: NodeId, incarnation: number) => void;
@@ -60,7 +61,8 @@ export class Gatekeeper implements Program {
 
   /** Throws BytesInvalid for anything but a hello, which costs the stream. A refused peer is told why, and closes. */
   #take(lane: 'control' | 'append', stream: MessageStream, bytes: Buffer): void {
-    const { self, ports, remember, adopt, refused } = this.#ports;
+    const { acquaintances, ports, remember, adopt, refused } = this.#ports;
+    const self = this.#ports.self();
     const { envelope } = decodeEnvelope(bytes);
     if (envelope.type !== 'hello' || envelope.lane !== lane) {
       throw new RaftlineError(
@@ -68,7 +70,7 @@ export class Gatekeeper implements Program {
         `${lane} stream: expected a hello, received ${envelope.type}`,
       );
     }
-    const verdict = checkHello(self, envelope);
+    const verdict = checkHello(self, acquaintances, envelope);
     if (!verdict.accepted) {
       stream.send(encodeEnvelope(makeHelloReply(self, verdict, ports())).bytes);
       stream.onMessage = () => {};

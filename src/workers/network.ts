@@ -1,17 +1,13 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
-import type { GroupId, LogIndex, NodeId } from '../base/ids.js';
+import type { GroupId, LogIndex } from '../base/ids.js';
 import { loadCompression } from '../codec/compression.js';
-import { decodeEnvelope } from '../codec/envelope.js';
 import { RingConsumer } from '../ring/consumer.js';
 import { RingObserver } from '../ring/observer.js';
 import { RingProducer } from '../ring/producer.js';
-import { checkHelloReply, makeHello, type Self } from '../transport/handshake.js';
-import { PeerLink } from '../transport/link.js';
 import type { Lane, Listener, MessageStream, Transport } from '../transport/transport.js';
 import type { Disk } from '../wal/disk.js';
-import { type Identity, openIdentity } from '../wal/identity.js';
+import { openIdentity } from '../wal/identity.js';
 import { LogReader } from '../wal/log-reader.js';
-import { BatchSource } from './batch-source.js';
 import { ClientService } from './client-service.js';
 import { Control } from './control.js';
 import { Feeder } from './feeder.js';
@@ -19,17 +15,16 @@ import { Gatekeeper } from './gatekeeper.js';
 import { cursorOf, type EngineMemory, gateOf, logIndexOf } from './memory.js';
 import { NearIndex } from './near-index.js';
 import { Outbox } from './outbox.js';
+import { Peers } from './peers.js';
 import type { Program } from './program.js';
 import { Pulse } from './pulse.js';
 import { Receiver } from './receiver.js';
 import { clientCodec, commandCodec, inboxCodec } from './records.js';
-import { Replicator } from './replicator.js';
+import type { Roster } from './roster.js';
 import type { StoreFacts, WorkerSettings } from './settings.js';
 
 /** Commands that one poll takes at most. */
 const COMMANDS_PER_POLL = 256;
-/** Without any sign of life from a follower that has messages in flight, its stream is given up (H42). */
-const ACK_TIMEOUT_MS = 10_000;
 
 type InboxRecord = Parameters<typeof inboxCodec.push>[1];
 
@@ -38,7 +33,6 @@ export class Network implements Program {
   readonly name = 'network';
   readonly #settings: WorkerSettings;
   readonly #transport: Transport;
-  readonly #identity: Identity;
   readonly #inbox: RingProducer;
   readonly #commands: RingConsumer;
   readonly #wakeMain: () => void;
@@ -46,7 +40,7 @@ export class Network implements Program {
   readonly #wakeSelf: () => void;
   readonly #near: NearIndex;
   readonly #outbox: Outbox;
-  readonly #replicators = new Map<NodeId, Replicator>();
+  readonly #peers: Peers;
   readonly #receiver: Receiver;
   readonly #control: Control;
   readonly #pulse: Pulse;
@@ -55,8 +49,6 @@ export class Network implements Program {
   readonly #gatekeeper: Gatekeeper;
   readonly #programs: readonly Program[];
   readonly #readers: LogReader[] = [];
-  /** Every outgoing link, by peer. */
-  readonly #links: { peer: NodeId; link: PeerLink }[] = [];
   readonly #applied = new Map<GroupId, LogIndex>();
   #port = 0;
 
@@ -71,7 +63,7 @@ export class Network implements Program {
     this.#settings = settings;
     this.#transport = transport;
     const { id, cluster, dataDirectory, groups } = settings;
-    this.#identity = openIdentity(disk, dataDirectory, {
+    const identity = openIdentity(disk, dataDirectory, {
       clusterId: cluster,
       nodeId: id,
       newIncarnation: () => facts.incarnation,
@@ -81,13 +73,6 @@ export class Network implements Program {
     const main = gateOf(memory, 'main');
     this.#wakeMain = () => main.notify();
     this.#wakeSelf = wakeSelf;
-    const self: Self = {
-      clusterId: cluster,
-      node: id,
-      incarnation: facts.incarnation,
-      groups: [...groups],
-      bootstrapChecksum: facts.bootstrapChecksum,
-    };
     const openReader = (): LogReader => new LogReader(disk, dataDirectory, logIndexOf(memory));
     const shared = {
       push: (record: InboxRecord) => this.#push(record),
@@ -100,13 +85,26 @@ export class Network implements Program {
     };
     this.#near = new NearIndex(new RingObserver(memory.rings.batch));
     this.#outbox = new Outbox(cursorOf(memory, 'durable'));
-    const controlLinks = new Map<NodeId, PeerLink>();
-    for (const peer of settings.peers) {
-      controlLinks.set(peer.id, this.#link(self, peer, 'control'));
-      const reader = openReader();
-      this.#readers.push(reader);
-      this.#replicators.set(peer.id, this.#replicator(this.#link(self, peer, 'append'), peer.id, reader));
-    }
+    this.#peers = new Peers(
+      {
+        ...shared,
+        self: { clusterId: cluster, node: id, incarnation: facts.incarnation, groups: [...groups] },
+        transport,
+        identity,
+        near: this.#near,
+        openReader,
+        depth: settings.pipelineDepth,
+        inflightBytesMax: settings.inflightBytesMax,
+        wakeMain: this.#wakeMain,
+        wakeSelf,
+        expel: (peer, cause) => {
+          this.#control.expel(peer, cause);
+          this.#receiver.expel(peer, cause);
+        },
+        log: (message) => this.#log(message),
+      },
+      firstRoster(settings, facts),
+    );
     const limits = { rawBytesMax: settings.batchRawBytesMax, entriesMax: settings.batchEntriesMax };
     this.#receiver = new Receiver({
       ...shared,
@@ -115,7 +113,7 @@ export class Network implements Program {
       receive: new RingProducer(memory.rings.receive),
       limits,
     });
-    this.#control = new Control({ ...shared, links: controlLinks });
+    this.#control = new Control({ ...shared, links: this.#peers.controlLinks });
     this.#pulse = new Pulse({
       intervalMs: settings.heartbeatIntervalMs,
       lifeMs: settings.heartbeatLifeMs,
@@ -142,9 +140,9 @@ export class Network implements Program {
       openReader,
       applied: (group) => this.#applied.get(group) ?? 0,
     });
-    this.#gatekeeper = this.#makeGatekeeper(self);
+    this.#gatekeeper = this.#makeGatekeeper();
     this.#programs = [
-      ...this.#replicators.values(),
+      this.#peers,
       this.#receiver,
       this.#control,
       this.#pulse,
@@ -184,94 +182,25 @@ export class Network implements Program {
     return inboxCodec.push(this.#inbox, record);
   }
 
-  #link(self: Self, peer: { id: NodeId; address: string }, lane: 'control' | 'append'): PeerLink {
-    const link = new PeerLink({
-      transport: this.#transport,
-      address: peer.address,
-      hello: () => makeHello(self, peer.id, lane),
-      checkReply: (hello, reply) => {
-        const verdict = checkHelloReply(hello, this.#acquaintances(), reply);
-        if (verdict.accepted) this.#identity.rememberPeer(peer.id, reply.incarnation);
-        return verdict;
-      },
-    });
-    this.#links.push({ peer: peer.id, link });
-    // A peer that stays away is told of once, and again when the reason changes; not with every attempt.
-    let told = '';
-    link.onUp = () => {
-      told = '';
-      this.#reportPeer(peer.id, lane, true, '', '');
-      this.#wakeSelf();
-    };
-    link.onDown = (cause) => {
-      if (told !== cause.code) this.#reportPeer(peer.id, lane, false, cause.code, cause.message);
-      told = cause.code;
-      this.#wakeSelf();
-    };
-    return link;
-  }
-
-  #replicator(link: PeerLink, peer: NodeId, reader: LogReader): Replicator {
-    const { onDown } = link;
-    const replicator = new Replicator({
-      self: this.#settings.id,
-      peer,
-      link,
-      source: new BatchSource(this.#near, reader),
-      push: (record) => this.#push(record),
-      depth: this.#settings.pipelineDepth,
-      inflightBytesMax: this.#settings.inflightBytesMax,
-      ackTimeoutMs: ACK_TIMEOUT_MS,
-    });
-    link.onDown = (cause, wasUp) => {
-      replicator.streamBroke();
-      onDown(cause, wasUp);
-    };
-    link.onMessage = (bytes) => {
-      const { envelope } = decodeEnvelope(bytes);
-      if (envelope.type !== 'appendReply' || envelope.from !== peer) {
-        throw new RaftlineError(
-          ErrorCode.BytesInvalid,
-          `append stream to node ${peer}: not a reply of its own`,
-        );
-      }
-      replicator.onReply(envelope);
-      this.#wakeSelf();
-    };
-    return replicator;
-  }
-
-  #acquaintances() {
-    return {
-      knownIncarnation: (node: NodeId) => this.#identity.peerIncarnation(node),
-      isKnownPeer: (node: NodeId) => this.#settings.peers.some((peer) => peer.id === node),
-    };
-  }
-
-  #makeGatekeeper(self: Self): Gatekeeper {
+  #makeGatekeeper(): Gatekeeper {
+    const peers = this.#peers;
     return new Gatekeeper({
-      self: { ...self, ...this.#acquaintances() },
+      self: () => peers.self,
+      acquaintances: peers,
       ports: () => ({ controlPort: this.#port, dataPort: this.#port, clientPort: this.#port }),
-      remember: (peer, incarnation) => this.#identity.rememberPeer(peer, incarnation),
+      remember: (peer, incarnation) => peers.remember(peer, incarnation),
       adopt: (lane, peer, stream) => {
-        for (const known of this.#links) if (known.peer === peer) known.link.hurry();
+        peers.hurry(peer);
         if (lane === 'control') this.#control.adopt(peer, stream);
         else this.#receiver.adopt(peer, stream);
       },
-      refused: (peer, lane, code, message) => {
-        const text = JSON.stringify({
-          level: 'warn',
-          message: `${lane} stream of node ${peer} refused (${code}): ${message}`,
-        });
-        this.#push({ type: 'log', body: Buffer.from(text) });
-        this.#wakeMain();
-      },
+      refused: (peer, lane, code, message) =>
+        this.#log(`${lane} stream of node ${peer} refused (${code}): ${message}`),
     });
   }
 
-  #reportPeer(peer: NodeId, lane: 'control' | 'append', up: boolean, code: string, message: string): void {
-    const body = Buffer.from(JSON.stringify({ code, message }));
-    this.#push({ type: 'peer', peer, lane: lane === 'control' ? 0 : 1, up: up ? 1 : 0, body });
+  #log(message: string): void {
+    this.#push({ type: 'log', body: Buffer.from(JSON.stringify({ level: 'warn', message })) });
     this.#wakeMain();
   }
 
@@ -296,17 +225,17 @@ export class Network implements Program {
   #execute(command: ReturnType<typeof commandCodec.read>, nowMs: number): void {
     switch (command.type) {
       case 'sessionOpen':
-        this.#replicators.get(command.peer)?.open(command);
+        this.#peers.replicator(command.peer)?.open(command);
         break;
       case 'sessionStream':
-        this.#replicators.get(command.peer)?.stream(command);
+        this.#peers.replicator(command.peer)?.stream(command);
         break;
       case 'sessionClose':
-        this.#replicators.get(command.peer)?.closeSession(command);
+        this.#peers.replicator(command.peer)?.closeSession(command);
         this.#pulse.forget(command.peer, command.group);
         break;
       case 'commit':
-        for (const replicator of this.#replicators.values()) {
+        for (const replicator of this.#peers.replicators()) {
           replicator.commit(command.group, command.term, command.commit);
         }
         break;
@@ -319,6 +248,9 @@ export class Network implements Program {
         });
         break;
       }
+      case 'roster':
+        this.#peers.setRoster(JSON.parse(command.body.toString()) as Roster);
+        break;
       case 'appendReply':
         this.#reply(command);
         break;
@@ -353,4 +285,13 @@ export class Network implements Program {
       this.#receiver.reply(peer, { ...reply, match, hintIndex, hintTerm, applied }),
     );
   }
+}
+
+/** Until main has told what the log says, the peers of the options are as good a guess as any. */
+function firstRoster(settings: WorkerSettings, facts: StoreFacts): Roster {
+  const rows = settings.join
+    ? []
+    : settings.peers.map((peer) => ({ ...peer, incarnation: 0, invited: false }));
+  const { bootstrapChecksum } = facts;
+  return { rows, address: '', removed: [], joining: settings.join, bootstrapChecksum };
 }

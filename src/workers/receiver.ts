@@ -72,6 +72,11 @@ export class Receiver implements Program {
     };
   }
 
+  /** Ends what the peer has open. */
+  expel(peer: NodeId, cause: RaftlineError): void {
+    this.#inbound.get(peer)?.stream.close(cause);
+  }
+
   /** Sends main's answer on the stream that the peer has open now; a reply to an older one has lost its meaning. */
   reply(peer: NodeId, reply: AppendReplyEnvelope): void {
     this.#inbound.get(peer)?.stream.send(encodeEnvelope(reply).bytes);

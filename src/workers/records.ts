@@ -110,6 +110,8 @@ export const commandCodec = new RecordCodec({
     'applied',
     'after',
   ],
+  /** Whom the network thread is to know; body: a `Roster` as JSON. */
+  roster: [],
   /** What this node's state machine has taken. */
   applied: ['group', 'applied'],
   /** Read batches `from` … `to` back from the log into the apply ring. */
@@ -127,8 +129,8 @@ export const inboxCodec = new RecordCodec({
   /** The newest durable (or refused) acknowledgement of a session. */
   appendReply: ['group', 'peer', 'term', 'session', 'refused', 'match', 'hintIndex', 'hintTerm', 'applied'],
   sessionBroken: ['group', 'peer', 'session'],
-  /** `lane` 0 control, 1 append; body: JSON {code, message} where it went down or was refused. */
-  peer: ['peer', 'lane', 'up'],
+  /** `lane` 0 control, 1 append; `incarnation` where it is up; body: JSON {code, message, address}, why it is down and where it leads. */
+  peer: ['peer', 'lane', 'up', 'incarnation'],
   statusRequest: ['stream', 'requestId'],
   /** Body: JSON {level, message}. */
   log: [],

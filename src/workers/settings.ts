@@ -1,5 +1,5 @@
 import type { GroupId, Incarnation, NodeId } from '../base/ids.js';
-import type { Configuration } from '../base/messages.js';
+import type { Configuration, MemberIncarnation } from '../base/messages.js';
 
 /** What the threads of an engine are started with: plain, since it crosses a thread border. */
 export interface WorkerSettings {
@@ -25,6 +25,8 @@ export interface WorkerSettings {
   readonly receiveWindowBytes: number;
   readonly clientStreams: number;
   readonly tailStreams: number;
+  /** Begins with an empty log and waits to be contacted, instead of writing `bootstrap`. */
+  readonly join: boolean;
   /** What the first start writes into an empty log. */
   readonly bootstrap: Configuration;
 }
@@ -33,6 +35,8 @@ export interface WorkerSettings {
 export interface StoreFacts {
   readonly incarnation: Incarnation;
   readonly bootstrapChecksum: number;
+  /** The incarnations of the peers that were met, as remembered. */
+  readonly peers: readonly MemberIncarnation[];
 }
 
 /** Which programs a thread hosts. */

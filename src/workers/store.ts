@@ -8,6 +8,7 @@ import { encodeConfiguration } from '../codec/configuration.js';
 import { packEntry, packedEntryBytes } from '../codec/entries.js';
 import type { Disk } from '../wal/disk.js';
 import { openIdentity } from '../wal/identity.js';
+import { listSegments } from '../wal/recovery.js';
 import { type RecoveredGroup, Wal } from '../wal/wal.js';
 import { type EngineMemory, logIndexOf } from './memory.js';
 import type { StoreFacts, WorkerSettings } from './settings.js';
@@ -20,7 +21,7 @@ export interface OpenedStore {
 
 /**
  * Opens the data directory: identity, then the log; at the first start it writes the bootstrap configuration of each
- * group as its first batch. Whoever calls holds the directory's lock.
+ * group as its first batch, unless the node is to join a cluster that exists. Whoever calls holds the directory's lock.
  */
 export function openStore(disk: Disk, settings: WorkerSettings, memory: EngineMemory): OpenedStore {
   const { dataDirectory, cluster, id, groups, segmentBytes } = settings;
@@ -29,6 +30,7 @@ export function openStore(disk: Disk, settings: WorkerSettings, memory: EngineMe
     nodeId: id,
     newIncarnation: () => disk.randomNumber(),
   });
+  const anySegments = listSegments(disk, dataDirectory).length > 0;
   const { wal, recovered } = Wal.open(disk, {
     directory: dataDirectory,
     segmentBytes,
@@ -37,19 +39,23 @@ export function openStore(disk: Disk, settings: WorkerSettings, memory: EngineMe
   });
   // A node that has met itself has begun its log: an empty one then means that the log was taken away, and with it
   // votes and acknowledgements that others count on (H83).
+  // One that waits to be added may have nothing in its log yet, but it has a log.
   const begun = identity.peerIncarnation(id) !== undefined;
-  if (begun && [...recovered.values()].every(isEmpty)) throw logGone(dataDirectory);
+  const empty = [...recovered.values()].every(isEmpty);
+  if (begun && empty && !(settings.join && anySegments)) throw logGone(dataDirectory);
   let fresh = false;
   for (const group of groups) {
     const found = recovered.get(group);
     if (found !== undefined && !isEmpty(found)) continue;
+    if (settings.join) continue;
     recovered.set(group, bootstrap(wal, group, settings.bootstrap));
     fresh = true;
   }
   if (fresh) flushNow(wal);
   identity.rememberPeer(id, identity.incarnation);
   const bootstrapChecksum = recovered.get(groups[0]!)?.bootstrapChecksum ?? 0;
-  return { wal, recovered, facts: { incarnation: identity.incarnation, bootstrapChecksum } };
+  const { incarnation, peers } = identity;
+  return { wal, recovered, facts: { incarnation, bootstrapChecksum, peers } };
 }
 
 /** The same bytes on every node that is started with the same members: index 1 of term 1, committed by decree. */

@@ -18,6 +18,19 @@ const JOINT: Configuration = {
   ],
   compressionLevel: 1,
 };
+/** As a change leaves it behind: with addresses and tombstones, the latter in the order of their going. */
+const SETTLED: Configuration = {
+  ...JOINT,
+  addresses: [
+    { id: 1, address: 'one.example:7001' },
+    { id: 10, address: '[::1]:7010' },
+  ],
+  removed: [
+    { id: 9, incarnation: 5 },
+    { id: 4, incarnation: 44 },
+    { id: 4, incarnation: 45 },
+  ],
+};
 const EMPTY: Configuration = {
   voters: [],
   votersOutgoing: [],
@@ -31,7 +44,7 @@ const numbers = (count: number) => Array.from({ length: count }, (_, at) => at +
 describe('a configuration', () => {
   it('comes back, joint, empty, and with as many members as there may be', () => {
     const full = { ...EMPTY, voters: numbers(64), votersOutgoing: numbers(64) };
-    for (const configuration of [JOINT, EMPTY, full]) {
+    for (const configuration of [JOINT, SETTLED, EMPTY, full]) {
       expect(decodeConfiguration(encodeConfiguration(configuration))).toStrictEqual(configuration);
     }
   });
@@ -42,8 +55,10 @@ describe('a configuration', () => {
       voters: [U32_MAX, 1, 2],
       votersOutgoing: [3, 2],
       incarnations: [...JOINT.incarnations].reverse(),
+      addresses: [...SETTLED.addresses!].reverse(),
+      removed: SETTLED.removed!,
     };
-    expect(encodeConfiguration(shuffled).equals(encodeConfiguration(JOINT))).toBe(true);
+    expect(encodeConfiguration(shuffled).equals(encodeConfiguration(SETTLED))).toBe(true);
     expect(shuffled.voters).toEqual([U32_MAX, 1, 2]);
   });
 
@@ -68,6 +83,9 @@ describe('a configuration', () => {
     expect([...flat.learnersNextArray()!]).toEqual(JOINT.learnersNext);
     expect([flat.incarnations(1)!.id(), flat.incarnations(1)!.incarnation()]).toEqual([2, BigInt(SAFE_MAX)]);
     expect(flat.compressionLevel()).toBe(1);
+    const later = FlatConfiguration.getRootAsConfiguration(new ByteBuffer(encodeConfiguration(SETTLED)));
+    expect([later.addresses(1)!.id(), later.addresses(1)!.address()]).toEqual([10, '[::1]:7010']);
+    expect([later.removed(2)!.id(), later.removed(2)!.incarnation()]).toEqual([4, 45n]);
   });
 
   it('is refused with members twice, out of order, of id 0, or too many', () => {
@@ -87,6 +105,24 @@ describe('a configuration', () => {
     );
     const twice = [1, 1].map((id) => ({ id, incarnation: 5 }));
     expectRefused(() => encodeConfiguration({ ...EMPTY, incarnations: twice }), /incarnations/);
+    const homes = (count: number, address = 'a:1') => numbers(count).map((id) => ({ id, address }));
+    expectRefused(
+      () => encodeConfiguration({ ...EMPTY, addresses: homes(65) }),
+      /addresses count: expected at most 64/,
+    );
+    expectRefused(
+      () => encodeConfiguration({ ...EMPTY, addresses: homes(1, 'a'.repeat(257)) }),
+      /address length/,
+    );
+    expectRefused(
+      () => encodeConfiguration({ ...EMPTY, addresses: homes(1, '') }),
+      /address of node 1: expected host:port/,
+    );
+    const graves = numbers(257).map((id) => ({ id, incarnation: 1 }));
+    expectRefused(
+      () => encodeConfiguration({ ...EMPTY, removed: graves }),
+      /removed count: expected at most 256/,
+    );
     const bytes = encodeConfiguration({ ...EMPTY, voters: [0x0a0a, 0x0b0b] });
     bytes.writeUInt32LE(0x0c0c, bytes.indexOf(Buffer.from('0a0a0000', 'hex')));
     expectRefused(() => decodeConfiguration(bytes), /voters: expected ids above 3084, received 2827/);
@@ -95,11 +131,11 @@ describe('a configuration', () => {
   it('is refused with an incarnation above 2^53 - 1', () => {
     const bytes = encodeConfiguration(JOINT);
     bytes[bytes.indexOf(Buffer.from('ffffffffffff1f00', 'hex')) + 6] = 0x20;
-    expectRefused(() => decodeConfiguration(bytes), /incarnation: expected at most 2\^53 - 1/);
+    expectRefused(() => decodeConfiguration(bytes), /incarnations: expected at most 2\^53 - 1/);
   });
 
   it('S6 is refused at every truncation, and harmless whatever is changed (by seed)', () => {
-    const bytes = encodeConfiguration(JOINT);
+    const bytes = encodeConfiguration(SETTLED);
     for (let length = 0; length < bytes.length - 4; length++) {
       const cut = Buffer.from(bytes.subarray(0, length));
       expectRefused(() => decodeConfiguration(cut));

@@ -137,6 +137,18 @@ export class Cluster {
     return cluster;
   }
 
+  /** One more node, which waits to be added: an empty directory, a port of its own. Resolves with its address. */
+  async join(id: number): Promise<string> {
+    const [port] = await freePorts(1);
+    const directory = temporaryDirectory();
+    this.#directories.push(directory);
+    const listen = `127.0.0.1:${port}`;
+    const options = { ...single(directory.path, new Ledger()), id, listen, join: true };
+    this.nodes.set(id, { options, ledger: new Ledger(), engine: undefined, logs: [] });
+    await this.open(id);
+    return listen;
+  }
+
   node(id: number): Node {
     return this.nodes.get(id)!;
   }

@@ -241,6 +241,8 @@ export class SimNode {
       clock: this.#clock(memory),
       random: seededRandom(seed * 31 + this.lives),
       recovered,
+      facts,
+      address: `${this.host}:1`,
       spread,
       status: () => {
         throw new Error('nobody asks for a status in a simulation');

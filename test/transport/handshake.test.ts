@@ -18,7 +18,10 @@ const PORTS = { controlPort: 1, dataPort: 2, clientPort: 0 };
 const knows = (known: Record<number, number>): Acquaintances => ({
   knownIncarnation: (node) => known[node],
   isKnownPeer: (node) => node in known,
+  isRemoved: (node, incarnation) => node === 4 && incarnation === 444,
 });
+/** Node 2's answer. */
+const checked = (as: Self & Acquaintances, hello: Hello) => checkHello(as, as, hello);
 const asTwo = { ...two, ...knows({ 1: 111 }) };
 
 /** Node 1 introduces itself to node 2, with one thing changed. */
@@ -27,7 +30,7 @@ const helloWith = (change: Partial<Hello>): Hello => ({ ...makeHello(one, 2, 'ap
 describe('handshake', () => {
   it('S2 accepts a known peer of the same cluster, over the wire and back', () => {
     const { envelope } = decodeEnvelope(encodeEnvelope(makeHello(one, 2, 'append')).bytes);
-    const verdict = checkHello(asTwo, envelope as Hello);
+    const verdict = checked(asTwo, envelope as Hello);
     expect(verdict).toEqual({ accepted: true });
     const reply = makeHelloReply(two, verdict, PORTS);
     expect(decodeEnvelope(encodeEnvelope(reply).bytes).envelope).toEqual(reply);
@@ -52,7 +55,13 @@ describe('handshake', () => {
     ['bootstrap', { bootstrapChecksum: 78 }, 'bootstrap', /expected 77, received 78/],
     ['receiver', { receiver: 3 }, 'receiver', /expected 2, received 3/],
     ['our own id', { node: 2 }, 'node', /another than 2, which is this node's, received 2/],
-    ['a stranger', { node: 9 }, 'node', /expected a member of the cluster, received 9/],
+    ['a stranger', { node: 9, bootstrapChecksum: 0 }, 'node', /expected a member of the cluster, received 9/],
+    [
+      'H60 a node that was removed, with the directory that it had',
+      { node: 4, incarnation: 444 },
+      'removed',
+      /node 4 with incarnation 444 was removed from the cluster/,
+    ],
     [
       'incarnation',
       { incarnation: 112 },
@@ -63,7 +72,7 @@ describe('handshake', () => {
   ];
   for (const [what, change, code, message] of mismatches) {
     it(`S2 refuses a mismatch of ${what}`, () => {
-      const verdict = checkHello(asTwo, helloWith(change));
+      const verdict = checked(asTwo, helloWith(change));
       expect(verdict).toEqual({ accepted: false, code, message: expect.stringMatching(message) });
       const reply = makeHelloReply(two, verdict, PORTS);
       expect(checkHelloReply(helloWith(change), knows({ 2: 222 }), reply)).toMatchObject({
@@ -74,14 +83,16 @@ describe('handshake', () => {
   }
 
   it('does not hold against a peer what is not known yet', () => {
-    expect(checkHello({ ...two, ...knows({ 1: 0 }) }, helloWith({}))).toEqual({ accepted: true });
-    expect(checkHello({ ...asTwo, knownIncarnation: () => undefined }, helloWith({}))).toEqual({
+    expect(checked({ ...two, ...knows({ 1: 0 }) }, helloWith({}))).toEqual({ accepted: true });
+    expect(checked({ ...asTwo, knownIncarnation: () => undefined }, helloWith({}))).toEqual({
       accepted: true,
     });
-    expect(checkHello(asTwo, helloWith({ bootstrapChecksum: 0 }))).toEqual({ accepted: true });
-    expect(checkHello({ ...asTwo, bootstrapChecksum: 0 }, helloWith({}))).toEqual({ accepted: true });
-    expect(checkHello(asTwo, helloWith({ groups: [] }))).toEqual({ accepted: true });
-    expect(checkHello({ ...asTwo, groups: [] }, helloWith({}))).toEqual({ accepted: true });
+    expect(checked(asTwo, helloWith({ bootstrapChecksum: 0 }))).toEqual({ accepted: true });
+    expect(checked({ ...asTwo, bootstrapChecksum: 0 }, helloWith({}))).toEqual({ accepted: true });
+    expect(checked(asTwo, helloWith({ groups: [] }))).toEqual({ accepted: true });
+    // Added while this node was away: it began with the same members, and may lead by now.
+    expect(checked(asTwo, helloWith({ node: 4, incarnation: 445 }))).toEqual({ accepted: true });
+    expect(checked({ ...asTwo, groups: [] }, helloWith({}))).toEqual({ accepted: true });
   });
 
   it('S2 the connecting side refuses another node, and a wiped one, at the address', () => {

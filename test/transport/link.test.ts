@@ -16,7 +16,7 @@ import { LIMITS } from './suite.js';
 const one: Self = { clusterId: 'orders', node: 1, incarnation: 111, groups: [1], bootstrapChecksum: 7 };
 const two: Self = { clusterId: 'orders', node: 2, incarnation: 222, groups: [1], bootstrapChecksum: 7 };
 const PORTS = { controlPort: 0, dataPort: 9001, clientPort: 0 };
-const everyone = { knownIncarnation: () => undefined, isKnownPeer: () => true };
+const everyone = { knownIncarnation: () => undefined, isKnownPeer: () => true, isRemoved: () => false };
 
 /** Node 1's link to node 2 over a network that moves only when told, under a clock of our own. */
 class Story {
@@ -29,7 +29,7 @@ class Story {
   peer: Self = two;
   /** What node 2 does with a hello. */
   answer: (stream: MessageStream, hello: Hello) => void = (stream, hello) => {
-    const verdict = checkHello({ ...this.peer, ...everyone }, hello);
+    const verdict = checkHello(this.peer, everyone, hello);
     stream.send(encodeEnvelope(makeHelloReply(this.peer, verdict, PORTS)).bytes);
   };
   nowMs = 1000;

@@ -13,11 +13,10 @@ async function makeWorld() {
   const log: string[] = [];
   const known = new Map([[1, 111]]);
   const gatekeeper = new Gatekeeper({
-    self: {
-      ...PEER,
-      node: 2,
-      incarnation: 222,
+    self: () => ({ ...PEER, node: 2, incarnation: 222 }),
+    acquaintances: {
       isKnownPeer: (node) => node === 1 || node === 3,
+      isRemoved: () => false,
       knownIncarnation: (node) => known.get(node),
     },
     ports: () => ({ controlPort: 7, dataPort: 8, clientPort: 9 }),
@@ -61,7 +60,7 @@ describe('the gatekeeper', () => {
     ['a newer batch format', { formatVersion: 99 }, 'formatVersion'],
     ['somebody who takes us for another', { receiver: 3 }, 'receiver'],
     ['our own id', { node: 2 }, 'node'],
-    ['a node that is no member', { node: 9 }, 'node'],
+    ['a node that is no member and did not begin with us', { node: 9, bootstrapChecksum: 0 }, 'node'],
     ['H61 a wiped node under its old id', { incarnation: 112 }, 'incarnation'],
     ['a node with other groups', { groups: [4] }, 'groups'],
   ];

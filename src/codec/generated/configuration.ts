@@ -5,6 +5,7 @@
 
 import * as flatbuffers from 'flatbuffers';
 
+import { MemberAddress } from './member-address.js';
 import { MemberIncarnation } from './member-incarnation.js';
 
 
@@ -105,8 +106,28 @@ compressionLevel():number {
   return offset ? this.bb!.readUint8(this.bb_pos + offset) : 0;
 }
 
+addresses(index: number, obj?:MemberAddress):MemberAddress|null {
+  const offset = this.bb!.__offset(this.bb_pos, 16);
+  return offset ? (obj || new MemberAddress()).__init(this.bb!.__indirect(this.bb!.__vector(this.bb_pos + offset) + index * 4), this.bb!) : null;
+}
+
+addressesLength():number {
+  const offset = this.bb!.__offset(this.bb_pos, 16);
+  return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
+}
+
+removed(index: number, obj?:MemberIncarnation):MemberIncarnation|null {
+  const offset = this.bb!.__offset(this.bb_pos, 18);
+  return offset ? (obj || new MemberIncarnation()).__init(this.bb!.__vector(this.bb_pos + offset) + index * 16, this.bb!) : null;
+}
+
+removedLength():number {
+  const offset = this.bb!.__offset(this.bb_pos, 18);
+  return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
+}
+
 static startConfiguration(builder:flatbuffers.Builder) {
-  builder.startObject(6);
+  builder.startObject(8);
 }
 
 static addVoters(builder:flatbuffers.Builder, votersOffset:flatbuffers.Offset) {
@@ -205,6 +226,30 @@ static addCompressionLevel(builder:flatbuffers.Builder, compressionLevel:number)
   builder.addFieldInt8(5, compressionLevel, 0);
 }
 
+static addAddresses(builder:flatbuffers.Builder, addressesOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(6, addressesOffset, 0);
+}
+
+static createAddressesVector(builder:flatbuffers.Builder, data:flatbuffers.Offset[]):flatbuffers.Offset {
+  builder.startVector(4, data.length, 4);
+  for (let i = data.length - 1; i >= 0; i--) {
+    builder.addOffset(data[i]!);
+  }
+  return builder.endVector();
+}
+
+static startAddressesVector(builder:flatbuffers.Builder, numElems:number) {
+  builder.startVector(4, numElems, 4);
+}
+
+static addRemoved(builder:flatbuffers.Builder, removedOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(7, removedOffset, 0);
+}
+
+static startRemovedVector(builder:flatbuffers.Builder, numElems:number) {
+  builder.startVector(16, numElems, 8);
+}
+
 static endConfiguration(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   return offset;
@@ -218,7 +263,7 @@ static finishSizePrefixedConfigurationBuffer(builder:flatbuffers.Builder, offset
   builder.finish(offset, 'RLC1', true);
 }
 
-static createConfiguration(builder:flatbuffers.Builder, votersOffset:flatbuffers.Offset, votersOutgoingOffset:flatbuffers.Offset, learnersOffset:flatbuffers.Offset, learnersNextOffset:flatbuffers.Offset, incarnationsOffset:flatbuffers.Offset, compressionLevel:number):flatbuffers.Offset {
+static createConfiguration(builder:flatbuffers.Builder, votersOffset:flatbuffers.Offset, votersOutgoingOffset:flatbuffers.Offset, learnersOffset:flatbuffers.Offset, learnersNextOffset:flatbuffers.Offset, incarnationsOffset:flatbuffers.Offset, compressionLevel:number, addressesOffset:flatbuffers.Offset, removedOffset:flatbuffers.Offset):flatbuffers.Offset {
   Configuration.startConfiguration(builder);
   Configuration.addVoters(builder, votersOffset);
   Configuration.addVotersOutgoing(builder, votersOutgoingOffset);
@@ -226,6 +271,8 @@ static createConfiguration(builder:flatbuffers.Builder, votersOffset:flatbuffers
   Configuration.addLearnersNext(builder, learnersNextOffset);
   Configuration.addIncarnations(builder, incarnationsOffset);
   Configuration.addCompressionLevel(builder, compressionLevel);
+  Configuration.addAddresses(builder, addressesOffset);
+  Configuration.addRemoved(builder, removedOffset);
   return Configuration.endConfiguration(builder);
 }
 }

@@ -1,0 +1,185 @@
+import type { RaftlineError } from '../base/errors.js';
+import type { GroupId, Incarnation, LogIndex, NodeId } from '../base/ids.js';
+import type { Configuration, ConfigurationAt, MemberIncarnation } from '../base/messages.js';
+import type { Roster, RosterRow } from '../workers/roster.js';
+import type { StoreFacts } from '../workers/settings.js';
+import type { Hub } from './hub.js';
+
+/** What the book reads of a replica. */
+export interface Membership {
+  readonly group: GroupId;
+  readonly commitIndex: LogIndex;
+  /** The last committed configuration and every later one; empty before the first. */
+  readonly configurations: readonly ConfigurationAt[];
+  /** Checksum of the batch at index 1 where it came in this life; else 0. */
+  readonly firstChecksum: number;
+}
+
+export interface PeerBookParts {
+  self: NodeId;
+  /** Where others reach this node; empty where that is not known. */
+  address: string;
+  /** The addresses of the options: they hold for whom no configuration names one. */
+  hints: ReadonlyMap<NodeId, string>;
+  facts: StoreFacts;
+  hub: Hub;
+  replicas: ReadonlyMap<GroupId, Membership>;
+}
+
+/** What became of an invitation so far. */
+export type Greeting =
+  | { state: 'waiting'; reason: string }
+  | { state: 'met'; incarnation: Incarnation }
+  | { state: 'refused'; error: PeerEvent };
+
+/** What the network thread tells of an outgoing link. */
+export interface PeerEvent {
+  id: NodeId;
+  lane: 'control' | 'append';
+  up: boolean;
+  /** Who answered; 0 where the link is down. */
+  incarnation: Incarnation;
+  /** Where the link leads. */
+  address: string;
+  code: RaftlineError['code'] | '';
+  message: string;
+}
+
+/**
+ * Who the other nodes are, over all groups: the configurations in force say whom to keep links to and where, the options give
+ * the first hints. Whenever that changes, the network thread is told.
+ */
+export class PeerBook {
+  readonly #parts: PeerBookParts;
+  readonly #incarnations: Map<NodeId, Incarnation>;
+  /** The newest word on each control link. */
+  readonly #links = new Map<NodeId, PeerEvent>();
+  readonly #invited = new Map<NodeId, string>();
+  #told = '';
+
+  constructor(parts: PeerBookParts) {
+    this.#parts = parts;
+    this.#incarnations = new Map(parts.facts.peers.map(({ id, incarnation }) => [id, incarnation]));
+    this.#incarnations.set(parts.self, parts.facts.incarnation);
+  }
+
+  /** Where a node is reached; empty where nobody knows. */
+  addressOf(id: NodeId): string {
+    for (const { configurations } of this.#parts.replicas.values()) {
+      for (let at = configurations.length - 1; at >= 0; at--) {
+        const known = configurations[at]!.configuration.addresses?.find((member) => member.id === id);
+        if (known !== undefined) return known.address;
+      }
+    }
+    return id === this.#parts.self ? this.#parts.address : (this.#parts.hints.get(id) ?? '');
+  }
+
+  /** With which incarnation a node was met last; 0: never. */
+  incarnationOf(id: NodeId): Incarnation {
+    return this.#incarnations.get(id) ?? 0;
+  }
+
+  noteLink(event: PeerEvent): void {
+    if (event.lane !== 'control') return;
+    this.#links.set(event.id, event);
+    if (event.up && !this.#invited.has(event.id)) this.#incarnations.set(event.id, event.incarnation);
+  }
+
+  /** Opens links to a node that is no member yet, or tries a member's new address. */
+  invite(id: NodeId, address: string): void {
+    if (this.#invited.get(id) === address) return;
+    if (this.#links.get(id)?.up !== true) this.#links.delete(id);
+    this.#invited.set(id, address);
+    this.update();
+  }
+
+  uninvite(id: NodeId): void {
+    if (this.#invited.delete(id)) this.update();
+  }
+
+  greeting(id: NodeId): Greeting {
+    const link = this.#links.get(id);
+    if (link === undefined || link.address !== this.#invited.get(id))
+      return { state: 'waiting', reason: 'no answer yet' };
+    if (link.up) return { state: 'met', incarnation: link.incarnation };
+    if (link.code === 'RAFTLINE_HANDSHAKE_REFUSED' || link.code === 'RAFTLINE_MEMBER_REMOVED')
+      return { state: 'refused', error: link };
+    return { state: 'waiting', reason: link.message };
+  }
+
+  /** Tells the network thread whom to know, if that has changed. */
+  update(): void {
+    const next = this.#roster();
+    const roster = JSON.stringify(next);
+    if (roster === this.#told) return;
+    this.#told = roster;
+    // Links of who is gone are closed without a word.
+    for (const id of this.#links.keys()) if (!next.rows.some((row) => row.id === id)) this.#links.delete(id);
+    this.#parts.hub.command({ type: 'roster', body: Buffer.from(roster) });
+    this.#parts.hub.wake();
+  }
+
+  #roster(): Roster {
+    const { replicas, facts, self } = this.#parts;
+    const groups = [...replicas.values()];
+    const bootstrapChecksum = facts.bootstrapChecksum || (groups[0]?.firstChecksum ?? 0);
+    const joining = groups.every(({ configurations }) => configurations.length === 0);
+    return {
+      rows: this.#rows(),
+      address: this.addressOf(self),
+      removed: this.#removed(),
+      joining,
+      bootstrapChecksum,
+    };
+  }
+
+  #rows(): RosterRow[] {
+    const rows = new Map<NodeId, RosterRow>();
+    for (const { configurations } of this.#parts.replicas.values()) {
+      for (const { configuration } of configurations) {
+        for (const id of idsOf(configuration)) {
+          const incarnation = configuration.incarnations.find((member) => member.id === id)?.incarnation ?? 0;
+          rows.set(id, { id, address: this.addressOf(id), incarnation, invited: false });
+        }
+      }
+    }
+    for (const [id, address] of this.#invited) {
+      const member = rows.get(id);
+      rows.set(
+        id,
+        member === undefined ? { id, address, incarnation: 0, invited: true } : { ...member, address },
+      );
+    }
+    rows.delete(this.#parts.self);
+    return [...rows.values()].filter(({ address }) => address !== '').sort((a, b) => a.id - b.id);
+  }
+
+  /** Only what is committed counts: an uncommitted removal may yet be undone. */
+  #removed(): MemberIncarnation[] {
+    const removed = new Map<string, MemberIncarnation>();
+    for (const { configurations, commitIndex } of this.#parts.replicas.values()) {
+      const [committed] = configurations;
+      if (committed === undefined || committed.index > commitIndex) continue;
+      for (const gone of committed.configuration.removed ?? [])
+        removed.set(`${gone.id} ${gone.incarnation}`, gone);
+    }
+    return [...removed.values()].filter((gone) => !this.#isMember(gone));
+  }
+
+  /** Removed from one group, but not from another: it is still one of us. */
+  #isMember({ id, incarnation }: MemberIncarnation): boolean {
+    return [...this.#parts.replicas.values()].some(({ configurations }) =>
+      configurations.some(
+        ({ configuration }) =>
+          idsOf(configuration).includes(id) &&
+          configuration.incarnations.every(
+            (member) => member.id !== id || member.incarnation === incarnation,
+          ),
+      ),
+    );
+  }
+}
+
+function idsOf({ voters, votersOutgoing, learners }: Configuration): NodeId[] {
+  return [...voters, ...votersOutgoing, ...learners];
+}

@@ -1,0 +1,27 @@
+import type { Incarnation, NodeId } from '../base/ids.js';
+import type { MemberIncarnation } from '../base/messages.js';
+
+/** Another node that this one keeps links to. */
+export interface RosterRow {
+  id: NodeId;
+  /** `host:port` of its lanes. */
+  address: string;
+  /** 0: not known yet; then the one counts that was remembered at the first meeting. */
+  incarnation: Incarnation;
+  /** No member yet: asked whether it is there and who it is, before it is made one. */
+  invited: boolean;
+}
+
+/** Whom the network thread is to know, as main says it from the configurations in force: the whole each time. */
+export interface Roster {
+  /** Everyone but this node; at most `MEMBERS_MAX`. */
+  rows: RosterRow[];
+  /** This node's own address for peers and clients; empty where it has none that others could use. */
+  address: string;
+  /** Tombstones of the committed configurations. */
+  removed: MemberIncarnation[];
+  /** Has no configuration yet and waits to be contacted: whoever belongs to the cluster may come. */
+  joining: boolean;
+  /** See `StoreFacts`. A node that joined learns it with the first batch of its log. */
+  bootstrapChecksum: number;
+}
