@@ -138,7 +138,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     id: 'H16',
     name: 'a learner campaigns when it is told to',
     file: 'src/core/candidate.ts',
-    find: 'if (state.log.mayLead(state.id)) campaign(state, true);',
+    find: 'if (state.mayCampaign) campaign(state, true);',
     replace: 'campaign(state, true);',
   },
   {
