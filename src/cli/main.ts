@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { ErrorCode, toRaftlineError } from '../base/errors.js';
 import { append, appendShape } from './append.js';
 import { type CommandShape, helpOf, usageError } from './arguments.js';
+import { benchCluster, benchClusterShape, benchLimit, benchLimitShape } from './bench/cluster.js';
 import { demo, demoShape } from './demo/demo.js';
 import { ExitCode, exitCodeOf, oneLine } from './failure.js';
 import { note, Output, silenceBrokenStderr } from './output.js';
@@ -21,6 +22,8 @@ const COMMANDS: readonly Command[] = [
   { shape: tailShape, run: tail },
   { shape: statusShape, run: status },
   { shape: demoShape, run: demo },
+  { shape: benchClusterShape, run: benchCluster },
+  { shape: benchLimitShape, run: benchLimit },
 ];
 
 function overview(): string {

@@ -6,7 +6,8 @@ import { type Files, type Finding, finding, type Source } from './source.js';
 /** Who may import whom, types included. A floor may always import itself. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   index: ['engine', 'client', 'base'],
-  cli: ['engine', 'client', 'base'],
+  cli: ['bench', 'engine', 'client', 'base'],
+  bench: ['engine', 'client', 'transport', 'ring', 'codec', 'base'],
   engine: ['core', 'ring', 'codec', 'workers', 'base'],
   client: ['transport', 'codec', 'base'],
   workers: ['wal', 'transport', 'ring', 'codec', 'base'],
@@ -36,7 +37,7 @@ const CODEC_BUILTINS: ReadonlySet<string> = new Set(['node:zlib', 'node:module']
 const ENGINE_BUILTINS_REFUSED = /^node:(fs|net|tls|http|https|http2|dgram|dns|child_process)(\/|$)/;
 /** Timers have a rule of their own; importing them from here would walk around it. */
 const TIMER_MODULES = /^node:timers(\/|$)/;
-const TIMER_FILES = /^src\/(cli\/|engine\/clock\.ts$|ring\/wait\.ts$)/;
+const TIMER_FILES = /^src\/(cli\/|bench\/|engine\/clock\.ts$|ring\/wait\.ts$)/;
 
 /** The floor that a file of `src/` stands on; undefined for a file outside `src/`. */
 function floorOf(file: string): string | undefined {

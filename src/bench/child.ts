@@ -1,0 +1,73 @@
+import { rmSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+
+const RSS_EVERY_MS = 100;
+const LOOP_DELAY_RESOLUTION_MS = 2;
+
+/** What any process knows of itself. */
+export interface OwnSample {
+  atMs: number;
+  cpuMs: number;
+  rssBytes: number;
+  /** The highest since the process started. */
+  rssMax: number;
+  heapBytes: number;
+  /** 99th percentile of how late the event loop was, since it was last asked for, ms. */
+  loopDelayP99Ms: number;
+}
+
+export type Handlers = Record<string, (args: never) => unknown>;
+
+interface Question {
+  id: number;
+  ask: string;
+  args?: { directory?: string };
+}
+
+/**
+ * The child's end of a benchmark's process: answers what the parent asks, one reply for each. Dies with its parent and takes
+ * its directory along.
+ * @returns takes a sample of this process
+ */
+export function serveParent(handlers: Handlers): () => OwnSample {
+  let directory: string | undefined;
+  process.on('message', async ({ id, ask, args }: Question) => {
+    if (args?.directory !== undefined) directory = args.directory;
+    try {
+      process.send?.({ id, reply: await handlers[ask]!(args as never) });
+    } catch (thrown) {
+      const { code, stack } = thrown as { code?: string; stack?: string };
+      process.send?.({ id, error: stack ?? String(thrown), code });
+    }
+  });
+  // The parent decides what Ctrl-C means; without a parent there is nobody to clean up.
+  process.on('SIGINT', () => {});
+  process.on('disconnect', () => {
+    if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+    process.exit(0);
+  });
+  return sampler();
+}
+
+function sampler(): () => OwnSample {
+  let rssMax = 0;
+  setInterval(() => {
+    rssMax = Math.max(rssMax, process.memoryUsage.rss());
+  }, RSS_EVERY_MS).unref();
+  const delays = monitorEventLoopDelay({ resolution: LOOP_DELAY_RESOLUTION_MS });
+  delays.enable();
+  return () => {
+    const { user, system } = process.cpuUsage();
+    const { rss, heapUsed } = process.memoryUsage();
+    const late = Math.max(0, delays.percentile(99) / 1e6 - LOOP_DELAY_RESOLUTION_MS);
+    delays.reset();
+    return {
+      atMs: performance.now(),
+      cpuMs: (user + system) / 1000,
+      rssBytes: rss,
+      rssMax: Math.max(rssMax, rss),
+      heapBytes: heapUsed,
+      loopDelayP99Ms: Number.isFinite(late) ? late : 0,
+    };
+  };
+}

@@ -1,0 +1,102 @@
+import type { NodeSettings } from './node.js';
+import { type Child, freePorts, until, type Workspace } from './processes.js';
+import { DelayProxy } from './proxy.js';
+import type { RemoteSettings } from './remote.js';
+import type { BenchSettings } from './settings.js';
+import type { Side } from './side.js';
+
+const START_TIMEOUT_MS = 30_000;
+const CLUSTER = 'bench';
+/** Node 1 is elected, and nobody stands for election because a loaded machine starved somebody for a second. */
+const FIRST_ELECTION = { timeoutMsMin: 500, timeoutMsMax: 600, heartbeatIntervalMs: 100 };
+const OTHER_ELECTION = { timeoutMsMin: 4000, timeoutMsMax: 6000, heartbeatIntervalMs: 100 };
+/** What the engine lets a group hold, unless the load needs more. */
+const UNCOMMITTED_BYTES_MIN = 16 * 1024 * 1024;
+
+export const groupIdsOf = ({ groups }: BenchSettings): number[] =>
+  Array.from({ length: groups }, (_, at) => at + 1);
+
+/** Real processes over loopback, every batch synced on each, all of them applying. */
+export async function startCluster(settings: BenchSettings, workspace: Workspace): Promise<Side> {
+  const ids = Array.from({ length: settings.nodes }, (_, at) => at + 1);
+  const ports = await freePorts(ids.length);
+  const { proxies, seen } = await delayed(settings.linkDelayMs, ports);
+  const peers = Object.fromEntries(ids.map((id, at) => [id, `127.0.0.1:${seen[at]}`]));
+  const directories = ids.map((id) => workspace.directory(`node-${id}`));
+  const nodes = ids.map((id) => workspace.fork(`node-${id}`, './node.js'));
+  await Promise.all(
+    nodes.map((node, at) =>
+      node.ask('open', nodeSettings(settings, ids[at]!, directories[at]!, peers, ports[at]!)),
+    ),
+  );
+  const { leader, threads, address } = await until('a leader with its followers', START_TIMEOUT_MS, () =>
+    findLeader(nodes),
+  );
+  const servers = Object.fromEntries(ids.map((id, at) => [id, `127.0.0.1:${ports[at]}`]));
+  const clients = settings.clients === 'remote' ? await startClients(settings, workspace, servers) : [];
+  return {
+    name: 'cluster',
+    threads,
+    leader,
+    leaderAddress: address,
+    followers: nodes.filter((node) => node !== leader),
+    loaders: settings.clients === 'remote' ? clients : [leader],
+    close: async () => {
+      await workspace.close([...clients, ...nodes], directories);
+      for (const proxy of proxies) proxy.close();
+    },
+  };
+}
+
+/** With a delay each node is reached by the others through a proxy of its own. */
+async function delayed(linkDelayMs: number, ports: readonly number[]) {
+  if (linkDelayMs === 0) return { proxies: [], seen: ports };
+  const proxies = ports.map((port) => new DelayProxy(linkDelayMs, port));
+  return { proxies, seen: await Promise.all(proxies.map((proxy) => proxy.listen())) };
+}
+
+function nodeSettings(
+  settings: BenchSettings,
+  id: number,
+  directory: string,
+  peers: Record<number, string>,
+  port: number,
+): NodeSettings {
+  const { depth, batchBytesMax, compression, threads, concurrency, payload } = settings;
+  return {
+    id,
+    cluster: CLUSTER,
+    directory,
+    listen: `127.0.0.1:${port}`,
+    peers,
+    groupIds: groupIdsOf(settings),
+    pipeline: { depth, batchBytesMax },
+    compression,
+    threads,
+    uncommittedBytesMax: Math.max(UNCOMMITTED_BYTES_MIN, 4 * concurrency * (payload + 4)),
+    election: id === 1 ? FIRST_ELECTION : OTHER_ELECTION,
+  };
+}
+
+async function findLeader(nodes: readonly Child[]) {
+  const answers = await Promise.all(
+    nodes.map((node) => node.ask<{ threads: Side['threads']; address: string } | undefined>('ready')),
+  );
+  const at = answers.findIndex((answer) => answer !== undefined);
+  return at < 0 ? undefined : { leader: nodes[at]!, ...answers[at]! };
+}
+
+async function startClients(
+  settings: BenchSettings,
+  workspace: Workspace,
+  servers: Record<number, string>,
+): Promise<Child[]> {
+  const { clientProcesses, concurrency, payload } = settings;
+  const clients = Array.from({ length: clientProcesses }, (_, at) =>
+    workspace.fork(`client-${at + 1}`, './remote.js'),
+  );
+  const entriesMax = Math.max(1, Math.ceil(concurrency / clientProcesses));
+  const open: RemoteSettings = { servers, cluster: CLUSTER, entriesMax, bytesMax: entriesMax * payload };
+  await Promise.all(clients.map((client) => client.ask('open', open)));
+  return clients;
+}

@@ -1,0 +1,105 @@
+import { ErrorCode, RaftlineError } from '../base/errors.js';
+import type { EngineStatus } from '../engine/status.js';
+import { Histogram } from './histogram.js';
+import type { LoadReport } from './load-report.js';
+import type { RunResult } from './measure.js';
+import { type Child, sleep, type Workspace } from './processes.js';
+import type { RemoteSettings } from './remote.js';
+import type { BenchSettings } from './settings.js';
+
+const STOP_TIMEOUT_MS = 60_000;
+
+/** Servers of a cluster that runs already, by node id. */
+export type Servers = Readonly<Record<number, string>>;
+
+interface Look {
+  loaders: (LoadReport & { atMs: number })[];
+  statuses: (EngineStatus | undefined)[];
+}
+
+/**
+ * Loads a running cluster over the network. What only a node's own process knows (processor time, event loop) stays out of the
+ * result: its lists are empty there.
+ */
+export async function measureJoined(
+  settings: BenchSettings,
+  servers: Servers,
+  workspace: Workspace,
+): Promise<RunResult> {
+  const { clientProcesses, concurrency, payload, rate, data, seed } = settings;
+  const clients = Array.from({ length: clientProcesses }, (_, at) =>
+    workspace.fork(`client-${at + 1}`, './remote.js'),
+  );
+  const share = Math.max(1, Math.ceil(concurrency / clientProcesses));
+  const open: RemoteSettings = { servers: { ...servers }, entriesMax: share, bytesMax: share * payload };
+  const load = { payload, data, concurrency: share, rate: rate && rate / clientProcesses };
+  try {
+    await Promise.all(clients.map((client) => client.ask('open', open)));
+    await Promise.all(clients.map((client, at) => client.ask('load', { ...load, seed: seed + at })));
+    await sleep(settings.warmupSeconds * 1000);
+    const before = await look(clients, servers);
+    await sleep(settings.seconds * 1000);
+    const after = await look(clients, servers);
+    await Promise.all(clients.map((client) => client.ask('stop', {}, STOP_TIMEOUT_MS)));
+    return summary(settings, before, after);
+  } finally {
+    await workspace.close(clients, []);
+  }
+}
+
+/** A node that does not answer is left out: the cluster may well work without it. */
+async function look(clients: readonly Child[], servers: Servers): Promise<Look> {
+  const [asker] = clients as [Child];
+  const [loaders, statuses] = await Promise.all([
+    Promise.all(clients.map((client) => client.ask<Look['loaders'][0]>('sample', { latencies: true }))),
+    Promise.all(
+      Object.values(servers).map((address) =>
+        asker.ask<EngineStatus>('status', { address }).catch(() => undefined),
+      ),
+    ),
+  ]);
+  return { loaders, statuses };
+}
+
+function summary(settings: BenchSettings, before: Look, after: Look): RunResult {
+  const failure = after.loaders.find((loader) => loader.failure !== undefined)?.failure;
+  if (failure !== undefined) throw new RaftlineError(ErrorCode.Internal, failure);
+  const seconds = (after.loaders[0]!.atMs - before.loaders[0]!.atMs) / 1000;
+  const latencies = new Histogram();
+  let completed = 0;
+  let overloaded = 0;
+  after.loaders.forEach((loader, at) => {
+    completed += loader.completed - before.loaders[at]!.completed;
+    overloaded += loader.overloaded - before.loaders[at]!.overloaded;
+    if (loader.latencies !== undefined) latencies.add(loader.latencies);
+  });
+  const nodes = after.statuses.flatMap((end, at) => {
+    const start = before.statuses[at];
+    return start === undefined || end === undefined ? [] : [{ start, end }];
+  });
+  const sum = (of: (status: EngineStatus) => number): number =>
+    nodes.reduce((total, { start, end }) => total + of(end) - of(start), 0);
+  const batches = sum(({ encoder }) => encoder.batches);
+  return {
+    side: 'cluster',
+    seconds,
+    entriesPerSecond: completed / seconds,
+    mbPerSecond: (completed * settings.payload) / seconds / 1e6,
+    latency: latencies.percentiles(),
+    batchesPerSecond: batches / seconds,
+    entriesPerBatch: batches === 0 ? 0 : completed / batches,
+    compressionRatio:
+      sum(({ encoder }) => encoder.rawBytes) /
+      Math.max(
+        1,
+        sum(({ encoder }) => encoder.storedBytes),
+      ),
+    syncsPerSecond: nodes.map(({ start, end }) => (end.disk.syncs - start.disk.syncs) / seconds),
+    cores: [],
+    cpuUsPerEntry: 0,
+    rssBytes: nodes.map(({ end }) => end.rssBytes),
+    loopDelayP99Ms: [],
+    behind: [],
+    overloaded,
+  };
+}

@@ -1,0 +1,118 @@
+import { Engine } from '../engine/engine.js';
+import type { EngineOptions } from '../engine/options.js';
+import type { CommittedBatch, StateMachine } from '../engine/state-machine.js';
+import { serveParent } from './child.js';
+import { type DataSettings, makePool } from './data.js';
+import type { LoadReport } from './load-report.js';
+import { LoadRunner, type LoadSettings } from './load-report.js';
+
+/** One member of the benchmark's cluster; on the leader the client as well. */
+
+/** What a node is told to open. */
+export interface NodeSettings extends Omit<EngineOptions, 'groups' | 'dataDirectory'> {
+  /** Data directory; goes with the process. */
+  directory: string;
+  groupIds: readonly number[];
+}
+
+/** What a node says of itself. */
+export interface NodeSample extends LoadReport {
+  atMs: number;
+  cpuMs: number;
+  rssBytes: number;
+  rssMax: number;
+  heapBytes: number;
+  loopDelayP99Ms: number;
+  /** Applied here, all groups. */
+  entries: number;
+  /** Of what was applied, in its order, all groups. */
+  digest: number;
+  syncs: number;
+  bytesWritten: number;
+  batches: number;
+  rawBytes: number;
+  storedBytes: number;
+  /** Sum of the groups' terms: a leader that changed shows. */
+  terms: number;
+}
+
+/** Touches every entry; the digest depends on their order, so replicas can be compared. */
+class Digest implements StateMachine {
+  entries = 0;
+  value = 0;
+
+  apply(batch: CommittedBatch): undefined {
+    batch.forEach((bytes) => {
+      const { length } = bytes;
+      let value = (Math.imul(this.value, 31) + length) | 0;
+      if (length > 0) value = (value + bytes[0]! + bytes[length >> 1]! * 7 + bytes[length - 1]!) | 0;
+      this.value = value;
+    });
+    this.entries += batch.count;
+  }
+}
+
+let engine: Engine | undefined;
+let machines: Digest[] = [];
+const load = new LoadRunner();
+
+async function open({ groupIds, directory, ...options }: NodeSettings): Promise<void> {
+  machines = groupIds.map(() => new Digest());
+  const groups = groupIds.map((id, at) => ({ id, stateMachine: machines[at]! }));
+  engine = await Engine.open({ ...options, dataDirectory: directory, groups });
+  engine.on('fatal', (error) => {
+    process.stderr.write(`node ${options.id}: ${error.stack}\n`);
+    process.exit(1);
+  });
+}
+
+/** Undefined unless it leads every group and streams to every follower. */
+function ready(): { threads: Record<string, string[]>; address: string } | undefined {
+  const { groups, threads, address } = engine!.status();
+  const leads = groups.every(
+    ({ role, commitIndex, lastIndex, followers }) =>
+      role === 'leader' &&
+      commitIndex === lastIndex &&
+      followers.every((follower) => follower.state === 'replicate'),
+  );
+  return leads ? { threads, address } : undefined;
+}
+
+function start(settings: LoadSettings & DataSettings & { groupIds: readonly number[] }): void {
+  const groups = settings.groupIds.map((id) => engine!.group(id));
+  let next = 0;
+  const propose = (bytes: Buffer): Promise<unknown> => {
+    const group = groups[next]!;
+    next = next + 1 === groups.length ? 0 : next + 1;
+    return group.propose(bytes);
+  };
+  const [only] = groups;
+  load.start(groups.length === 1 ? (bytes) => only!.propose(bytes) : propose, makePool(settings), settings);
+}
+
+function nodeSample(args: { latencies?: boolean }): NodeSample {
+  const { disk, encoder, groups } = engine!.status();
+  const sum = (values: number[]): number => values.reduce((total, value) => total + value, 0);
+  return {
+    ...own(),
+    ...load.report(args.latencies === true),
+    entries: sum(machines.map(({ entries }) => entries)),
+    digest: sum(machines.map(({ value }) => value)) | 0,
+    syncs: disk.syncs,
+    bytesWritten: disk.bytesWritten,
+    batches: encoder.batches,
+    rawBytes: encoder.rawBytes,
+    storedBytes: encoder.storedBytes,
+    terms: sum(groups.map(({ term }) => term)),
+  };
+}
+
+const own = serveParent({
+  open,
+  ready,
+  load: start,
+  sample: nodeSample,
+  stop: () => load.stop(),
+  finish: () => load.finish(),
+  close: () => engine?.close(),
+});

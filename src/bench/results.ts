@@ -1,0 +1,125 @@
+import { readFileSync } from 'node:fs';
+import { ErrorCode, RaftlineError } from '../base/errors.js';
+import { seededRandom } from '../base/prng.js';
+import type { MachineFacts } from './machine.js';
+import type { RunResult } from './measure.js';
+import { type BenchSettings, conditionsText } from './settings.js';
+import type { Side } from './side.js';
+import { compareRuns, type Quotient, type Spread, spreadOf } from './statistics.js';
+
+/** Of the format of result files. */
+export const RESULTS_VERSION = 1;
+
+/** One set of settings and all that was measured with it. */
+export interface Measured {
+  settings: BenchSettings;
+  /** Programs by thread, of each side. */
+  threads: { cluster?: Side['threads']; pipe?: Side['threads'] };
+  cluster: RunResult[];
+  pipe: RunResult[];
+}
+
+/** What a benchmark writes with `--json`. */
+export interface Results {
+  benchmark: 'cluster' | 'limit' | 'sweep';
+  version: typeof RESULTS_VERSION;
+  machine: MachineFacts;
+  /** Raw bytes for one stored, of full batches of the data, by payload. */
+  compressibility: Record<string, number>;
+  measured: Measured[];
+}
+
+/** The figures that are summed up over runs: name, how to read it from a run, and whether more is better. */
+export const FIGURES = [
+  { name: 'entries/s', of: (run: RunResult) => run.entriesPerSecond, more: true },
+  { name: 'MB/s', of: (run: RunResult) => run.mbPerSecond, more: true },
+  { name: 'latency p50, ms', of: (run: RunResult) => run.latency.p50Ms, more: false },
+  { name: 'latency p99, ms', of: (run: RunResult) => run.latency.p99Ms, more: false },
+  { name: 'latency p99.9, ms', of: (run: RunResult) => run.latency.p999Ms, more: false },
+  { name: 'batches/s', of: (run: RunResult) => run.batchesPerSecond, more: true },
+  { name: 'CPU, µs an entry, all nodes', of: (run: RunResult) => run.cpuUsPerEntry, more: false },
+] as const;
+
+export function figureOf(runs: readonly RunResult[], of: (run: RunResult) => number): Spread | undefined {
+  return runs.length === 0 ? undefined : spreadOf(runs.map(of));
+}
+
+/** Cluster against pipe, by the medians of entries a second; undefined unless both were measured. */
+export function limitRatio({ cluster, pipe }: Measured): number | undefined {
+  const ours = figureOf(cluster, (run) => run.entriesPerSecond);
+  const limit = figureOf(pipe, (run) => run.entriesPerSecond);
+  return ours === undefined || limit === undefined ? undefined : ours.median / limit.median;
+}
+
+/** How one figure of one measured set changed. */
+export interface Change {
+  conditions: string;
+  side: 'cluster' | 'pipe';
+  figure: string;
+  base: number;
+  changed: number;
+  quotient: Quotient;
+  /** undefined: no difference that the runs could show. */
+  better: boolean | undefined;
+}
+
+/**
+ * What two files have measured alike, compared figure by figure. What only one of them has is left out.
+ * @throws RaftlineError `RAFTLINE_USAGE_INVALID` when they have nothing in common
+ */
+export function compareResults(base: Results, changed: Results): Change[] {
+  const changes = changed.measured.flatMap((after) => {
+    const conditions = conditionsText(after.settings);
+    const before = base.measured.find(({ settings }) => conditionsText(settings) === conditions);
+    if (before === undefined) return [];
+    return (['cluster', 'pipe'] as const).flatMap((side) =>
+      changesOf(conditions, side, before[side], after[side]),
+    );
+  });
+  if (changes.length > 0) return changes;
+  const named = ({ measured }: Results): string =>
+    measured.map(({ settings }) => conditionsText(settings)).join('; ');
+  throw new RaftlineError(
+    ErrorCode.UsageInvalid,
+    `nothing was measured alike: expected ${named(changed)}, received ${named(base)}`,
+  );
+}
+
+function changesOf(
+  conditions: string,
+  side: 'cluster' | 'pipe',
+  before: readonly RunResult[],
+  after: readonly RunResult[],
+): Change[] {
+  if (before.length === 0 || after.length === 0) return [];
+  return FIGURES.flatMap(({ name, of, more }) => {
+    const [from, to] = [before.map(of), after.map(of)];
+    if ([...from, ...to].some((value) => value <= 0)) return [];
+    const quotient = compareRuns(from, to, seededRandom(1));
+    const better = quotient.significant ? quotient.ratio > 1 === more : undefined;
+    const medians = { base: spreadOf(from).median, changed: spreadOf(to).median };
+    return [{ conditions, side, figure: name, ...medians, quotient, better }];
+  });
+}
+
+/** @throws RaftlineError `RAFTLINE_USAGE_INVALID` for a file that is missing or no result of ours */
+export function readResults(file: string): Results {
+  const refuse = (why: string): RaftlineError =>
+    new RaftlineError(ErrorCode.UsageInvalid, `${file}: expected a result of raftline bench, ${why}`);
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (thrown) {
+    throw refuse(`received ${(thrown as NodeJS.ErrnoException).code}`);
+  }
+  let results: Partial<Results>;
+  try {
+    results = JSON.parse(text) as Partial<Results>;
+  } catch {
+    throw refuse('received no JSON');
+  }
+  if (results?.version !== RESULTS_VERSION || !Array.isArray(results.measured)) {
+    throw refuse(`received ${JSON.stringify(results).slice(0, 60)}`);
+  }
+  return results as Results;
+}

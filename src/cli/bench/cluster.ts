@@ -1,0 +1,149 @@
+import { writeFileSync } from 'node:fs';
+import { Workspace } from '../../bench/processes.js';
+import { compareResults, RESULTS_VERSION, type Results, readResults } from '../../bench/results.js';
+import { type Plan, runPlan } from '../../bench/run.js';
+import type { BenchSettings } from '../../bench/settings.js';
+import { type CommandShape, usageError } from '../arguments.js';
+import { ExitCode } from '../failure.js';
+import { Output } from '../output.js';
+import {
+  BenchArguments,
+  CONCURRENCY_FLAG,
+  LOAD_FLAGS,
+  OUTPUT_FLAGS,
+  POINT_FLAGS,
+  SIDE_NOTES,
+} from './flags.js';
+import { printChanges, printData, printMachine, printRun, printSummary } from './print.js';
+
+const CLUSTER_FLAGS = [
+  { name: 'nodes', value: 'N', help: 'nodes of the cluster (default 3)' },
+  { name: 'groups', value: 'N', help: 'replication groups, loaded evenly (default 1)' },
+  {
+    name: 'clients',
+    value: 'in-process|remote',
+    help: 'who proposes (default in-process, beside the leader)',
+  },
+  { name: 'client-processes', value: 'N', help: 'processes of remote clients (default 1)' },
+  {
+    name: 'peer',
+    value: 'ID=HOST:PORT',
+    repeated: true,
+    help: 'load a cluster that runs already, by remote clients',
+  },
+  { name: 'with-limit', help: 'measure the bare pipe of this machine in the same run, and the ratio' },
+] as const;
+
+export const benchClusterShape: CommandShape = {
+  name: 'bench cluster',
+  summary: 'measures a cluster: throughput, latency, what it costs',
+  flags: [...POINT_FLAGS, CONCURRENCY_FLAG, ...CLUSTER_FLAGS, ...LOAD_FLAGS, ...OUTPUT_FLAGS],
+  notes: SIDE_NOTES,
+};
+
+export const benchLimitShape: CommandShape = {
+  name: 'bench limit',
+  summary: 'measures the bare pipe: what this machine gives to the same bytes without Raft',
+  flags: [...POINT_FLAGS, CONCURRENCY_FLAG, ...LOAD_FLAGS, ...OUTPUT_FLAGS],
+  notes: [
+    'Three processes with the same threads, rings, codec, streams, files and syncs; no Raft and no applying.',
+    ...SIDE_NOTES.slice(1),
+  ],
+};
+
+export async function benchCluster(args: readonly string[]): Promise<ExitCode> {
+  const given = new BenchArguments(benchClusterShape, args);
+  const servers = given.peers();
+  const joins = Object.keys(servers).length > 0;
+  const settings: BenchSettings = {
+    ...given.settings(given.point(), given.integer('nodes', 1, 15) ?? 3, given.integer('groups', 1, 64) ?? 1),
+    clients: joins ? 'remote' : given.choice('clients', ['in-process', 'remote'], 'in-process'),
+    clientProcesses: given.integer('client-processes', 1, 64) ?? 1,
+  };
+  if (joins) settings.nodes = Object.keys(servers).length;
+  refuseCombinations(given, settings, joins);
+  const sides: Plan['sides'] = given.flag('with-limit') ? ['pipe', 'cluster'] : ['cluster'];
+  return run('cluster', given, { settings, sides, runs: given.runs(), ...(joins ? { servers } : {}) });
+}
+
+export function benchLimit(args: readonly string[]): Promise<ExitCode> {
+  const given = new BenchArguments(benchLimitShape, args);
+  const settings = given.settings(given.point());
+  if (settings.rate !== undefined) throw usageError('--rate: the limit is measured with a closed loop');
+  return run('limit', given, { settings, sides: ['pipe'], runs: given.runs() });
+}
+
+/** What would be measured otherwise than the flags say. */
+function refuseCombinations(given: BenchArguments, settings: BenchSettings, joins: boolean): void {
+  if (joins) {
+    for (const name of [
+      'nodes',
+      'followers-delay',
+      'depth',
+      'batch',
+      'compression',
+      'threads',
+      'groups',
+    ] as const) {
+      if (given.text(name) !== undefined) {
+        throw usageError(`--${name}: the cluster at --peer runs already and has its own`);
+      }
+    }
+  }
+  if (settings.clients === 'remote' && settings.groups > 1) {
+    throw usageError('--groups: a remote client appends to one group; use --clients in-process');
+  }
+  if (!given.flag('with-limit')) return;
+  if (joins) throw usageError('--with-limit: the pipe is of this machine, the cluster at --peer may not be');
+  const different: [boolean, string][] = [
+    [settings.nodes !== 3, '--nodes'],
+    [settings.groups !== 1, '--groups'],
+    [settings.clients !== 'in-process', '--clients'],
+    [settings.rate !== undefined, '--rate'],
+  ];
+  for (const [differs, name] of different) {
+    if (differs)
+      throw usageError(
+        `${name}: the bare pipe has three nodes, one group and a closed loop inside the leader`,
+      );
+  }
+}
+
+async function run(benchmark: 'cluster' | 'limit', given: BenchArguments, plan: Plan): Promise<ExitCode> {
+  const base = given.text('compare');
+  const before = base === undefined ? undefined : readResults(base);
+  const output = new Output();
+  const workspace = new Workspace(given.directory(), given.text('profile'));
+  try {
+    const machine = printMachine(output, workspace.root);
+    const ratio = printData(output, plan.settings);
+    const { seconds, warmupSeconds } = plan.settings;
+    output.line(
+      `${plan.runs} × ${plan.sides.join(' and ')}, ${seconds} s after ${warmupSeconds} s of warm-up\n`,
+    );
+    const measured = await runPlan(plan, workspace, (number, result) =>
+      printRun(output, plan.settings, number, result),
+    );
+    printSummary(output, measured);
+    const compressibility = { [plan.settings.payload]: ratio };
+    const results: Results = {
+      benchmark,
+      version: RESULTS_VERSION,
+      machine,
+      compressibility,
+      measured: [measured],
+    };
+    writeResults(output, given.text('json'), results);
+    if (before !== undefined) printChanges(output, compareResults(before, results));
+    await output.flushed();
+    return ExitCode.Done;
+  } finally {
+    workspace.dispose();
+  }
+}
+
+export function writeResults(output: Output, file: string | undefined, results: Results): void {
+  if (file === undefined) return;
+  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`);
+  output.line(`\nwritten: ${file}`);
+}

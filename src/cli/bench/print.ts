@@ -1,0 +1,92 @@
+import { compressibility, makePool } from '../../bench/data.js';
+import { type MachineFacts, machineFacts } from '../../bench/machine.js';
+import type { RunResult } from '../../bench/measure.js';
+import { type Change, FIGURES, figureOf, limitRatio, type Measured } from '../../bench/results.js';
+import { type BenchSettings, conditionsText } from '../../bench/settings.js';
+import { note, type Output } from '../output.js';
+import { table } from '../table.js';
+
+const MiB = 1024 * 1024;
+
+/** Four significant places, with a thousands separator. */
+export function figure(value: number): string {
+  return value.toLocaleString('en-US', { maximumSignificantDigits: 4 });
+}
+
+export function printMachine(output: Output, directory: string): MachineFacts {
+  const about = machineFacts(directory);
+  const { cpu, cores, node, fileSystem, loadAverage, raftline, commit } = about;
+  output.line(
+    `${cpu}, ${cores} cores, Node ${node}, ${fileSystem}, load ${loadAverage.join(' ')}, raftline ${raftline} (${commit})`,
+  );
+  if (fileSystem === 'tmpfs') note('warning: tmpfs has no disk, syncs cost nothing here; use --dir');
+  if (loadAverage[0]! > cores) note('warning: the machine is busy with other work; read ratios, not figures');
+  return about;
+}
+
+/** @returns raw bytes for one stored */
+export function printData(output: Output, settings: BenchSettings): number {
+  const { ratio, lz4 } = compressibility(makePool(settings), settings.batchBytesMax);
+  output.line(`data: ${lz4} makes full batches ${ratio.toFixed(2)} times smaller`);
+  return ratio;
+}
+
+export function printRun(output: Output, settings: BenchSettings, run: number, result: RunResult): void {
+  const { side, entriesPerSecond, mbPerSecond, latency } = result;
+  const list = (values: readonly number[], digits: number): string =>
+    values.map((value) => value.toFixed(digits)).join('/');
+  output.line(
+    `run ${run} ${side}: ${figure(entriesPerSecond)} entries/s, ${figure(mbPerSecond)} MB/s [${conditionsText(settings)}]`,
+  );
+  output.line(
+    `  latency p50 ${latency.p50Ms.toFixed(2)} p90 ${latency.p90Ms.toFixed(2)} p99 ${latency.p99Ms.toFixed(2)} ` +
+      `p99.9 ${latency.p999Ms.toFixed(2)} max ${latency.maxMs.toFixed(1)} ms (${figure(latency.samples)} samples)`,
+  );
+  output.line(
+    `  ${figure(result.batchesPerSecond)} batches/s of ${figure(result.entriesPerBatch)} entries, ` +
+      `compressed ${result.compressionRatio.toFixed(2)} times, ${figure(result.cpuUsPerEntry)} µs CPU an entry` +
+      (result.overloaded > 0 ? `, ${result.overloaded} refused as overloaded` : ''),
+  );
+  const rss = list(
+    result.rssBytes.map((bytes) => bytes / MiB),
+    0,
+  );
+  output.line(
+    `  by node, leader first: syncs/s ${list(result.syncsPerSecond, 0)}, cores ${list(result.cores, 2)}, ` +
+      `RSS ${rss} MiB, event loop p99 ${list(result.loopDelayP99Ms, 1)} ms, entries behind 0/${list(result.behind, 0)}`,
+  );
+}
+
+/** Medians and ends over the runs, and the ratio to the bare pipe where both were measured. */
+export function printSummary(output: Output, measured: Measured): void {
+  const { cluster, pipe, settings } = measured;
+  const runs = Math.max(cluster.length, pipe.length);
+  output.line(`\nmedian (min–max) of ${runs}: ${conditionsText(settings)}`);
+  const both = cluster.length > 0 && pipe.length > 0;
+  const head = ['', ...(pipe.length > 0 ? ['bare pipe'] : []), ...(cluster.length > 0 ? ['cluster'] : [])];
+  const rows = FIGURES.map(({ name, of }) => {
+    const found = [figureOf(pipe, of), figureOf(cluster, of)].filter((each) => each !== undefined);
+    const cells = found.map(({ median, min, max }) => `${figure(median)} (${figure(min)}–${figure(max)})`);
+    const quotient = both ? [(found[1]!.median / found[0]!.median).toFixed(3)] : [];
+    return [name, ...cells, ...quotient];
+  });
+  output.line(table([[...head, ...(both ? ['cluster / pipe'] : [])], ...rows]));
+  const ratio = limitRatio(measured);
+  if (ratio !== undefined)
+    output.line(`\nthe cluster reaches ${ratio.toFixed(3)} of the bare pipe's entries/s`);
+}
+
+export function printChanges(output: Output, changes: readonly Change[]): void {
+  let conditions = '';
+  for (const change of changes) {
+    const title = `${change.side}: ${change.conditions}`;
+    if (title !== conditions) output.line(`\nagainst the other results, ${title}`);
+    conditions = title;
+    const { ratio, low, high } = change.quotient;
+    const verdict = change.better === undefined ? 'no difference shown' : change.better ? 'better' : 'worse';
+    output.line(
+      `  ${change.figure.padEnd(28)} ${figure(change.base)} → ${figure(change.changed)}: ` +
+        `${ratio.toFixed(3)} times (95 %: ${low.toFixed(3)}–${high.toFixed(3)}), ${verdict}`,
+    );
+  }
+}

@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest';
+import { seededRandom } from '../../src/base/prng.js';
+import { compareResults, type Results } from '../../src/bench/results.js';
+import type { BenchSettings } from '../../src/bench/settings.js';
+import { compareRuns, spreadOf } from '../../src/bench/statistics.js';
+
+const settings: BenchSettings = {
+  payload: 128,
+  data: 'json',
+  seed: 1,
+  nodes: 3,
+  groups: 1,
+  depth: 8,
+  batchBytesMax: 262_144,
+  compression: 'lz4',
+  threads: 'shared',
+  concurrency: 1024,
+  rate: undefined,
+  clients: 'in-process',
+  clientProcesses: 1,
+  linkDelayMs: 0,
+  warmupSeconds: 1,
+  seconds: 1,
+};
+
+/** Results in which a run's every figure is `scale` times the last one's. */
+const results = (scales: number[], changes: Partial<BenchSettings> = {}): Results =>
+  ({
+    benchmark: 'cluster',
+    version: 1,
+    measured: [
+      {
+        settings: { ...settings, ...changes },
+        threads: {},
+        pipe: [],
+        cluster: scales.map((scale) => ({
+          entriesPerSecond: 1000 * scale,
+          mbPerSecond: scale,
+          latency: { p50Ms: scale, p99Ms: scale, p999Ms: scale },
+          batchesPerSecond: scale,
+          cpuUsPerEntry: scale,
+        })),
+      },
+    ],
+  }) as unknown as Results;
+
+describe('figures of several runs', () => {
+  it('are told by their median and ends', () => {
+    expect(spreadOf([3, 1, 2])).toEqual({ median: 2, min: 1, max: 3 });
+    expect(spreadOf([4, 1, 2, 3])).toEqual({ median: 2.5, min: 1, max: 4 });
+  });
+
+  it('that differ more than their noise differ; noise alone does not; the same figures give the same interval', () => {
+    const base = [100, 103, 98, 101, 99];
+    const faster = compareRuns(base, [121, 118, 122, 119, 120], seededRandom(1));
+    expect(faster.significant).toBe(true);
+    expect(faster.ratio).toBeCloseTo(1.2, 5);
+    expect(faster.low).toBeGreaterThan(1.1);
+    expect(faster.high).toBeLessThan(1.3);
+    const noise = compareRuns(base, [99, 104, 97, 102, 100], seededRandom(1));
+    expect(noise.significant).toBe(false);
+    expect(compareRuns(base, [99, 104, 97, 102, 100], seededRandom(1))).toEqual(noise);
+  });
+
+  it('are better when more entries or fewer milliseconds came, and worse the other way round', () => {
+    const changes = compareResults(results([1, 1.01, 0.99]), results([2, 2.01, 1.99]));
+    const verdicts = Object.fromEntries(changes.map(({ figure, better }) => [figure, better]));
+    expect(verdicts['entries/s']).toBe(true);
+    expect(verdicts['latency p99, ms']).toBe(false);
+    expect(verdicts['CPU, µs an entry, all nodes']).toBe(false);
+  });
+
+  it('are never compared across other settings', () => {
+    expect(() => compareResults(results([1]), results([2], { depth: 4 }))).toThrow(
+      /nothing was measured alike: .*depth 4.*received .*depth 8/,
+    );
+  });
+});

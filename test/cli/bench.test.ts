@@ -1,0 +1,81 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import type { Results } from '../../src/bench/results.js';
+
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+interface Ended {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+function raftline(...args: string[]): Promise<Ended> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [MAIN, ...args], { timeout: 110_000 }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
+    });
+  });
+}
+
+describe('raftline bench', () => {
+  it('says in one line what it cannot measure, and exits with 2', async () => {
+    const wrong = [
+      [['bench'], /expected bench cluster, bench limit.*received nothing more/],
+      [['bench', 'foo'], /expected bench cluster.*received 'foo'/],
+      [['bench', 'cluster', '--payload', '0'], /--payload: expected a whole number from 1 to 1048576/],
+      [['bench', 'cluster', '--data', 'nowhere'], /nowhere/],
+      [['bench', 'cluster', '--with-limit', '--nodes', '5'], /--nodes: the bare pipe has three nodes/],
+      [['bench', 'cluster', '--peer', '1=127.0.0.1:1', '--depth', '4'], /--depth: the cluster at --peer/],
+      [['bench', 'limit', '--compare', 'package.json'], /package.json: expected a result of raftline bench/],
+    ] as const;
+    const answers = await Promise.all(wrong.map(([args]) => raftline(...args)));
+    answers.forEach(({ code, stderr }, at) => {
+      const [args, message] = wrong[at]!;
+      expect(stderr, args.join(' ')).toMatch(message);
+      expect(stderr.trim().split('\n').at(-1), args.join(' ')).toMatch(/^raftline( bench|:)/);
+      expect(code, args.join(' ')).toBe(2);
+    });
+  }, 60_000);
+
+  it('measures a cluster and the bare pipe in one run, says with what, writes it, compares, and leaves nothing behind', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'raftline-bench-'));
+    try {
+      const file = join(directory, 'results.json');
+      const flags = ['--duration', '1', '--warmup', '0', '--concurrency', '512', '--dir', directory];
+      const { code, stdout, stderr } = await raftline(
+        'bench',
+        'cluster',
+        ...flags,
+        '--with-limit',
+        '--json',
+        file,
+      );
+      expect(code, stderr).toBe(0);
+      expect(stdout).toContain(
+        '128 B entries (json), 3 nodes, batch 256 KiB, depth 8, lz4, synced on every node',
+      );
+      expect(stdout).toMatch(/the cluster reaches 0?\.?\d.* of the bare pipe's entries\/s/);
+      const results = JSON.parse(readFileSync(file, 'utf8')) as Results;
+      const [{ cluster, pipe }] = results.measured as [Results['measured'][0]];
+      for (const [run] of [cluster, pipe]) {
+        expect(run!.entriesPerSecond).toBeGreaterThan(0);
+        expect(run!.latency.samples).toBeGreaterThan(0);
+        expect(run!.syncsPerSecond).toHaveLength(3);
+        expect(Math.min(...run!.syncsPerSecond)).toBeGreaterThan(0);
+        expect(run!.compressionRatio).toBeGreaterThan(1.5);
+      }
+      expect(readdirSync(directory)).toEqual(['results.json']);
+
+      const again = await raftline('bench', 'cluster', ...flags, '--compare', file);
+      expect(again.code, again.stderr).toBe(0);
+      expect(again.stdout).toMatch(/entries\/s +[\d,.]+ → [\d,.]+: [\d.]+ times \(95 %: [\d.]+–[\d.]+\)/);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  }, 120_000);
+});
