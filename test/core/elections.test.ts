@@ -170,7 +170,7 @@ describe('campaigns', () => {
     expect(answer(raft)).toMatchObject(granted(2));
   });
 
-  it('H18 E10 H2 H34 who is alone leads as soon as its own vote is durable, and commits once its own disk has it', () => {
+  it('H18 E10 H2 H23 H34 who is alone leads as soon as its own vote is durable, and commits once its own disk has it', () => {
     const raft = startRaft({ voters: [SELF], terms: [1, 4, 4], term: 4, vote: 1 });
     raft.tick();
     raft.tick();

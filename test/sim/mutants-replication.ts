@@ -183,6 +183,14 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     replace: 'return Math.max(match, refusedAt - 1);',
   },
   {
+    id: 'E11',
+    name: 'a leader that learns of a later term goes on',
+    file: 'src/core/raft.ts',
+    find: '  if (message.term > state.term) becomeFollower(state, message.term, 0);',
+    replace:
+      "  if (message.term > state.term && state.role !== 'leader') becomeFollower(state, message.term, 0);",
+  },
+  {
     id: 'E3',
     name: 'a usable hint is not used',
     file: 'src/core/leader.ts',

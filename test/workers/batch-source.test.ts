@@ -68,6 +68,24 @@ describe('where batches come from', () => {
     expect(bytesOf(31, 1)).toBeUndefined();
   });
 
+  it('A6 whole batches within the bytes that it may have, near and far; one that was taken in part begins at its border', () => {
+    for (const where of ['near', 'far'] as const) {
+      const { put, bytesOf } = makeSource();
+      const batches = [1, 3, 5, 7].map((firstIndex) =>
+        makeBatch({ firstIndex, count: 2, prevTerm: firstIndex === 1 ? 0 : 1, entryBytes: 200 }),
+      );
+      for (const batch of batches) put(batch, where);
+      const two = (batches[0] as Buffer).length + (batches[1] as Buffer).length;
+      const first = bytesOf(1, 1, two)!;
+      expect(first, where).toMatchObject({ prevIndex: 0, lastIndex: 4, count: 2, byteLength: two });
+      expect(bytesOf(4, 1, two), 'entry 4 stands in the batch 3–4').toMatchObject({
+        prevIndex: 2,
+        lastIndex: 6,
+      });
+      expect(bytesOf(first.lastIndex + 1, 1, two)).toMatchObject({ prevIndex: 4, lastIndex: 8, count: 2 });
+    }
+  });
+
   it('H37 one batch always goes, whatever the bound', () => {
     const { put, bytesOf } = makeSource();
     put(batchAt(1));

@@ -166,7 +166,7 @@ describe('the receiver', () => {
     }
   });
 
-  it('pauses a peer while a ring is full, and holds only what was on its way', async () => {
+  it('A15 pauses a peer while a ring is full, and holds only what was on its way', async () => {
     const { inbox, open, receive, settle } = await makeWorld({ receiveWindowBytes: 4096 });
     const peer = open(1);
     inbox.full = true;

@@ -142,7 +142,7 @@ describe('the replicator', () => {
     expect(world.heard()).toMatchObject([{ prevIndex: 9, prevTerm: 2, batches: 1 }]);
   });
 
-  it('E3 a refusal is reported with its hint, and the session says nothing more', async () => {
+  it('A15 E3 a refusal is reported with its hint, and the session says nothing more', async () => {
     const world = await makeWorld();
     world.replicator.open({ group: 1, session: 7, term: 3, prevIndex: 9, prevTerm: 2 });
     world.heard();
@@ -190,7 +190,7 @@ describe('the replicator', () => {
     expect(Buffer.concat(world.follower.bodies).equals(Buffer.concat(batches))).toBe(true);
   });
 
-  it('H28 is bounded in bytes as well', async () => {
+  it('A6 H28 is bounded in bytes as well', async () => {
     const world = await makeStreaming({ depth: 100, inflightBytesMax: 10_000 });
     let bytes = 0;
     for (let index = 1; index <= 50; index++) {
@@ -295,7 +295,7 @@ describe('the replicator', () => {
     expect(world.inbox.take('sessionBroken')).toEqual([]);
   });
 
-  it('H42 a follower that says nothing any more loses its stream after a bound', async () => {
+  it('H29 H42 a follower that says nothing any more loses its stream after a bound', async () => {
     const world = await makeStreaming();
     world.publish(batchAt(1));
     world.heard();
