@@ -124,6 +124,7 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'A6',
+    also: ['H37'],
     name: 'a message takes all that is near, however much',
     file: 'src/workers/batch-source.ts',
     find: 'if (next === undefined || byteLength + next.byteLength > bytesMax) break;',
@@ -166,6 +167,7 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'H24',
+    also: ['A9'],
     name: 'a deposed leader sends what a later term wrote',
     file: 'src/workers/batch-source.ts',
     find: 'const headers = read.headers.filter((header) => header.term <= term);',
@@ -180,6 +182,7 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'H42',
+    also: ['H29'],
     name: 'a follower that is silent keeps its stream',
     file: 'src/workers/replicator.ts',
     find: "this.#ports.link.reset('no acknowledgement');",

@@ -20,6 +20,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'H2',
+    also: ['H23'],
     name: 'a sole voter leads before its own vote is durable',
     file: 'src/core/candidate.ts',
     find: "if (state.role === 'candidate' && state.votes.size === 1 && !isVoteDurable(state)) return;",
@@ -150,6 +151,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'H18',
+    also: ['E10'],
     name: 'who votes alone waits for others',
     file: 'src/core/candidate.ts',
     find: 'if (!isElectionDue(state) && !alone) return;',

@@ -11,6 +11,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'H46',
+    also: ['E6'],
     name: 'a snapshot that is older than the commit is taken',
     file: 'src/core/snapshot.ts',
     find: "if (state.role === 'leader' || index <= log.commitIndex) return;",
@@ -25,6 +26,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'H48',
+    also: ['A4'],
     name: 'a follower goes on asking for what was compacted',
     file: 'src/core/snapshot.ts',
     find: "if (progress.state !== 'snapshot' && progress.next <= index) askForSnapshot(state, progress);",
@@ -68,6 +70,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'H58',
+    also: ['E8'],
     name: 'a leader that was left out goes on leading',
     file: 'src/core/configuration-change.ts',
     find: 'if (!configuration.voters.includes(state.id)) handOver(state);',
@@ -75,6 +78,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'H59',
+    also: ['E9'],
     name: 'a truncated configuration stays in force',
     file: 'src/core/raft-log.ts',
     find: 'while ((this.#configurations.at(-1)?.index ?? 0) >= from) this.#configurations.pop();',

@@ -43,6 +43,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'H26',
+    also: ['A1'],
     name: 'answers of an earlier session count',
     file: 'src/core/leader.ts',
     find: 'if (progress.session === 0 || reply.session !== progress.session) return;',
@@ -77,7 +78,6 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/leader.ts',
     find: '  if (progress === undefined || progress.session === 0 || progress.session !== session) return;',
     replace: '  if (progress === undefined || progress.session !== session || session > 0) return;',
-    profile: 'mixed',
   },
   {
     id: 'H30',
@@ -119,6 +119,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'H35',
+    also: ['E2'],
     name: 'half of the voters are a majority',
     file: 'src/core/quorum.ts',
     find: 'return Math.floor(size / 2) + 1;',

@@ -7,6 +7,8 @@ import { REPLICATION_MUTANTS } from './mutants-replication.js';
 export interface Mutant {
   /** The hazard or statement that it breaks, as `docs/hazards.md` numbers it; a letter tells several of one apart. */
   id: string;
+  /** Other numbers whose tests it fails as well. */
+  also?: readonly string[];
   /** What it does, for people. */
   name: string;
   file: string;
@@ -24,9 +26,9 @@ export const MUTANTS: readonly Mutant[] = [
   ...AROUND_MUTANTS,
 ];
 
-/** The number that a mutant's id begins with. */
-export function hazardOf(mutant: Mutant): string {
-  return /^[A-Z]\d+/.exec(mutant.id)?.[0] ?? mutant.id;
+/** The numbers whose tests a mutant fails: the one that its id begins with, and others. */
+export function numbersOf({ id, also = [] }: Mutant): string[] {
+  return [id.replace(/[a-z]$/, ''), ...also];
 }
 
 /** `source` with the mutant in it. Throws when it does not say exactly what to change. */

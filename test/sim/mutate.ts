@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import ts from 'typescript';
 import { numbersInTests } from '../house/hazards.js';
 import { readRepository } from '../house/tree.js';
-import { hazardOf, MUTANTS, type Mutant, mutate } from './mutants.js';
+import { MUTANTS, type Mutant, mutate, numbersOf } from './mutants.js';
 
 /** The compiled simulation that this file is part of, and the repository around it. */
 const COMPILED = fileURLToPath(new URL('../..', import.meta.url));
@@ -67,34 +67,49 @@ function bySeeds(seeds: number, operations: number): Trial {
       ROOT,
     );
     const last = stdout.trim().split('\n').at(-1) ?? '';
-    if (!last.startsWith('{')) return { caught: true, count: 0, how: `no answer: ${stderr.slice(0, 200)}` };
+    if (!last.startsWith('{')) return { caught: false, count: 0, how: unanswered(stderr) };
     const { seeds: tried, failure } = JSON.parse(last) as { seeds: number; failure?: string };
     return { caught: failure !== undefined, count: tried, how: (failure ?? '').split('\n')[0]! };
   };
 }
 
-/** Runs the tests whose names carry the mutant's number, on a copy of the sources. */
+/** Runs the tests whose names carry the mutant's numbers, on a copy of the sources; each number must fail. */
 function byTests(): Trial {
   const numbered = numbersInTests(readRepository(ROOT));
   return async (mutant, copy) => {
-    const number = hazardOf(mutant);
-    const named = [...(numbered.get(number) ?? [])];
-    const stories = named.some((file) => file.endsWith('.txt')) ? ['test/core/scripts.test.ts'] : [];
-    const tests = [...named.filter((file) => file.endsWith('.test.ts')), ...stories];
-    if (tests.length === 0) return { caught: false, count: 0, how: `no test carries ${number}` };
     fresh(copy, ROOT, ['src', 'test', 'dist', 'docs', 'package.json', 'tsconfig.json', 'vitest.config.ts']);
     const mutated = mutate(mutant, readFileSync(`${ROOT}${mutant.file}`, 'utf8'));
     writeFileSync(`${copy}/${mutant.file}`, mutated);
     // Threads and processes of a test run what was built.
     const built = `${copy}/${mutant.file.replace(/^src/, 'dist').replace(/\.ts$/, '.js')}`;
     if (existsSync(built)) writeFileSync(built, compiled(mutated));
-    const vitest = `${ROOT}node_modules/vitest/vitest.mjs`;
-    const chosen = ['-t', `\\b${number}\\b`, '--reporter=json', '--maxWorkers=1'];
-    const { stdout, stderr } = await run([vitest, 'run', ...tests, ...chosen], copy);
-    const start = stdout.indexOf('{');
-    if (start < 0) return { caught: false, count: 0, how: `no answer: ${stderr.slice(0, 200)}` };
-    return failuresIn(stdout.slice(start));
+    let failed = 0;
+    let how = '';
+    for (const number of numbersOf(mutant)) {
+      const verdict = await runNumber(number, [...(numbered.get(number) ?? [])], copy);
+      if (!verdict.caught) return { ...verdict, how: `${number}: ${verdict.how}` };
+      failed += verdict.count;
+      how ||= verdict.how;
+    }
+    return { caught: true, count: failed, how };
   };
+}
+
+async function runNumber(number: string, named: string[], copy: string): Promise<Verdict> {
+  const stories = named.some((file) => file.endsWith('.txt')) ? ['test/core/scripts.test.ts'] : [];
+  const tests = [...named.filter((file) => file.endsWith('.test.ts')), ...stories];
+  if (tests.length === 0) return { caught: false, count: 0, how: 'no test carries it' };
+  const vitest = `${ROOT}node_modules/vitest/vitest.mjs`;
+  const chosen = ['-t', `\\b${number}\\b`, '--reporter=json', '--maxWorkers=1'];
+  const { stdout, stderr } = await run([vitest, 'run', ...tests, ...chosen], copy);
+  const start = stdout.indexOf('{');
+  return start < 0 ? { caught: false, count: 0, how: unanswered(stderr) } : failuresIn(stdout.slice(start));
+}
+
+/** Neither caught nor survived: the trial itself went wrong. */
+function unanswered(stderr: string): string {
+  const lines = stderr.split('\n');
+  return `no answer: ${lines.find((line) => line.includes('Error')) ?? lines[0]}`;
 }
 
 function failuresIn(json: string): Verdict {
