@@ -140,7 +140,7 @@ async function main(): Promise<number> {
   const waiting = [...chosen];
   let caught = 0;
   const work = async (job: number): Promise<void> => {
-    const copy = `${ROOT}.tmp/mutants/${job}`;
+    const copy = `${ROOT}.tmp/mutants/${process.pid}-${job}`;
     for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
       const verdict = await trial(mutant, copy);
       if (verdict.caught) caught++;
