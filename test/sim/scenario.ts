@@ -85,7 +85,8 @@ export function drawScenario(options: ScenarioOptions): Scenario {
   }));
   const clients = drawClients(chance);
   const faults = drawFaults(chance, kinds, operations * EVERY_MS * PATIENCE);
-  const unseating = UNSEATING.filter((kind) => kinds.includes(kind));
+  // A member that is alone loses its leadership only with its process.
+  const unseating = UNSEATING.filter((kind) => kinds.includes(kind) && (count > 1 || kind === 'kill'));
   const leaderChanges = unseating.length > 0 ? options.leaderChanges : 0;
   const restarts = kinds.includes('kill') ? options.restarts : 0;
   return { seed, nodes, clients, reads, faults, operations, leaderChanges, restarts, unseating, steps };
