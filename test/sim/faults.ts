@@ -12,6 +12,8 @@ import type { Scheduler } from './scheduler.js';
 const DOWN_MS_MAX = 5000;
 /** How long a roaming fault stays at one link. */
 const ROAMING_MS = 300;
+/** A week, to either side. */
+const WALL_JUMP_MS = 7 * 24 * 3_600_000;
 
 /** Does to a cluster what its scenario says, until told to stop; then mends everything. */
 export class Faults {
@@ -64,6 +66,7 @@ export class Faults {
     this.#stopped = true;
     const { nodes, network } = { nodes: this.#nodes, network: this.#network };
     for (const a of nodes) {
+      a.clock.runAt(a.clock.ownRate);
       a.disk.mood.failing = 0;
       a.disk.mood.stuckUntilMs = 0;
       a.disk.mood.delayMs = 0.1;
@@ -114,6 +117,9 @@ export class Faults {
       case 'stallThread':
       case 'stallNode':
         return this.#stall(kind, node, forMs, chance);
+      case 'clockSpeed':
+      case 'wallJump':
+        return this.#clock(kind, node, forMs, chance);
       case 'transfer':
         return this.#transfer(node);
       default:
@@ -252,6 +258,21 @@ export class Faults {
       }
     }
     return leaders.length > 0;
+  }
+
+  #clock(kind: 'clockSpeed' | 'wallJump', node: SimNode, forMs: number, chance: Chance): boolean {
+    const { clock } = node;
+    if (kind === 'wallJump') {
+      const byMs = Math.round(chance.between(-1, 1) * WALL_JUMP_MS);
+      this.#say(`the wall clock of ${node.host} jumps by ${byMs} ms`);
+      clock.jumpWall(byMs);
+      return true;
+    }
+    const rate = chance.between(...node.clockRates);
+    this.#say(`the clock of ${node.host} runs at ${rate.toFixed(3)} for ${forMs} ms`);
+    clock.runAt(rate);
+    this.#scheduler.after(forMs, () => clock.runAt(clock.ownRate));
+    return true;
   }
 
   #say(what: string): void {

@@ -26,6 +26,7 @@ import { SimDisk } from './disk.js';
 import { DurableLog } from './durable-log.js';
 import type { SimNetwork } from './network.js';
 import type { Scheduler } from './scheduler.js';
+import { LEASE_CLOCK_SPREAD, SimClock } from './sim-clock.js';
 import { GateWord, SimThread } from './thread.js';
 
 export const GROUP: GroupId = 1;
@@ -78,6 +79,7 @@ export class SimNode {
   readonly id: number;
   readonly host: string;
   readonly disk: SimDisk;
+  readonly clock: SimClock;
   /** What its disk holds for certain. Survives crashes. */
   readonly durable = new DurableLog();
   readonly #parts: NodeParts;
@@ -91,6 +93,7 @@ export class SimNode {
     this.#parts = parts;
     this.id = parts.id;
     this.host = `n${parts.id}`;
+    this.clock = new SimClock(parts.scheduler, 1000 * parts.id, parts.clockRate);
     this.disk = new SimDisk(parts.seed, parts.scheduler);
     this.#config = configOf(parts, parts.events.machine(this));
     this.#settings = {
@@ -100,6 +103,11 @@ export class SimNode {
     };
     this.disk.onDone = () => this.#life?.threads.wal.wake();
     this.disk.onPowerCut = (cut) => this.#fail(cut);
+  }
+
+  /** How fast its clock may run at times, at the least and at the most: with leases, as far as those allow for. */
+  get clockRates(): readonly [number, number] {
+    return this.#parts.reads === 'lease' ? [1 - LEASE_CLOCK_SPREAD, 1 + LEASE_CLOCK_SPREAD] : [0.5, 2];
   }
 
   get up(): boolean {
@@ -118,11 +126,6 @@ export class SimNode {
   stalledMs(): number {
     const until = this.#life?.threads.network.stalledUntilMs ?? 0;
     return Math.max(0, until - this.#parts.scheduler.nowMs);
-  }
-
-  /** What it takes for the time, ms. */
-  ownMs(): number {
-    return this.#nowMs();
   }
 
   /** Starts the process. What goes wrong is told to `died`. */
@@ -218,7 +221,7 @@ export class SimNode {
     const transport = net.transport(this.host);
     const network = new Network(memory, settings, facts, this.disk, transport, wake);
     void network.listen();
-    const now = (): number => this.#nowMs();
+    const now = (): number => this.clock.nowMs();
     const own = spread ? [network] : [encoder, network];
     const thread = (name: 'wal' | 'network' | 'encoder', sleepMs: number, programs: Program[]) =>
       new SimThread({
@@ -282,7 +285,7 @@ export class SimNode {
 
   /** The main thread's time. */
   #clock(memory: EngineMemory): Clock {
-    const { scheduler, clockRate } = this.#parts;
+    const { scheduler } = this.#parts;
     const alive = (): boolean => this.#life === undefined || this.#life.memory === memory;
     const onMain = (delayMs: number, run: () => void): (() => void) => {
       let takeBack = (): void => {};
@@ -295,12 +298,12 @@ export class SimNode {
       return () => takeBack();
     };
     return {
-      nowMs: () => this.#nowMs(),
-      wallMs: () => 1.7e12 + Math.floor(scheduler.nowMs),
+      nowMs: () => this.clock.nowMs(),
+      wallMs: () => this.clock.wallMs(),
       every: (intervalMs, tick) => {
         let stopped = false;
         const again = (): void => {
-          onMain(intervalMs / clockRate, () => {
+          onMain(this.clock.lasts(intervalMs), () => {
             if (stopped || !alive()) return;
             again();
             tick();
@@ -348,11 +351,6 @@ export class SimNode {
     } catch (thrown) {
       this.#fail(thrown);
     }
-  }
-
-  #nowMs(): number {
-    const { scheduler, clockRate, id } = this.#parts;
-    return 1000 * id + scheduler.nowMs * clockRate;
   }
 
   #prepareSegment(): void {

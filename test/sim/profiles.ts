@@ -16,6 +16,8 @@ export const FAULTS = [
   'stallMain',
   'stallThread',
   'stallNode',
+  'clockSpeed',
+  'wallJump',
   'transfer',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
@@ -30,6 +32,7 @@ export const PROFILES: Readonly<Record<string, readonly Fault[]>> = {
   network: ['breakStream', ...PARTITIONS, 'slowLink'],
   disk: ['powerCut', 'kill', 'slowDisk', 'stuckDisk', 'failingDisk', 'fullDisk'],
   stall: ['stallMain', 'stallThread', 'stallNode', 'isolateLeader', 'kill'],
+  clock: ['clockSpeed', 'wallJump', 'stallMain', 'stallNode', 'isolateLeader', 'kill'],
   transfer: ['transfer', 'oneLink', 'slowLink', 'stallMain', 'kill'],
   mixed: FAULTS,
 };

@@ -64,7 +64,7 @@ export class RegisterClient implements Writer {
   /** H66: a read ends in bounded time. The main thread of `node` has run. */
   turned(node: SimNode): void {
     for (const read of this.#reads) {
-      if (read.node !== node || node.ownMs() <= read.deadlineMs) continue;
+      if (read.node !== node || node.clock.nowMs() <= read.deadlineMs) continue;
       must(read.life === node.lives, () => `a read outlived its process on ${node.host}`);
       must(++read.lateTurns < LATE_TURNS_MAX, () => `a read on ${node.host} has no answer in time`);
     }
@@ -109,7 +109,7 @@ export class RegisterClient implements Writer {
     const read = {
       node,
       life: node.lives,
-      deadlineMs: node.ownMs() + READ_PATIENCE_MS,
+      deadlineMs: node.clock.nowMs() + READ_PATIENCE_MS,
       lateTurns: 0,
     };
     const over = (): void => {

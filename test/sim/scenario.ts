@@ -2,6 +2,7 @@ import { seededRandom } from '../../src/base/prng.js';
 import type { ReadPolicy } from '../../src/engine/options.js';
 import { Chance } from './chance.js';
 import { type Fault, PROFILES, UNSEATING } from './profiles.js';
+import { LEASE_CLOCK_SPREAD } from './sim-clock.js';
 
 /** One fault, at one time. On whom and how it falls is drawn from its own seed: leaving out others changes nothing of it. */
 export interface FaultEvent {
@@ -13,7 +14,7 @@ export interface FaultEvent {
 }
 
 export interface NodePlan {
-  /** How fast its clock runs. */
+  /** How fast its clock runs, when nothing makes it run otherwise. */
   readonly clockRate: number;
   /** Its encoder has a thread of its own. */
   readonly spread: boolean;
@@ -66,8 +67,6 @@ const EVERY_MS = 22;
 const PATIENCE = 6;
 /** How much faster or slower than true time a clock may run. */
 const CLOCK_SPREAD = 0.1;
-/** With leases: two clocks are at most a factor of 1.1 apart, the default of `reads.clockDriftMax`. */
-const LEASE_CLOCK_SPREAD = 0.047;
 /** Mean time between two operations on registers, simulated ms. */
 const REGISTERS_EVERY_MS = 90;
 
