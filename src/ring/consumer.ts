@@ -75,6 +75,14 @@ export class RingConsumer {
     return this.next !== this.publishedSeen;
   }
 
+  /**
+   * Whether this consumer holds more than half of the ring: asked before a release, whether the producer may be waiting for
+   * it. (A record of nearly half the ring's size may have to wait where a little less is held.)
+   */
+  crowded(): boolean {
+    return this.published.loadNear(this.next) - this.releasedTo > this.capacity / 2;
+  }
+
   /** Sets the fields to a published, not yet released record by its position; `poll` goes on where it was. False: no such record. */
   at(position: number): boolean {
     if (position < this.releasedTo || position % RECORD_ALIGNMENT !== 0) return false;

@@ -18,6 +18,8 @@ export interface EncoderPorts {
   counters: { batches: Cursor; compressed: Cursor; rawBytes: Cursor; storedBytes: Cursor };
   /** Wakes the wal-writer and the replicators. */
   wake: () => void;
+  /** Wakes main, which may have been waiting for room in the ring of proposals. */
+  wakeMain: () => void;
 }
 
 /** Makes a batch's bytes, once in the whole cluster: compresses, adds the checksum, publishes in proposal order. */
@@ -38,8 +40,10 @@ export class Encoder implements Program {
   poll(): boolean {
     const { proposals } = this.#ports;
     let encoded = 0;
+    let crowded = false;
     while (encoded < BATCHES_PER_POLL) {
       if (!this.#waiting && !proposals.poll()) break;
+      crowded ||= proposals.crowded();
       this.#waiting = !this.#encode(proposals);
       if (this.#waiting) break;
       encoded++;
@@ -47,6 +51,7 @@ export class Encoder implements Program {
     if (encoded === 0) return false;
     this.#count();
     this.#ports.wake();
+    if (crowded) this.#ports.wakeMain();
     return true;
   }
 

@@ -36,6 +36,8 @@ export class Network implements Program {
   readonly #inbox: RingProducer;
   readonly #commands: RingConsumer;
   readonly #wakeMain: () => void;
+  /** Something for main was put into a ring since it was last woken. */
+  #news = false;
   /** Ends this thread's own sleep; called from I/O callbacks. */
   readonly #wakeSelf: () => void;
   readonly #near: NearIndex;
@@ -78,8 +80,9 @@ export class Network implements Program {
       push: (record: InboxRecord) => this.#push(record),
       compression: loadCompression(settings.lz4),
       entryBytesMax: settings.entryBytesMax,
+      // Main is woken at the end of the poll that follows: once, however much has come for it.
       wake: () => {
-        this.#wakeMain();
+        this.#news = true;
         this.#wakeSelf();
       },
     };
@@ -136,7 +139,7 @@ export class Network implements Program {
       batchEntriesMax: settings.batchEntriesMax,
       streamsMax: settings.clientStreams,
       tailsMax: settings.tailStreams,
-      pass: (record) => clientCodec.push(clientRing, record),
+      pass: (record) => this.#noted(clientCodec.push(clientRing, record)),
       openReader,
       applied: (group) => this.#applied.get(group) ?? 0,
     });
@@ -162,13 +165,16 @@ export class Network implements Program {
   }
 
   poll(nowMs: number): boolean {
+    // What is sent, and commands that were taken, are no news to main, unless it may have been waiting for room.
+    if (this.#commands.crowded()) this.#news = true;
     let worked = this.#takeCommands(nowMs);
     if (this.#near.follow()) worked = true;
     if (this.#outbox.poll()) worked = true;
     for (const program of this.#programs) {
       if (program.poll(nowMs)) worked = true;
     }
-    if (worked) this.#wakeMain();
+    if (this.#news) this.#wakeMain();
+    this.#news = false;
     return worked;
   }
 
@@ -179,7 +185,13 @@ export class Network implements Program {
   }
 
   #push(record: InboxRecord): boolean {
-    return inboxCodec.push(this.#inbox, record);
+    return this.#noted(inboxCodec.push(this.#inbox, record));
+  }
+
+  /** Whether something was put into a ring for main, who is to be woken then. */
+  #noted(pushed: boolean): boolean {
+    if (pushed) this.#news = true;
+    return pushed;
   }
 
   #makeGatekeeper(): Gatekeeper {

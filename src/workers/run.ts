@@ -158,7 +158,6 @@ async function socketsClosed(): Promise<void> {
 }
 
 function makeEncoder(memory: EngineMemory, settings: WorkerSettings): Encoder {
-  const wakesNetwork = waker(memory, ['wal', 'network', 'main']);
   return new Encoder({
     proposals: new RingConsumer(memory.rings.proposal, 0),
     batches: new RingProducer(memory.rings.batch),
@@ -169,7 +168,8 @@ function makeEncoder(memory: EngineMemory, settings: WorkerSettings): Encoder {
       rawBytes: cursorOf(memory, 'encoderRawBytes'),
       storedBytes: cursorOf(memory, 'encoderStoredBytes'),
     },
-    wake: wakesNetwork,
+    wake: waker(memory, ['wal', 'network']),
+    wakeMain: waker(memory, ['main']),
   });
 }
 

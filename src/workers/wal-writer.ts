@@ -26,7 +26,7 @@ export interface WalWriterPorts {
   durable: Cursor;
   /** Publishes counters and whether a spare segment is wanted; called after each flush. */
   report: (wal: Wal) => void;
-  /** Wakes those who wait for the durable cursor or for room in a ring. */
+  /** Wakes those who wait for the durable cursor or, where a ring was crowded, for room in it. */
   wake: () => void;
 }
 
@@ -71,10 +71,12 @@ export class WalWriter implements Program {
     if (this.#flushing === 0) return false;
     const { wal, batches, received, durable } = this.#ports;
     let moved = false;
+    let awaited = false;
     for (;;) {
       const state = wal.poll();
       if (state !== 'written' && state !== 'durable') break;
       moved = true;
+      awaited ||= state === 'durable' || batches.crowded() || received.crowded();
       batches.releaseTo(this.#batchesEnd);
       received.releaseTo(this.#receivedEnd);
       if (state === 'written') continue;
@@ -83,7 +85,7 @@ export class WalWriter implements Program {
       this.#ports.report(wal);
       break;
     }
-    if (moved) this.#ports.wake();
+    if (awaited) this.#ports.wake();
     return moved;
   }
 

@@ -433,7 +433,7 @@ function configOf({ id, ids, spread, reads }: NodeParts, stateMachine: StateMach
 }
 
 function makeEncoder(memory: EngineMemory): Encoder {
-  const gates = (['wal', 'network', 'main'] as const).map((name) => gateOf(memory, name));
+  const gates = (['wal', 'network'] as const).map((name) => gateOf(memory, name));
   return new Encoder({
     proposals: new RingConsumer(memory.rings.proposal, 0),
     batches: new RingProducer(memory.rings.batch),
@@ -445,6 +445,7 @@ function makeEncoder(memory: EngineMemory): Encoder {
       storedBytes: cursorOf(memory, 'encoderStoredBytes'),
     },
     wake: () => wakeAll(gates),
+    wakeMain: () => gateOf(memory, 'main').notify(),
   });
 }
 

@@ -19,9 +19,9 @@ function makeEncoder(compression: Compression | undefined, capacity = 65_536) {
     rawBytes: makeCursor(),
     storedBytes: makeCursor(),
   };
-  const state = { wakes: 0 };
+  const state = { wakes: 0, wakesOfMain: 0 };
   const ports = { proposals: proposals.consumer, batches: batches.producer, compression, counters };
-  const encoder = new Encoder({ ...ports, wake: () => state.wakes++ });
+  const encoder = new Encoder({ ...ports, wake: () => state.wakes++, wakeMain: () => state.wakesOfMain++ });
   return { encoder, proposals, batches, counters, state };
 }
 
@@ -55,7 +55,19 @@ describe('the encoder', () => {
     expect(counters.compressed.load()).toBe(1);
     expect(counters.rawBytes.load()).toBe(payloads.reduce((sum, { length }) => sum + 84 + length, 0));
     expect(counters.storedBytes.load()).toBe(stored.reduce((sum, { length }) => sum + length, 0));
-    expect(state.wakes).toBe(1);
+    expect([state.wakes, state.wakesOfMain]).toEqual([1, 0]);
+  });
+
+  it('wakes main only where main may have been waiting for room', () => {
+    const { encoder, proposals, batches, state } = makeEncoder(undefined);
+    const batch = proposal(packEntries([randomBytes(seededRandom(1), 20_000)]), 1);
+    const encode = (count: number) => {
+      for (let made = 0; made < count; made++) putBytes(proposals.producer, batch);
+      while (encoder.poll()) takeAll(batches.consumer);
+      return state.wakesOfMain;
+    };
+    expect(encode(1)).toBe(0);
+    expect(encode(2)).toBe(1);
   });
 
   it('leaves what is not data as it is, since heads are read without a decompressor', () => {

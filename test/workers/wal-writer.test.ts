@@ -85,8 +85,25 @@ describe('the wal-writer', () => {
       seen.push(`${freed ? 'freed' : 'held'} ${durable.load() > 0 ? 'durable' : 'not yet'}`);
     }
     expect([...new Set(seen)]).toEqual(['held not yet', 'freed not yet', 'freed durable']);
-    expect(counts.wakes).toBe(2);
+    expect(counts.wakes, 'nobody waited for room').toBe(1);
     expect(counts.reports).toBe(1);
+  });
+
+  it('wakes for room before the sync only where somebody may have been waiting for it', () => {
+    for (const { entryBytes, wakes } of [
+      { entryBytes: 900, wakes: 1 },
+      { entryBytes: 100, wakes: 0 },
+    ]) {
+      const { writer, own, batches, durable, counts } = makeWriter({ delay: 4, ring: 4096 });
+      const start = batches.producer.holdsFrom();
+      for (let index = 1; index <= 3; index++) {
+        const batch = makeBatch({ firstIndex: index, entryBytes });
+        putBytes(batches.producer, batch);
+        own(index, batch);
+      }
+      while (batches.producer.holdsFrom() === start) writer.poll();
+      expect([counts.wakes, durable.load()], `entries of ${entryBytes} bytes`).toEqual([wakes, 0]);
+    }
   });
 
   it('takes everything that waits into one write and one sync', () => {
@@ -213,6 +230,7 @@ describe('the wal-writer', () => {
       compression: undefined,
       counters,
       wake: () => {},
+      wakeMain: () => {},
     });
     let next = 1;
     let waited = 0;
