@@ -52,6 +52,11 @@ export class Hub {
     return this.#parts.durable.load();
   }
 
+  /** The newest order that was given a number. */
+  get newestOrder(): OrderId {
+    return this.#newestOrder;
+  }
+
   /** The number of the next order. Orders reach the ring in the order of their numbers. */
   nextOrder(): OrderId {
     return ++this.#newestOrder;

@@ -141,6 +141,16 @@ export const optionTable: readonly OptionRow[] = [
     meaning: 'how often a leader says that it is there; at most half of election.timeoutMsMin',
   },
   {
+    path: 'election.handOverAfterMs',
+    type: 'integer',
+    default: 3000,
+    min: 0,
+    max: 600_000,
+    unit: 'ms',
+    meaning:
+      'how long a leader leads whose disk finishes no write or whose main thread comes late to every tick, before it hands over; 0: for ever',
+  },
+  {
     path: 'election.priority',
     type: 'integer',
     default: 3,

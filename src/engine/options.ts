@@ -42,6 +42,7 @@ export interface EngineOptions {
     timeoutMsMin?: number;
     timeoutMsMax?: number;
     heartbeatIntervalMs?: number;
+    handOverAfterMs?: number;
     priority?: number;
   };
   reads?: { policy?: ReadPolicy; clockDriftMax?: number };
@@ -83,6 +84,7 @@ export interface Config {
     timeoutMsMin: number;
     timeoutMsMax: number;
     heartbeatIntervalMs: number;
+    handOverAfterMs: number;
     priority: number;
   };
   readonly reads: { policy: ReadPolicy; clockDriftMax: number };

@@ -1,6 +1,7 @@
 import { ErrorCode, type RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, NodeId, Term } from '../base/ids.js';
 import type { Configuration } from '../base/messages.js';
+import type { HealthStatus } from './health.js';
 import type { Config } from './options.js';
 import type { Replica } from './replica.js';
 
@@ -48,7 +49,11 @@ export interface EngineStatus {
   lz4: string;
   /** Programs by thread. */
   threads: Record<string, string[]>;
-  disk: { bytesWritten: number; syncs: number };
+  /** `flush`: how long one write and its sync takes, ms. */
+  disk: { bytesWritten: number; syncs: number; flush: { msMean: number; msMax: number } };
+  health: HealthStatus;
+  /** How full the rings between the threads are. */
+  rings: Record<string, { usedBytes: number; capacityBytes: number }>;
   encoder: { batches: number; compressed: number; rawBytes: number; storedBytes: number };
   rssBytes: number;
   groups: GroupStatus[];
@@ -97,7 +102,7 @@ function membershipOf(
 /** Where an engine's status is read from. */
 export interface StatusSource {
   readonly replicas: ReadonlyMap<GroupId, Replica>;
-  counters(): Pick<EngineStatus, 'disk' | 'encoder'>;
+  counters(): Pick<EngineStatus, 'disk' | 'encoder' | 'health' | 'rings'>;
   isConnected(peer: NodeId): boolean;
   /** Why it stopped; undefined while it runs. */
   readonly stopped: RaftlineError | undefined;

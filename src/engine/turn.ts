@@ -7,10 +7,11 @@ import type { Role } from '../core/ready.js';
 import { RingConsumer } from '../ring/consumer.js';
 import type { Gate } from '../ring/gate.js';
 import { RingProducer } from '../ring/producer.js';
-import { cursorOf, type EngineMemory, gateOf } from '../workers/memory.js';
+import { cursorOf, type EngineMemory, gateOf, ringUse } from '../workers/memory.js';
 import type { StoreFacts } from '../workers/settings.js';
 import type { SessionRun } from './applier.js';
 import type { Clock } from './clock.js';
+import { Health, handOverUnfit } from './health.js';
 import { Hub } from './hub.js';
 import { Inbox } from './inbox.js';
 import { leaseOf } from './lease.js';
@@ -73,6 +74,7 @@ export class Turn {
   readonly #clock: Clock;
   readonly #gate: Gate;
   readonly #tickMs: number;
+  readonly #health: Health;
   #listeners: TurnListeners | undefined;
   #stopTicks = (): void => {};
   #stopped: RaftlineError | undefined;
@@ -128,6 +130,8 @@ export class Turn {
       onPeer: (event) => this.#notePeer(event),
       onLog: (event) => this.#listeners?.log(event),
     });
+    const { timeoutMsMin, handOverAfterMs } = config.election;
+    this.#health = new Health({ lateMs: timeoutMsMin / 2, handOverAfterMs });
     for (const group of config.groups) this.#addReplica(group);
     this.#book.update();
   }
@@ -147,8 +151,15 @@ export class Turn {
   counters() {
     const { memory } = this.#parts;
     const read = (name: Parameters<typeof cursorOf>[1]): number => cursorOf(memory, name).load();
+    const syncs = read('walSyncs');
+    const flush = {
+      msMean: syncs === 0 ? 0 : read('walFlushUs') / 1000 / syncs,
+      msMax: read('walFlushUsMax') / 1000,
+    };
     return {
-      disk: { bytesWritten: read('walBytes'), syncs: read('walSyncs') },
+      health: this.#health.status(),
+      rings: ringUse(memory),
+      disk: { bytesWritten: read('walBytes'), syncs, flush },
       encoder: {
         batches: read('encoderBatches'),
         compressed: read('encoderCompressed'),
@@ -312,10 +323,14 @@ export class Turn {
   /** After a stall the inbox was drained first, and the gap counts as one tick: nobody campaigns because main slept (T6). */
   #tick(): void {
     const now = this.#clock.nowMs();
-    if (now - this.#tickedMs < this.#tickMs) return;
+    const lateMs = now - this.#tickedMs - this.#tickMs;
+    if (lateMs < 0) return;
     this.#tickedMs = now - this.#tickedMs < 2 * this.#tickMs ? this.#tickedMs + this.#tickMs : now;
     for (const replica of this.replicas.values()) replica.tick();
     this.#clients.tick();
+    this.#health.tick(now, lateMs, this.#hub.newestOrder, this.#hub.durable());
+    const warn = (message: string) => this.#listeners?.log({ level: 'warn', message });
+    handOverUnfit(this.#health.complaint(), this.replicas.values(), warn);
   }
 
   /** Applies for a slice of time; the rest goes on in the next turn, after the inbox. */

@@ -99,6 +99,13 @@ export function openRing(region: RingRegion): OpenRing {
   };
 }
 
+/** Bytes that some consumer has not released, as somebody outside sees it: both ends may move meanwhile. */
+export function usedBytes(region: RingRegion): number {
+  const { published, released } = openRing(region);
+  const oldest = Math.min(...released.map((cell) => cell.load()));
+  return published.load() - oldest;
+}
+
 /** Rounds a record's payload up to where the next record may start. */
 export function alignRecord(length: number): number {
   return (length + (RECORD_ALIGNMENT - 1)) & -RECORD_ALIGNMENT;

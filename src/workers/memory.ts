@@ -1,6 +1,6 @@
 import type { GroupId } from '../base/ids.js';
 import { BATCH_PAYLOAD_OFFSET } from '../codec/batch.js';
-import { initRing, type RingRegion, ringRegionBytes } from '../ring/byte-ring.js';
+import { initRing, type RingRegion, ringRegionBytes, usedBytes } from '../ring/byte-ring.js';
 import { Cursor } from '../ring/cursor.js';
 import { Gate } from '../ring/gate.js';
 import { SharedAllocator } from '../ring/region.js';
@@ -47,6 +47,8 @@ const CURSORS = [
   'spareWanted',
   'walSyncs',
   'walBytes',
+  'walFlushUs',
+  'walFlushUsMax',
   'encoderBatches',
   'encoderCompressed',
   'encoderRawBytes',
@@ -122,4 +124,14 @@ export function gateOf(memory: EngineMemory, name: keyof EngineMemory['gates']):
 
 export function logIndexOf(memory: EngineMemory): SharedLogIndex {
   return new SharedLogIndex(memory.memory, memory.logIndex.offset, memory.logIndex.groups, ANCHORS_PER_GROUP);
+}
+
+/** How full each ring is, bytes. */
+export function ringUse(
+  memory: EngineMemory,
+): Record<RingName, { usedBytes: number; capacityBytes: number }> {
+  const use = Object.entries(memory.rings).map(([name, region]) => {
+    return [name, { usedBytes: usedBytes(region), capacityBytes: region.capacity }];
+  });
+  return Object.fromEntries(use) as Record<RingName, { usedBytes: number; capacityBytes: number }>;
 }

@@ -93,7 +93,7 @@ async function runWalWriter(task: ThreadTask): Promise<void> {
     });
     const ready: ThreadReady = { store: { recovered, facts } };
     port.postMessage(ready);
-    loopBlocking(writer, memory);
+    loopBlocking(timed(writer, wal, memory), memory);
     writer.close();
   } finally {
     await lock.release();
@@ -205,7 +205,29 @@ function reporter(memory: EngineMemory): (wal: Wal) => void {
   };
 }
 
-function loopBlocking(program: Program, memory: EngineMemory): void {
+/** Notes how long each flush takes: on the real disk one poll writes and syncs. */
+function timed(writer: WalWriter, wal: Wal, memory: EngineMemory): Pick<Program, 'poll'> {
+  const total = cursorOf(memory, 'walFlushUs');
+  const longest = cursorOf(memory, 'walFlushUsMax');
+  let totalUs = 0;
+  let longestUs = 0;
+  return {
+    poll() {
+      const { syncs } = wal;
+      const startedMs = nowMs();
+      const worked = writer.poll();
+      if (wal.syncs === syncs) return worked;
+      const us = Math.round((nowMs() - startedMs) * 1000);
+      totalUs += us;
+      longestUs = Math.max(longestUs, us);
+      total.store(totalUs);
+      longest.store(longestUs);
+      return worked;
+    },
+  };
+}
+
+function loopBlocking(program: Pick<Program, 'poll'>, memory: EngineMemory): void {
   const gate = gateOf(memory, 'wal');
   const stop = cursorOf(memory, 'stop');
   const look = () => program.poll(nowMs()) || stop.load() !== 0;
