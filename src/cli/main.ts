@@ -6,6 +6,18 @@ import { type CommandShape, helpOf, usageError } from './arguments.js';
 import { benchCluster, benchClusterShape, benchLimit, benchLimitShape } from './bench/cluster.js';
 import { demo, demoShape } from './demo/demo.js';
 import { ExitCode, exitCodeOf, oneLine } from './failure.js';
+import {
+  memberAdd,
+  memberAddShape,
+  memberList,
+  memberListShape,
+  memberPromote,
+  memberPromoteShape,
+  memberRemove,
+  memberRemoveShape,
+  transfer,
+  transferShape,
+} from './member.js';
 import { note, Output, silenceBrokenStderr } from './output.js';
 import { serve, serveShape } from './serve.js';
 import { status, statusShape } from './status.js';
@@ -21,6 +33,11 @@ const COMMANDS: readonly Command[] = [
   { shape: appendShape, run: append },
   { shape: tailShape, run: tail },
   { shape: statusShape, run: status },
+  { shape: memberListShape, run: memberList },
+  { shape: memberAddShape, run: memberAdd },
+  { shape: memberPromoteShape, run: memberPromote },
+  { shape: memberRemoveShape, run: memberRemove },
+  { shape: transferShape, run: transfer },
   { shape: demoShape, run: demo },
   { shape: benchClusterShape, run: benchCluster },
   { shape: benchLimitShape, run: benchLimit },

@@ -42,6 +42,7 @@ export const serveShape: CommandShape = {
       value: 'FILE',
       help: 'append every transition of Raft to this file, one JSON object a line (docs/trace.md)',
     },
+    { name: 'join', help: 'begin with an empty log and wait to be added (member add)' },
     { name: 'insecure', help: 'allow listening beyond loopback without TLS' },
     { name: 'help', help: 'show this' },
   ],
@@ -103,6 +104,7 @@ async function serveOptions(given: Arguments): Promise<EngineOptions> {
     groups: [{ id: given.group(), stateMachine: new CountingStateMachine() }],
     peers: Object.keys(peers).length > 0 ? peers : (config.peers ?? {}),
     ...(listen === undefined ? {} : { listen }),
+    ...(given.flag('join') ? { join: true } : {}),
     ...(given.flag('insecure') ? { insecure: true } : {}),
   };
 }

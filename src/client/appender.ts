@@ -134,6 +134,7 @@ export class Appender {
         this.#serverProgressAt = this.#world.clock.now();
         this.#pump();
       },
+      onMembers: (members) => this.#servers.learn(members),
       onMessage: (envelope) => this.#receive(connection, envelope),
       onClose: (cause) => this.#lost(connection, cause),
     });

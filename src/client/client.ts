@@ -3,6 +3,7 @@ import type { LogIndex, NodeId, Term } from '../base/ids.js';
 import { MESSAGE_BYTES_CEILING } from '../base/limits.js';
 import { GrpcTransport } from '../transport/grpc.js';
 import { Appender, closedError } from './appender.js';
+import { askMembers, type ChangeOptions, type MemberQuestion, type Members } from './members.js';
 import {
   type ClientConfig,
   type ClientOptions,
@@ -10,6 +11,7 @@ import {
   parseClientOptions,
   realWorld,
 } from './options.js';
+import { Servers } from './servers.js';
 import { requestStatus } from './status.js';
 import { type TailChunk, tailReplica } from './tail.js';
 import type { AppendCallback } from './window.js';
@@ -38,6 +40,8 @@ export class RaftlineClient {
   readonly appender: Appender;
   readonly #config: ClientConfig;
   readonly #world: ClientWorld;
+  /** For questions about members; the appender follows the leader on its own. */
+  readonly #servers: Servers;
   /** First in, first out; `append` waits here while the window is full. Bounded like the window itself. */
   readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
@@ -51,6 +55,7 @@ export class RaftlineClient {
   constructor(options: ClientOptions, world?: ClientWorld) {
     this.#config = parseClientOptions(options);
     this.#world = world ?? realWorld(connectOnly(options));
+    this.#servers = new Servers(this.#config.servers);
     this.appender = new Appender(this.#config, this.#world);
   }
 
@@ -83,6 +88,37 @@ export class RaftlineClient {
     });
   }
 
+  /** The members of the group, from its leader. */
+  members(options: ChangeOptions = {}): Promise<Members> {
+    return this.#ask({ action: 'list', node: 0, address: '', options });
+  }
+
+  /**
+   * As `addMember` of a group of the engine, asked of the leader: adds the node that waits at `address`, or moves a member. Asked again by itself
+   * where the leader changes or an answer is lost, except with `expectedIndex`, which then ends as `RAFTLINE_OUTCOME_UNKNOWN`.
+   */
+  addMember(
+    { id, address, as = 'voter' }: { id: NodeId; address: string; as?: 'voter' | 'learner' },
+    options: ChangeOptions = {},
+  ): Promise<Members> {
+    return this.#ask({ action: as === 'voter' ? 'add' : 'learn', node: id, address, options });
+  }
+
+  /** Makes a learner a voter, once it has caught up. Outcomes as of `addMember`. */
+  promoteMember(id: NodeId, options: ChangeOptions = {}): Promise<Members> {
+    return this.#ask({ action: 'promote', node: id, address: '', options });
+  }
+
+  /** Removes a member for good. Outcomes as of `addMember`. */
+  removeMember(id: NodeId, options: ChangeOptions = {}): Promise<Members> {
+    return this.#ask({ action: 'remove', node: id, address: '', options });
+  }
+
+  /** Hands leadership to another voter, and resolves once that one leads. `RAFTLINE_TIMEOUT`: it did not take over. */
+  transferLeadership(to: NodeId, options: ChangeOptions = {}): Promise<Members> {
+    return this.#ask({ action: 'transfer', node: to, address: '', options });
+  }
+
   /** What the node at `address` says of itself: an `EngineStatus`. */
   status(address: string): Promise<unknown> {
     if (this.#closed) return Promise.reject(closedError());
@@ -103,6 +139,11 @@ export class RaftlineClient {
     this.#closed = true;
     this.appender.close();
     this.#world.transport.close();
+  }
+
+  #ask(question: MemberQuestion): Promise<Members> {
+    if (this.#closed) return Promise.reject(closedError());
+    return askMembers(this.#config, this.#world, this.#servers, question);
   }
 
   async #admitWaiting(): Promise<void> {

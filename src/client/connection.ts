@@ -1,6 +1,7 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { ClientId } from '../base/ids.js';
-import { PROTOCOL_VERSION } from '../base/limits.js';
+import { MEMBERS_MAX, PROTOCOL_VERSION } from '../base/limits.js';
+import type { MemberAddress } from '../base/messages.js';
 import { type ClientWelcome, decodeEnvelope, type Envelope, encodeEnvelope } from '../codec/envelope.js';
 import type { MessageStream, Transport } from '../transport/transport.js';
 
@@ -16,6 +17,8 @@ export interface ConnectionHandlers {
   onWelcome(welcome: ClientWelcome): void;
   /** `body` is a view into the received message, which nobody else uses. */
   onMessage(envelope: Envelope, body: Buffer): void;
+  /** Where the cluster's members are now. */
+  onMembers?(members: MemberAddress[]): void;
   /** Called exactly once, and last. */
   onClose(cause: RaftlineError): void;
 }
@@ -26,6 +29,22 @@ const CODES: ReadonlySet<string> = new Set(Object.values(ErrorCode));
 export function errorFromServer(code: string, message: string, server: string): RaftlineError {
   const known = CODES.has(code) ? (code as ErrorCode) : ErrorCode.Internal;
   return new RaftlineError(known, message === '' ? `${server} answered ${code}` : message, { server });
+}
+
+function membersOf(json: string, server: string): MemberAddress[] {
+  try {
+    const members = JSON.parse(json) as MemberAddress[];
+    return members
+      .filter(({ id, address }) => typeof id === 'number' && typeof address === 'string')
+      .slice(0, MEMBERS_MAX);
+  } catch (thrown) {
+    throw new RaftlineError(
+      ErrorCode.BytesInvalid,
+      `${server}: expected members as JSON, received something else`,
+      { server },
+      thrown,
+    );
+  }
 }
 
 /** One stream to one server, from the hello on. Nothing but the hello is sent before the welcome. */
@@ -80,6 +99,10 @@ export class Connection {
 
   #receive(bytes: Buffer): void {
     const { envelope, bodyOffset } = decodeEnvelope(bytes);
+    if (this.#welcomed && envelope.type === 'memberNews') {
+      this.#handlers.onMembers?.(membersOf(envelope.json, this.address));
+      return;
+    }
     if (this.#welcomed) {
       this.#handlers.onMessage(envelope, bytes.subarray(bodyOffset));
       return;

@@ -13,7 +13,9 @@ const BACKOFF_MS_MAX = 250;
  * at once within a round over all servers; between rounds there is a wait that doubles up to a bound. Progress clears it.
  */
 export class Servers {
-  readonly #addresses: readonly string[];
+  /** Those that were given, then those that were learnt. */
+  #addresses: readonly string[];
+  readonly #given: readonly string[];
   readonly #byId = new Map<NodeId, string>();
   #hint: string | undefined;
   /** Position of the server that is tried next when there is no hint. */
@@ -40,6 +42,7 @@ export class Servers {
       );
     }
     for (const address of this.#addresses) parseAddress(address);
+    this.#given = this.#addresses;
   }
 
   /**
@@ -48,6 +51,13 @@ export class Servers {
    */
   follow(leader: NodeId, leaderAddress: string): void {
     this.#hint = this.#byId.get(leader) ?? (isAddress(leaderAddress) ? leaderAddress : undefined);
+  }
+
+  /** The members are these now: every server that was given may be gone some day. What was given is still tried. */
+  learn(members: readonly { id: NodeId; address: string }[]): void {
+    const learnt = members.filter(({ id }) => !this.#byId.has(id)).map(({ address }) => address);
+    this.#addresses = [...new Set([...this.#given, ...learnt.filter(isAddress)])];
+    this.#turn %= this.#addresses.length;
   }
 
   /** How long to wait before the next try, ms. */
@@ -76,7 +86,7 @@ export class Servers {
    * given servers say so and none disagrees: those that are left could commit nothing, so trying them again helps nobody.
    */
   turnedAway(address: string): boolean {
-    if (this.#addresses.includes(address)) this.#refusals.add(address);
+    if (this.#given.includes(address)) this.#refusals.add(address);
     if (this.#refusals.size * 2 <= this.#addresses.length) return false;
     this.#refusals.clear();
     return true;

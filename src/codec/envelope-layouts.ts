@@ -1,7 +1,7 @@
 import { SAFE_MAX, U32_MAX } from '../base/ids.js';
 import { ADDRESS_CHARS_MAX, BATCH_ENTRIES_CEILING } from '../base/limits.js';
 import type { ControlMessage } from '../base/messages.js';
-import type { Envelope } from './envelope-types.js';
+import { type Envelope, MEMBER_ACTIONS } from './envelope-types.js';
 import type { Field } from './fields.js';
 import { Message } from './generated/message.js';
 
@@ -151,4 +151,29 @@ export const LAYOUTS: { readonly [Type in FlatMessage['type']]: Layout<Type> } =
   tailEnd: { tag: Message.TailEnd, fields: [u64('lastIndex'), CODE, MESSAGE] },
   readIndex: { tag: Message.ReadIndexRequest, fields: [...ADDRESSED, u64('context', 1), flag('lease')] },
   readIndexReply: { tag: Message.ReadIndexReply, fields: [...ADDRESSED, u64('context', 1), u64('index', 1)] },
+  memberRequest: {
+    tag: Message.MemberRequest,
+    fields: [
+      u64('requestId'),
+      u32('group', 1),
+      choice('action', ...MEMBER_ACTIONS),
+      u32('node'),
+      text('address', ADDRESS_CHARS_MAX),
+      flag('compare'),
+      u64('expectedIndex'),
+      u32('timeoutMs', 1, 0x7fff_ffff),
+    ],
+  },
+  memberReply: {
+    tag: Message.MemberReply,
+    fields: [
+      u64('requestId'),
+      CODE,
+      MESSAGE,
+      u32('leader'),
+      text('leaderAddress', ADDRESS_CHARS_MAX),
+      text('json', JSON_CHARS_MAX),
+    ],
+  },
+  memberNews: { tag: Message.MemberNews, fields: [text('json', JSON_CHARS_MAX)] },
 };

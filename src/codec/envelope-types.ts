@@ -166,6 +166,43 @@ export interface TailEnd {
   message: string;
 }
 
+export const MEMBER_ACTIONS = ['list', 'add', 'learn', 'promote', 'remove', 'transfer'] as const;
+export type MemberAction = (typeof MEMBER_ACTIONS)[number];
+
+/** Reads or changes the members of a group; `learn` adds without making a voter. */
+export interface MemberRequest {
+  type: 'memberRequest';
+  requestId: number;
+  group: GroupId;
+  action: MemberAction;
+  /** 0 where the action names nobody. */
+  node: NodeId;
+  /** `host:port` of who is added; else empty. */
+  address: string;
+  /** Whether `expectedIndex` counts. */
+  compare: boolean;
+  expectedIndex: LogIndex;
+  timeoutMs: number;
+}
+
+/** An empty `code` says that it is done; `json` then has the members as they are. */
+export interface MemberReply {
+  type: 'memberReply';
+  requestId: number;
+  code: string;
+  message: string;
+  /** 0: not known. */
+  leader: NodeId;
+  leaderAddress: string;
+  json: string;
+}
+
+/** Where the members are: told to a client after its welcome, and when it changes. `json`: [{id, address}]. */
+export interface MemberNews {
+  type: 'memberNews';
+  json: string;
+}
+
 /** What stands in front of the body of every message on any stream. */
 export type Envelope =
   | Hello
@@ -181,4 +218,7 @@ export type Envelope =
   | StatusReply
   | TailRequest
   | TailChunk
-  | TailEnd;
+  | TailEnd
+  | MemberRequest
+  | MemberReply
+  | MemberNews;

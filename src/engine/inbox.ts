@@ -23,6 +23,7 @@ export interface InboxParts {
   replicas: ReadonlyMap<GroupId, Replica>;
   status: () => EngineStatus;
   onPeer: (event: PeerEvent) => void;
+  onMembers: (record: Extract<InboxRecord, { type: 'memberRequest' }>) => void;
   onLog: (event: { level: 'info' | 'warn' | 'error'; message: string }) => void;
 }
 
@@ -78,6 +79,9 @@ export class Inbox {
         break;
       case 'statusRequest':
         this.#answerStatus(record.stream, record.requestId);
+        break;
+      case 'memberRequest':
+        this.#parts.onMembers(record);
         break;
       case 'log':
         this.#parts.onLog(JSON.parse(record.body.toString()));

@@ -22,6 +22,7 @@ import { PeerBook, type PeerEvent } from './peer-book.js';
 import { ProposalSlots } from './proposal-slots.js';
 import type { ReadOptions, ReadPoint } from './reads.js';
 import { RemoteClients } from './remote-clients.js';
+import { RemoteMembers } from './remote-members.js';
 import { Replica } from './replica.js';
 import type { SnapshotSettings } from './snapshot-store.js';
 import type { EngineStatus } from './status.js';
@@ -69,6 +70,7 @@ export class Turn {
   readonly #hub: Hub;
   readonly #inbox: Inbox;
   readonly #book: PeerBook;
+  readonly #remoteMembers: RemoteMembers;
   readonly #applyRing: RingConsumer;
   readonly #clients: RemoteClients;
   readonly #clock: Clock;
@@ -121,6 +123,7 @@ export class Turn {
     const addressOf = (node: NodeId) => this.#book.addressOf(node);
     const clientRing = new RingConsumer(rings.client, 0);
     this.#clients = new RemoteClients(clientRing, this.#hub, this.replicas, addressOf, this.#tickMs);
+    this.#remoteMembers = new RemoteMembers(this.#hub, this.replicas, clock);
     this.#inbox = new Inbox({
       self: config.id,
       ring: new RingConsumer(rings.inbox, 0),
@@ -128,6 +131,7 @@ export class Turn {
       replicas: this.replicas,
       status: parts.status,
       onPeer: (event) => this.#notePeer(event),
+      onMembers: (record) => this.#remoteMembers.take(record),
       onLog: (event) => this.#listeners?.log(event),
     });
     const { timeoutMsMin, handOverAfterMs } = config.election;
@@ -296,6 +300,7 @@ export class Turn {
     this.#hub.wake();
     if (this.#apply()) worked = true;
     this.#noteSpare();
+    this.#remoteMembers.poll();
     this.#hub.wake();
     return worked;
   }

@@ -1,10 +1,17 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { ClientId, GroupId, LogIndex, NodeId, Sequence } from '../base/ids.js';
 import { ENTRY_BYTES_CEILING, PROTOCOL_VERSION } from '../base/limits.js';
+import type { MemberAddress } from '../base/messages.js';
 import type { Compression } from '../codec/compression.js';
 import { EntryCursor, verifyEntries } from '../codec/entries.js';
 import { decodeEnvelope, encodeEnvelope } from '../codec/envelope.js';
-import type { ClientHello, Propose, TailRequest } from '../codec/envelope-types.js';
+import {
+  type ClientHello,
+  MEMBER_ACTIONS,
+  type MemberRequest,
+  type Propose,
+  type TailRequest,
+} from '../codec/envelope-types.js';
 import type { MessageStream } from '../transport/transport.js';
 import type { LogReader } from '../wal/log-reader.js';
 import type { Program } from './program.js';
@@ -46,6 +53,8 @@ export interface ClientServicePorts {
   compression: Compression;
   openReader: () => LogReader;
   applied: (group: GroupId) => LogIndex;
+  /** Where the members are, as far as this node knows. */
+  members: () => readonly MemberAddress[];
   wake: () => void;
 }
 
@@ -144,8 +153,9 @@ export class ClientService implements Program {
       this.#welcome(client, envelope);
     } else if (envelope.type === 'propose') this.#takeProposal(client, envelope, bytes.subarray(bodyOffset));
     else if (envelope.type === 'statusRequest') this.#askStatus(client, envelope.requestId);
+    else if (envelope.type === 'memberRequest') this.#askMembers(client, envelope);
     else if (envelope.type === 'tailRequest') this.#startTail(client, envelope);
-    else throw unexpected(envelope.type, 'propose, statusRequest or tailRequest');
+    else throw unexpected(envelope.type, 'propose, statusRequest, memberRequest or tailRequest');
     this.#ports.wake();
   }
 
@@ -184,6 +194,7 @@ export class ClientService implements Program {
       clusterId,
     } as const;
     client.stream.send(encodeEnvelope(welcome).bytes);
+    this.#tellMembersTo(client);
   }
 
   /** C8: held until their turn, strictly in order; the first fault ends the stream, so nothing slips past a gap. */
@@ -271,6 +282,36 @@ export class ClientService implements Program {
   #askStatus(client: Client, requestId: number): void {
     const asked = this.#ports.push({ type: 'statusRequest', stream: client.stream.id, requestId });
     if (!asked) client.stream.close(new RaftlineError(ErrorCode.Overloaded, 'the node is busy'));
+  }
+
+  #askMembers(client: Client, request: MemberRequest): void {
+    const { requestId, group, action, node, address, compare, expectedIndex, timeoutMs } = request;
+    const asked = this.#ports.push({
+      ...({
+        type: 'memberRequest',
+        stream: client.stream.id,
+        requestId,
+        group,
+        node,
+        expectedIndex,
+        timeoutMs,
+      } as const),
+      action: MEMBER_ACTIONS.indexOf(action),
+      compare: compare ? 1 : 0,
+      body: Buffer.from(address),
+    });
+    if (!asked) client.stream.close(new RaftlineError(ErrorCode.Overloaded, 'the node is busy'));
+  }
+
+  /** The members have other addresses: clients that write are told, so that they outlive every node they began with. */
+  tellMembers(): void {
+    for (const client of this.#clients.values()) if (client.state === 'open') this.#tellMembersTo(client);
+  }
+
+  #tellMembersTo({ id, stream }: Client): void {
+    const members = this.#ports.members();
+    if (id === 0 || members.length === 0) return;
+    stream.send(encodeEnvelope({ type: 'memberNews', json: JSON.stringify(members) }).bytes);
   }
 
   #startTail(client: Client, request: TailRequest): void {

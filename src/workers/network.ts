@@ -142,6 +142,7 @@ export class Network implements Program {
       pass: (record) => this.#noted(clientCodec.push(clientRing, record)),
       openReader,
       applied: (group) => this.#applied.get(group) ?? 0,
+      members: () => this.#peers.addresses,
     });
     this.#gatekeeper = this.#makeGatekeeper();
     this.#programs = [
@@ -262,6 +263,7 @@ export class Network implements Program {
       }
       case 'roster':
         this.#peers.setRoster(JSON.parse(command.body.toString()) as Roster);
+        this.#clients.tellMembers();
         break;
       case 'appendReply':
         this.#reply(command);

@@ -1,5 +1,6 @@
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 import type { Incarnation, NodeId } from '../base/ids.js';
+import type { MemberAddress } from '../base/messages.js';
 import { decodeEnvelope } from '../codec/envelope.js';
 import { type Acquaintances, checkHelloReply, makeHello, type Self } from '../transport/handshake.js';
 import { PeerLink } from '../transport/link.js';
@@ -70,10 +71,6 @@ export class Peers implements Program, Acquaintances {
     return { ...this.#ports.self, bootstrapChecksum: this.#roster.bootstrapChecksum };
   }
 
-  get roster(): Roster {
-    return this.#roster;
-  }
-
   /** Main has learnt who the members are: links follow. */
   setRoster(roster: Roster): void {
     const before = this.#roster.removed;
@@ -83,6 +80,13 @@ export class Peers implements Program, Acquaintances {
       this.#farewells.set(id, this.#nowMs + FAREWELL_MS);
     }
     this.#follow();
+  }
+
+  /** Where the members are, this node included. */
+  get addresses(): MemberAddress[] {
+    const { rows, address } = this.#roster;
+    const own = address === '' ? [] : [{ id: this.#ports.self.node, address }];
+    return [...own, ...rows.filter(({ invited }) => !invited).map(({ id, address }) => ({ id, address }))];
   }
 
   replicator(id: NodeId): Replicator | undefined {

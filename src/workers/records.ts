@@ -132,6 +132,8 @@ export const inboxCodec = new RecordCodec({
   /** `lane` 0 control, 1 append; `incarnation` where it is up; body: JSON {code, message, address}, why it is down and where it leads. */
   peer: ['peer', 'lane', 'up', 'incarnation'],
   statusRequest: ['stream', 'requestId'],
+  /** `action`: its place in MEMBER_ACTIONS; body: the address of who is added. */
+  memberRequest: ['stream', 'requestId', 'group', 'action', 'node', 'compare', 'expectedIndex', 'timeoutMs'],
   /** Body: JSON {level, message}. */
   log: [],
 });

@@ -96,6 +96,15 @@ export const SAMPLES: readonly Envelope[] = [
   { type: 'tailRequest', group: 7, from: 2 ** 35, follow: true },
   { type: 'tailChunk', group: 7, firstIndex: 2 ** 36, term: 2 ** 37, count: 3 },
   { type: 'tailEnd', lastIndex: 2 ** 38, code: 'RAFTLINE_CLOSED', message: 'no more' },
+  {
+    ...{ type: 'memberRequest', requestId: 79, group: 7, action: 'learn', node: 4, address: 'four:7004' },
+    ...{ compare: true, expectedIndex: 2 ** 39, timeoutMs: 60_000 },
+  },
+  {
+    ...{ type: 'memberReply', requestId: 79, code: 'RAFTLINE_NOT_LEADER', message: 'node 2 leads' },
+    ...{ leader: 2, leaderAddress: 'two:7002', json: '{}' },
+  },
+  { type: 'memberNews', json: '[{"id":1,"address":"one:7001"}]' },
 ];
 
 /** The message itself: a control envelope carries it inside. */

@@ -37,6 +37,7 @@ async function makeWorld(changes: Partial<ClientServicePorts> = {}) {
     compression: loadCompression('pure'),
     openReader: () => new LogReader(disk, '/data', index),
     applied: () => state.applied,
+    members: () => [],
     wake: () => {},
     ...changes,
   });

@@ -11,6 +11,9 @@ import { Heartbeat } from './heartbeat.js';
 import { HeartbeatReply } from './heartbeat-reply.js';
 import { Hello } from './hello.js';
 import { HelloReply } from './hello-reply.js';
+import { MemberNews } from './member-news.js';
+import { MemberReply } from './member-reply.js';
+import { MemberRequest } from './member-request.js';
 import { Propose } from './propose.js';
 import { ProposeReply } from './propose-reply.js';
 import { ReadIndexReply } from './read-index-reply.js';
@@ -46,13 +49,16 @@ export enum Message {
   TailChunk = 17,
   TailEnd = 18,
   ReadIndexRequest = 19,
-  ReadIndexReply = 20
+  ReadIndexReply = 20,
+  MemberRequest = 21,
+  MemberReply = 22,
+  MemberNews = 23
 }
 
 export function unionToMessage(
   type: Message,
-  accessor: (obj:Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest) => Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest|null
-): Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest|null {
+  accessor: (obj:Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|MemberNews|MemberReply|MemberRequest|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest) => Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|MemberNews|MemberReply|MemberRequest|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest|null
+): Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|MemberNews|MemberReply|MemberRequest|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest|null {
   switch(Message[type]) {
     case 'NONE': return null;
     case 'Hello': return accessor(new Hello())! as Hello;
@@ -75,15 +81,18 @@ export function unionToMessage(
     case 'TailEnd': return accessor(new TailEnd())! as TailEnd;
     case 'ReadIndexRequest': return accessor(new ReadIndexRequest())! as ReadIndexRequest;
     case 'ReadIndexReply': return accessor(new ReadIndexReply())! as ReadIndexReply;
+    case 'MemberRequest': return accessor(new MemberRequest())! as MemberRequest;
+    case 'MemberReply': return accessor(new MemberReply())! as MemberReply;
+    case 'MemberNews': return accessor(new MemberNews())! as MemberNews;
     default: return null;
   }
 }
 
 export function unionListToMessage(
   type: Message,
-  accessor: (index: number, obj:Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest) => Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest|null,
+  accessor: (index: number, obj:Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|MemberNews|MemberReply|MemberRequest|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest) => Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|MemberNews|MemberReply|MemberRequest|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest|null,
   index: number
-): Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest|null {
+): Append|AppendReply|ClientHello|ClientWelcome|Heartbeat|HeartbeatReply|Hello|HelloReply|MemberNews|MemberReply|MemberRequest|Propose|ProposeReply|ReadIndexReply|ReadIndexRequest|StatusReply|StatusRequest|TailChunk|TailEnd|TailRequest|TimeoutNow|VoteReply|VoteRequest|null {
   switch(Message[type]) {
     case 'NONE': return null;
     case 'Hello': return accessor(index, new Hello())! as Hello;
@@ -106,6 +115,9 @@ export function unionListToMessage(
     case 'TailEnd': return accessor(index, new TailEnd())! as TailEnd;
     case 'ReadIndexRequest': return accessor(index, new ReadIndexRequest())! as ReadIndexRequest;
     case 'ReadIndexReply': return accessor(index, new ReadIndexReply())! as ReadIndexReply;
+    case 'MemberRequest': return accessor(index, new MemberRequest())! as MemberRequest;
+    case 'MemberReply': return accessor(index, new MemberReply())! as MemberReply;
+    case 'MemberNews': return accessor(index, new MemberNews())! as MemberNews;
     default: return null;
   }
 }
