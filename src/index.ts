@@ -15,6 +15,6 @@ export { Engine, type Group } from './engine/engine.js';
 export type { EngineOptions, GroupOptions, ReadPolicy, TraceSink } from './engine/options.js';
 export type { ReadOptions, ReadPoint } from './engine/reads.js';
 // What it replicates for.
-export type { CommittedBatch, StateMachine } from './engine/state-machine.js';
+export type { CommittedBatch, LogRun, StateMachine } from './engine/state-machine.js';
 export type { EngineStatus, FollowerStatus, GroupStatus } from './engine/status.js';
 export type { Proposed, ProposedMany } from './engine/waiters.js';

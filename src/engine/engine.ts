@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
-import type { GroupId, NodeId } from '../base/ids.js';
+import type { GroupId, LogIndex, NodeId } from '../base/ids.js';
 import { createEngineMemory } from '../workers/memory.js';
 import { planThreads } from '../workers/settings.js';
 import { Threads } from '../workers/spawn.js';
@@ -22,6 +22,8 @@ export interface EngineEvents {
     event: { group: GroupId; role: 'follower' | 'candidate' | 'leader'; term: number; leader: NodeId },
   ];
   /** A link to another node came up, or went down for the reason that `code` and `message` say. */
+  /** The group's commit index on this node has grown to `index`: before any of it is applied, and once for many entries. */
+  commit: [event: { group: GroupId; index: LogIndex }];
   peer: [event: PeerEvent];
   log: [event: { level: 'info' | 'warn' | 'error'; message: string }];
   /** The engine has ended by itself: what failed, with its code. Nothing is acknowledged from here on. */
@@ -258,6 +260,7 @@ export class Engine extends EventEmitter<EngineEvents> {
   #start(): void {
     this.#turn.start({
       leadership: (event) => this.#tell(() => this.emit('leadership', event)),
+      commit: (event) => this.#tell(() => this.emit('commit', event)),
       peer: (event) => this.#tell(() => this.emit('peer', event)),
       log: (event) => this.#tell(() => this.emit('log', event)),
       spareWanted: () => this.#prepareSegment(),

@@ -23,6 +23,7 @@ import type {
 import { Applier, type SessionRun } from './applier.js';
 import type { Clock } from './clock.js';
 import { type Hub, OrderMap } from './hub.js';
+import { LogHooks } from './log-hooks.js';
 import { Members } from './members.js';
 import type { Config } from './options.js';
 import type { PeerBook } from './peer-book.js';
@@ -40,6 +41,8 @@ const TRANSFER_REFUSALS = {
 } as const;
 
 export interface ReplicaEvents {
+  /** Its commit index has grown. */
+  commit: (replica: Replica) => void;
   leadership: (replica: Replica, leadership: { role: Role; term: Term; leader: NodeId }) => void;
   /** The fate of remote clients' entries. */
   sessions: (replica: Replica, runs: SessionRun[]) => void;
@@ -69,6 +72,7 @@ export class Replica implements Leadership {
   readonly #events: ReplicaEvents;
   readonly #orders = new OrderMap();
   readonly #reads: Reads;
+  readonly #hooks: LogHooks | undefined;
   readonly #snapshots: Snapshots | undefined;
   #commit: LogIndex;
   /** How far the feeder was asked to feed. */
@@ -101,6 +105,9 @@ export class Replica implements Leadership {
     this.#commit = Math.max(recovered.commitIndex, start?.index ?? 0);
     this.#raft = new Raft(options, { ...recovered, commitIndex: this.#commit });
     this.applier = new Applier(group.id, group.stateMachine);
+    const { preCommit, rollback } = group.stateMachine;
+    if (preCommit !== undefined || rollback !== undefined)
+      this.#hooks = new LogHooks(group.id, group.stateMachine, recovered, start?.index ?? 0);
     this.proposals = new Proposals(this, parts);
     this.#reads = new Reads({
       ...{ group: group.id, raft: this.#raft, clock: parts.clock, config: parts.config },
@@ -280,6 +287,7 @@ export class Replica implements Leadership {
   }
 
   #order(order: Ready['orders'][number]): void {
+    this.#hooks?.take(order);
     const global = this.#hub.nextOrder();
     this.#orders.add(order.id, global);
     const { group } = this;
@@ -390,6 +398,7 @@ export class Replica implements Leadership {
 
   #commitMoved(commit: LogIndex): void {
     this.#commit = commit;
+    this.#events.commit(this);
     if (!this.leads) return;
     this.#hub.command({ type: 'commit', group: this.group, term: this.term, commit });
   }

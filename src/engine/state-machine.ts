@@ -27,4 +27,26 @@ export interface StateMachine {
    * An error thrown here ends the engine with `RAFTLINE_STATE_MACHINE_FAILED`: going on would let replicas differ.
    */
   apply(batch: CommittedBatch): readonly (Uint8Array | undefined)[] | undefined;
+  /**
+   * Entries entered this node's log; they may never be committed. In log order and always before `apply` of them, on a leader as
+   * they are sealed, on a follower as they arrive, and after a restart for what the log holds and is not applied. Every entry
+   * of the log counts, also those that never reach `apply` (a leader's empty first entry, configurations, retries). Their bytes are not
+   * at hand before they are committed: on followers they never pass through this thread till then.
+   *
+   * An error thrown here ends the engine, as in `apply`. Source: jraft's preCommit.
+   */
+  preCommit?(run: LogRun): void;
+  /**
+   * A conflict, or a snapshot in place of the log, took every entry from `from` on out of the log again: none of them was committed
+   * here, and their places will be given to others. Comes before `preCommit` of what takes their place. Source: jraft's rollback.
+   */
+  rollback?(cut: { readonly group: GroupId; readonly from: LogIndex }): void;
+}
+
+/** A run of entries of one term that entered the log: `firstIndex` to `firstIndex` + `count` − 1. */
+export interface LogRun {
+  readonly group: GroupId;
+  readonly term: Term;
+  readonly firstIndex: LogIndex;
+  readonly count: number;
 }

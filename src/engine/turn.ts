@@ -1,5 +1,5 @@
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
-import type { GroupId, NodeId } from '../base/ids.js';
+import type { GroupId, LogIndex, NodeId } from '../base/ids.js';
 import type { Random } from '../base/prng.js';
 import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../codec/batch.js';
 import type { RecoveredState } from '../core/options.js';
@@ -52,6 +52,7 @@ export interface TurnParts {
 }
 
 export interface TurnListeners {
+  commit: (event: { group: GroupId; index: LogIndex }) => void;
   leadership: (event: { group: GroupId; role: Role; term: number; leader: NodeId }) => void;
   peer: (event: PeerEvent) => void;
   log: (event: { level: 'info' | 'warn' | 'error'; message: string }) => void;
@@ -243,7 +244,9 @@ export class Turn {
 
   #refused(thrown: unknown): RaftlineError {
     const error = toRaftlineError(thrown);
-    if (error.code === ErrorCode.Internal) this.#listeners?.failed(error);
+    // A hook of the state machine may be called in a caller's step.
+    const fatal = error.code === ErrorCode.Internal || error.code === ErrorCode.StateMachineFailed;
+    if (fatal) this.#listeners?.failed(error);
     return error;
   }
 
@@ -398,6 +401,7 @@ export class Turn {
     const events = {
       leadership: (replica: Replica, { role, term, leader }: { role: Role; term: number; leader: NodeId }) =>
         this.#leadership(replica, role, term, leader),
+      commit: ({ group, commitIndex }: Replica) => this.#listeners?.commit({ group, index: commitIndex }),
       sessions: (replica: Replica, runs: SessionRun[]) => this.#clients.report(replica, runs),
     };
     const { snapshots } = this.#parts;

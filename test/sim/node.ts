@@ -144,6 +144,7 @@ export class SimNode {
       this.disk.immediate = false;
     }
     this.#life.turn.start({
+      commit: () => {},
       leadership: ({ role, term, leader }) => this.#parts.events.leadership(this, role, term, leader),
       peer: ({ id, lane, up, code }) => this.#say(`link ${lane} to n${id} ${up ? 'up' : `down ${code}`}`),
       log: ({ message }) => this.#say(message),
