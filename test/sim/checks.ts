@@ -1,6 +1,6 @@
 import type { RaftlineError } from '../../src/base/errors.js';
 import { crc32 } from '../../src/codec/checksum.js';
-import type { StateMachine } from '../../src/engine/state-machine.js';
+import type { SnapshotMachine } from '../../src/engine/snapshot-store.js';
 import { Broken, must } from './broken.js';
 import type { History } from './history.js';
 import { GROUP, type SimNode } from './node.js';
@@ -85,7 +85,14 @@ export class Checks {
     const { lastIndex, hardState } = durable.promised;
     this.#seen.delete(node);
     this.#chains.set(node, 0);
-    for (let index = lastIndex; index > Math.max(0, lastIndex - 64); index--) {
+    // H49: what is not in the log is in a snapshot.
+    must(
+      durable.base <= node.snapshots.newest(),
+      () =>
+        `${node.host}: the log begins behind ${durable.base}, the newest snapshot ends at ${node.snapshots.newest()}`,
+    );
+    const from = Math.max(durable.promised.base, durable.base, lastIndex - 64);
+    for (let index = lastIndex; index > from; index--) {
       must(
         durable.termAt(index) === durable.promisedTermAt(index),
         () =>
@@ -132,15 +139,27 @@ export class Checks {
   }
 
   /** The state machine of one life of a node. */
-  machineOf(node: SimNode): StateMachine {
+  machineOf(node: SimNode): SnapshotMachine {
+    let last = 0;
     return {
       apply: (batch) => {
         let chain = this.#chains.get(node) ?? 0;
         batch.forEach((bytes, index) => {
           chain = this.#take(node, bytes, index, batch.term, chain);
+          last = index;
         });
         this.#chains.set(node, chain);
         return undefined;
+      },
+      takeSnapshot: () => Buffer.from(JSON.stringify({ last, chain: this.chainOf(node) })),
+      restoreSnapshot: (state) => {
+        const found = JSON.parse(Buffer.from(state).toString()) as { last: number; chain: number };
+        must(
+          found.last === 0 || this.#applied[found.last]?.chain === found.chain,
+          () => `${node.host} restored a state to ${found.last} that nobody had there`,
+        );
+        ({ last } = found);
+        this.#chains.set(node, found.chain);
       },
     };
   }
@@ -183,6 +202,7 @@ export class Checks {
     const replica = node.turn!.replica(GROUP);
     const last = this.committed.length - 1;
     for (let index = last; index > Math.max(0, last - 8); index--) {
+      if (index < node.durable.base) continue;
       must(
         replica.termAt(index) === this.committed[index],
         () => `${node.host} leads term ${term} without the committed ${index}@${this.committed[index]}`,
@@ -195,8 +215,11 @@ export class Checks {
     const { committed } = this;
     const known = committed.length - 1;
     for (let index = from + 1; index <= to; index++) {
-      const term = replica.termAt(index)!;
-      if (index < committed.length) {
+      const term = replica.termAt(index);
+      if (term === undefined) {
+        // In a snapshot: somebody has committed and applied it.
+        must(index <= known, () => `${node.host} has a snapshot to ${to}, where ${known} was committed`);
+      } else if (index < committed.length) {
         must(
           committed[index] === term,
           () =>
@@ -218,7 +241,7 @@ export class Checks {
   /** H31, H34, H6: committed only on a quorum of durable copies. */
   #onQuorum(node: SimNode, index: number): void {
     const term = this.committed[index];
-    const copies = this.#nodes.filter((other) => other.durable.termAt(index) === term);
+    const copies = this.#nodes.filter((other) => other.durable.holds(index, term!));
     must(
       copies.length * 2 > this.#nodes.length,
       () =>
@@ -246,9 +269,14 @@ export class Checks {
       if (applied !== leader.lastIndex) return `${node.host} applied ${applied} of ${leader.lastIndex}`;
       if (this.chainOf(node) !== this.chainOf(this.#nodes[0]!))
         throw new Broken('equal logs, unequal states');
+      if (sessionsOf(node) !== sessionsOf(this.#nodes[0]!)) throw new Broken('equal logs, unequal sessions');
     }
     return undefined;
   }
+}
+
+function sessionsOf(node: SimNode): string {
+  return JSON.stringify(node.turn!.replica(GROUP).applier.sessionRecords());
 }
 
 /** Whether an engine's end is a fault of the engine: anything but what the simulation does to it. */

@@ -6,6 +6,7 @@ interface Run {
 }
 
 interface Terms {
+  base: { index: number; term: number };
   termRuns: readonly Run[];
   lastIndex: number;
   hardState: HardState;
@@ -15,15 +16,19 @@ interface Terms {
 export class DurableLog {
   lastIndex = 0;
   hardState: HardState = { term: 0, vote: 0 };
+  /** Everything up to it is in a snapshot. */
+  base = 0;
   #runs: Run[] = [];
   /** What the last crash had to leave. */
-  promised: { runs: readonly Run[]; lastIndex: number; hardState: HardState } = {
+  promised: { base: number; runs: readonly Run[]; lastIndex: number; hardState: HardState } = {
+    base: 0,
     runs: [],
     lastIndex: 0,
     hardState: { term: 0, vote: 0 },
   };
 
   became(log: Terms): void {
+    this.base = log.base.index;
     this.lastIndex = log.lastIndex;
     this.hardState = { ...log.hardState };
     this.#runs = log.termRuns.map((run) => ({ ...run }));
@@ -36,12 +41,17 @@ export class DurableLog {
   ends(underWay: Terms): void {
     let lastIndex = Math.min(this.lastIndex, underWay.lastIndex);
     while (
-      lastIndex > 0 &&
+      lastIndex > Math.max(this.base, underWay.base.index) &&
       termIn(underWay.termRuns, underWay.lastIndex, lastIndex) !== this.termAt(lastIndex)
     ) {
       lastIndex--;
     }
-    this.promised = { runs: this.#runs, lastIndex, hardState: this.hardState };
+    this.promised = { base: this.base, runs: this.#runs, lastIndex, hardState: this.hardState };
+  }
+
+  /** Whether the entry of `term` is there, in the log or in the snapshot that the log begins behind. */
+  holds(index: number, term: number): boolean {
+    return index <= this.base || this.termAt(index) === term;
   }
 
   /** 0 where there is no entry. */

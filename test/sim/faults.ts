@@ -7,6 +7,7 @@ import { canCut, closeLinks, directionsOf, openLinks, type Partition } from './p
 import type { Fault } from './profiles.js';
 import type { FaultEvent } from './scenario.js';
 import type { Scheduler } from './scheduler.js';
+import { GOOD_MOOD } from './snapshot-store.js';
 
 /** Processes that ended by themselves come back after a while. */
 const DOWN_MS_MAX = 5000;
@@ -72,6 +73,7 @@ export class Faults {
       a.disk.mood.delayMs = 0.1;
       a.disk.mood.jitterMs = 0.4;
       a.disk.faults = {};
+      Object.assign(a.snapshots.mood, GOOD_MOOD);
       if (!a.up) this.restartLater(a);
     }
     for (const a of nodes) {
@@ -122,6 +124,13 @@ export class Faults {
         return this.#clock(kind, node, forMs, chance);
       case 'transfer':
         return this.#transfer(node);
+      case 'slowSnapshots':
+      case 'failingSnapshots':
+        this.#say(`${kind} ${node.host} for ${forMs} ms`);
+        if (kind === 'slowSnapshots') node.snapshots.mood.slowMs = chance.between(20, 3000);
+        else node.snapshots.mood.failing = 0.4;
+        this.#scheduler.after(forMs, () => Object.assign(node.snapshots.mood, GOOD_MOOD));
+        return true;
       default:
         return this.#part(kind, forMs, chance);
     }

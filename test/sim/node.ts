@@ -5,7 +5,7 @@ import { loadCompression } from '../../src/codec/compression.js';
 import type { Clock } from '../../src/engine/clock.js';
 import type { ReadPolicy } from '../../src/engine/options.js';
 import { type Config, parseOptions } from '../../src/engine/options.js';
-import type { StateMachine } from '../../src/engine/state-machine.js';
+import type { SnapshotMachine } from '../../src/engine/snapshot-store.js';
 import { Turn } from '../../src/engine/turn.js';
 import { workerSettings } from '../../src/engine/worker-settings.js';
 import { RingConsumer, RingProducer } from '../../src/ring/byte-ring.js';
@@ -27,6 +27,7 @@ import { DurableLog } from './durable-log.js';
 import type { SimNetwork } from './network.js';
 import type { Scheduler } from './scheduler.js';
 import { LEASE_CLOCK_SPREAD, SimClock } from './sim-clock.js';
+import { SimSnapshotStore } from './snapshot-store.js';
 import { GateWord, SimThread } from './thread.js';
 
 export const GROUP: GroupId = 1;
@@ -46,7 +47,7 @@ export interface NodeEvents {
   recovered: (node: SimNode) => void;
   durable: (node: SimNode) => void;
   leadership: (node: SimNode, role: string, term: number, leader: number) => void;
-  machine: (node: SimNode) => StateMachine;
+  machine: (node: SimNode) => SnapshotMachine;
 }
 
 export interface NodeParts {
@@ -59,6 +60,10 @@ export interface NodeParts {
   clockRate: number;
   reads: ReadPolicy;
   spread: boolean;
+  /** When snapshots are taken; undefined: never, and logs stay whole. */
+  compaction: { everyEntries: number; keepEntries: number } | undefined;
+  /** The snapshots of all nodes, by id. */
+  stores: Map<number, SimSnapshotStore>;
   events: NodeEvents;
 }
 
@@ -82,6 +87,8 @@ export class SimNode {
   readonly clock: SimClock;
   /** What its disk holds for certain. Survives crashes. */
   readonly durable = new DurableLog();
+  readonly snapshots: SimSnapshotStore;
+  readonly #machine: SnapshotMachine;
   readonly #parts: NodeParts;
   readonly #config: Config;
   readonly #settings: WorkerSettings;
@@ -95,7 +102,11 @@ export class SimNode {
     this.host = `n${parts.id}`;
     this.clock = new SimClock(parts.scheduler, 1000 * parts.id, parts.clockRate);
     this.disk = new SimDisk(parts.seed, parts.scheduler);
-    this.#config = configOf(parts, parts.events.machine(this));
+    this.#machine = parts.events.machine(this);
+    this.#config = configOf(parts, this.#machine);
+    const { scheduler, network, stores, id: self } = parts;
+    this.snapshots = new SimSnapshotStore({ self, scheduler, network, stores, wake: () => this.#wakeMain() });
+    stores.set(self, this.snapshots);
     this.#settings = {
       ...workerSettings(this.#config),
       batchRawBytesMax: BATCH_RAW_BYTES_MAX,
@@ -211,6 +222,7 @@ export class SimNode {
     const { wal, recovered, facts } = openStore(this.disk, settings, memory);
     const found = recovered.get(GROUP)!;
     this.durable.became(found);
+    this.snapshots.boot();
     this.#parts.events.recovered(this);
     const guard = (run: () => void): void => this.#guard(memory, run);
     const writer = this.#makeWriter(wal, memory);
@@ -251,8 +263,21 @@ export class SimNode {
       status: () => {
         throw new Error('nobody asks for a status in a simulation');
       },
+      ...this.#snapshotSettings(),
     });
     return { turn, threads, programs: [writer, encoder, network], memory, wal, mainGate, awake: undefined };
+  }
+
+  #snapshotSettings() {
+    const { compaction } = this.#parts;
+    if (compaction === undefined) return {};
+    return { snapshots: { ...compaction, store: this.snapshots, machine: () => this.#machine } };
+  }
+
+  #wakeMain(): void {
+    if (this.#life === undefined) return;
+    gateOf(this.#life.memory, 'main').notify();
+    this.look();
   }
 
   #makeWriter(wal: Wal, memory: EngineMemory): WalWriter {
@@ -376,6 +401,7 @@ export class SimNode {
   #end(error: RaftlineError): void {
     const life = this.#life;
     this.#parts.network.crash(this.host);
+    this.snapshots.end();
     if (life === undefined) return;
     this.durable.ends(this.groupLog());
     life.turn.stop(error);
@@ -387,6 +413,7 @@ export class SimNode {
   /** A start that failed leaves nothing behind. */
   #gone(): void {
     this.#parts.network.crash(this.host);
+    this.snapshots.end();
   }
 
   #report(thrown: unknown): void {
@@ -407,7 +434,7 @@ function isPowerCut(thrown: unknown): boolean {
   return thrown instanceof PowerCut || (thrown instanceof RaftlineError && thrown.cause instanceof PowerCut);
 }
 
-function configOf({ id, ids, spread, reads }: NodeParts, stateMachine: StateMachine): Config {
+function configOf({ id, ids, spread, reads }: NodeParts, stateMachine: SnapshotMachine): Config {
   const peers = Object.fromEntries(
     ids.filter((other) => other !== id).map((other) => [other, `n${other}:1`]),
   );

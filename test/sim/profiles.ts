@@ -19,6 +19,8 @@ export const FAULTS = [
   'clockSpeed',
   'wallJump',
   'transfer',
+  'slowSnapshots',
+  'failingSnapshots',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -34,5 +36,15 @@ export const PROFILES: Readonly<Record<string, readonly Fault[]>> = {
   stall: ['stallMain', 'stallThread', 'stallNode', 'isolateLeader', 'kill'],
   clock: ['clockSpeed', 'wallJump', 'stallMain', 'stallNode', 'isolateLeader', 'kill'],
   transfer: ['transfer', 'oneLink', 'slowLink', 'stallMain', 'kill'],
+  snapshot: [
+    'isolateLeader',
+    'split',
+    'kill',
+    'powerCut',
+    'crashInStart',
+    'stallNode',
+    'slowSnapshots',
+    'failingSnapshots',
+  ],
   mixed: FAULTS,
 };

@@ -1,4 +1,4 @@
-import type { StateMachine } from '../../src/engine/state-machine.js';
+import type { SnapshotMachine } from '../../src/engine/snapshot-store.js';
 import { must } from './broken.js';
 import { INITIAL_VALUE, judge, type Operation, type RegisterOp } from './linearizability.js';
 import type { SimNode } from './node.js';
@@ -23,6 +23,12 @@ export function commandBytes(key: number, command: RegisterCommand): Buffer {
   return bytes;
 }
 
+/** What a snapshot has. */
+interface Written {
+  values: [key: number, value: number][];
+  inner: string;
+}
+
 /** The registers of every node, as its state machine has them, and what clients did at them. */
 export class Registers {
   /** Keys whose history was too hard to judge. */
@@ -43,7 +49,7 @@ export class Registers {
   }
 
   /** A state machine that keeps registers beside what `inner` does. Answers a command with what it found. */
-  around(node: SimNode, inner: StateMachine): StateMachine {
+  around(node: SimNode, inner: SnapshotMachine): SnapshotMachine {
     return {
       apply: (batch) => {
         inner.apply(batch);
@@ -52,6 +58,15 @@ export class Registers {
           results[position] = this.#apply(node, bytes);
         });
         return results;
+      },
+      takeSnapshot: () => {
+        const values = [...this.#values.get(node)!];
+        return Buffer.from(JSON.stringify({ values, inner: Buffer.from(inner.takeSnapshot()).toString() }));
+      },
+      restoreSnapshot: (state) => {
+        const found = JSON.parse(Buffer.from(state).toString()) as Written;
+        this.#values.set(node, new Map(found.values));
+        inner.restoreSnapshot(Buffer.from(found.inner));
       },
     };
   }

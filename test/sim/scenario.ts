@@ -39,6 +39,8 @@ export interface Scenario {
   readonly clients: readonly ClientPlan[];
   /** How the engines make reads linearizable. Leases: then no clock is faster than another by more than they are made for. */
   readonly reads: ReadPolicy;
+  /** When each node takes a snapshot, and how much of its log stays then; undefined: never. */
+  readonly compaction: { readonly everyEntries: number; readonly keepEntries: number } | undefined;
   /** Ascending in time. */
   readonly faults: readonly FaultEvent[];
   /** What must have been seen before the faults end: acknowledged operations, changes of leader, restarts of a node. */
@@ -88,7 +90,22 @@ export function drawScenario(options: ScenarioOptions): Scenario {
   const unseating = UNSEATING.filter((kind) => kinds.includes(kind) && (count > 1 || kind === 'kill'));
   const leaderChanges = unseating.length > 0 ? options.leaderChanges : 0;
   const restarts = kinds.includes('kill') ? options.restarts : 0;
-  return { seed, nodes, clients, reads, faults, operations, leaderChanges, restarts, unseating, steps };
+  const compaction = chance.chance(0.75)
+    ? { everyEntries: chance.pick([5, 20, 60, 200]), keepEntries: chance.pick([0, 0, 40]) }
+    : undefined;
+  return {
+    seed,
+    nodes,
+    clients,
+    reads,
+    compaction,
+    faults,
+    operations,
+    leaderChanges,
+    restarts,
+    unseating,
+    steps,
+  };
 }
 
 function drawClients(chance: Chance): ClientPlan[] {

@@ -13,6 +13,7 @@ import { RegisterClient } from './register-client.js';
 import { Registers } from './registers.js';
 import { drawScenario, type Scenario, type ScenarioOptions } from './scenario.js';
 import { Scheduler } from './scheduler.js';
+import type { SimSnapshotStore } from './snapshot-store.js';
 import { tellMessage, tellNodes } from './trace.js';
 
 /** How long a healthy cluster may take to be one again, simulated ms. */
@@ -42,6 +43,8 @@ export interface RunReport {
   readsRefused: number;
   /** Histories of registers that were too hard to judge. */
   undecided: number;
+  /** Own snapshots that were saved, and received ones, on all nodes. */
+  snapshots: { saved: number; received: number };
   faults: ReadonlyMap<Fault, number>;
   /** What was broken; undefined when all was well. */
   failure: string | undefined;
@@ -110,6 +113,7 @@ class Simulation {
   #makeNodes(): void {
     const scheduler = this.#scheduler;
     const ids = this.#scenario.nodes.map((_, at) => at + 1);
+    const stores = new Map<number, SimSnapshotStore>();
     const events: NodeEvents = {
       turned: (node) => {
         scheduler.note(node.id);
@@ -137,6 +141,8 @@ class Simulation {
         reads: this.#scenario.reads,
         id: at + 1,
         ids,
+        compaction: this.#scenario.compaction,
+        stores,
         scheduler,
         network: this.#network,
         seed: scheduler.seed(),
@@ -314,6 +320,10 @@ class Simulation {
       reads: this.#readers.reduce((sum, client) => sum + client.answered, 0),
       readsRefused: this.#readers.reduce((sum, client) => sum + client.refused, 0),
       undecided: this.#registers.undecided,
+      snapshots: {
+        saved: this.#nodes.reduce((sum, node) => sum + node.snapshots.saved, 0),
+        received: this.#nodes.reduce((sum, node) => sum + node.snapshots.received, 0),
+      },
       faults: this.#faults.done,
       failure: this.#failure,
       trace: this.#failure === undefined ? [] : this.#scheduler.trace(80),
