@@ -37,6 +37,18 @@ describe('a whole cluster from one seed', () => {
     });
   }
 
+  it('A4 H48 H49 logs begin behind snapshots, and followers that are too far behind install them', async () => {
+    const seen = { saved: 0, received: 0 };
+    for (const seed of [2, 3, 6]) {
+      const report = await run(seed, 'snapshot', 150);
+      expectWell(report, 'snapshot');
+      seen.saved += report.snapshots.saved;
+      seen.received += report.snapshots.received;
+    }
+    expect(seen.saved).toBeGreaterThan(20);
+    expect(seen.received).toBeGreaterThan(2);
+  });
+
   it('keeps them on seeds that nobody has tried before', async () => {
     const first = randomInt(1, 2 ** 40);
     for (let seed = first; seed < first + 3; seed++) expectWell(await run(seed, 'mixed', 200), 'mixed');
