@@ -10,6 +10,7 @@ export {
   type ClientOptions,
   RaftlineClient,
 } from './client/index.js';
+export type { AppenderCallback, AppenderOptions, AppenderRun, GroupAppender } from './engine/appender.js';
 // The engine: one per process and data directory.
 export { Engine, type Group } from './engine/engine.js';
 export type { EngineOptions, GroupOptions, ReadPolicy, TraceSink } from './engine/options.js';

@@ -6,6 +6,7 @@ import type { GroupId, LogIndex, NodeId } from '../base/ids.js';
 import { createEngineMemory } from '../workers/memory.js';
 import { planThreads } from '../workers/settings.js';
 import { Threads } from '../workers/spawn.js';
+import { type AppenderOptions, GroupAppender } from './appender.js';
 import { systemClock } from './clock.js';
 import type { ChangeOptions, MembersRequest, MembersView } from './members-request.js';
 import { type Config, type EngineOptions, parseOptions } from './options.js';
@@ -65,6 +66,20 @@ export class Group {
    */
   proposeMany(entries: readonly Uint8Array[]): Promise<ProposedMany> {
     return new Promise((resolve, reject) => this.#turn.proposeMany(this.id, entries, { resolve, reject }));
+  }
+
+  /**
+   * For a stream of ordered entries: outcomes are told to callbacks, a run of entries at a time, at no cost per entry but its copy. A refusal is
+   * what `append` returns; nothing is queued beyond `pipeline`.
+   * @throws RaftlineError `RAFTLINE_OPTION_INVALID`
+   */
+  appender(options: AppenderOptions = {}): GroupAppender {
+    return new GroupAppender(
+      this.id,
+      (bytes, listener) => this.#turn.append(this.id, bytes, listener),
+      systemClock.soon,
+      options,
+    );
   }
 
   /**

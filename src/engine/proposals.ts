@@ -59,6 +59,16 @@ export class Proposals {
     return proposed;
   }
 
+  /** One entry of which `listener` hears, together with its neighbours if they have the same one. Refusals as of `propose`. */
+  append(bytes: Uint8Array, listener: Listener): void {
+    this.#refuseEntry(bytes.length);
+    this.#admit(packedEntryBytes(bytes.length, false), 1);
+    const open = this.#open;
+    open.waiters.listen(open.count, 1, listener);
+    open.add(bytes);
+    if (open.full) this.seal();
+  }
+
   /** Several entries, which stand together in one batch. Refusals are thrown; then nothing was taken. */
   proposeMany(entries: readonly Uint8Array[], listener: Listener): void {
     let packed = 0;
@@ -104,7 +114,7 @@ export class Proposals {
       this.#hub.proposals.abandon();
       // Leadership is being handed over: what is open waits until that is decided, within one election timeout.
       if (batch.refused === 'transferring') return false;
-      open.take().reject(this.#leadership.notLeader());
+      open.take().reject(this.#leadership.notLeader(), 'none');
       return true;
     }
     const { bytes, offset } = this.#hub.proposals;
@@ -118,7 +128,7 @@ export class Proposals {
 
   /** Who still waits for an open batch is told; nothing of it was sealed. */
   rejectOpen(error: RaftlineError): void {
-    this.#open.take().reject(error);
+    this.#open.take().reject(error, 'none');
   }
 
   /** From here on the applier reads back from the log. Slots of `term`, a new leadership's, stay; 0: none does. */
@@ -136,7 +146,7 @@ export class Proposals {
   }
 
   #abandonSlot(slot: ProposalSlot, error: RaftlineError): void {
-    slot.waiters.reject(error);
+    slot.waiters.reject(error, 'unknown');
     this.near.finish(slot);
   }
 

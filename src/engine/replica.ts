@@ -388,9 +388,9 @@ export class Replica implements Leadership {
     this.term = leadership.term;
     this.leader = leadership.leader;
     if (deposed) {
-      this.proposals.rejectOpen(this.notLeader());
-      // Check-quorum ends a leadership within its term: then nothing of it stays.
+      // In the order of the entries: first what is sealed. Check-quorum ends a leadership within its term: then nothing of it stays.
       this.proposals.dropNear(leadership.role === 'leader' ? leadership.term : 0);
+      this.proposals.rejectOpen(this.notLeader());
       this.peersApplied.clear();
     }
     this.#events.leadership(this, leadership);
@@ -414,7 +414,7 @@ export class Replica implements Leadership {
     if (this.#raft.termAt(slot.firstIndex) === slot.term) {
       const runs = this.applier.apply({ ...slot, bytes: this.#hub.slots.bytes }, slot.waiters);
       if (runs.length > 0) this.#events.sessions(this, runs);
-    } else slot.waiters.reject(this.notLeader());
+    } else slot.waiters.reject(this.notLeader(), 'none');
     // Only now: had the state machine failed, whoever waits for this batch would have to be told so.
     this.proposals.near.shift();
     this.proposals.near.finish(slot);
@@ -464,7 +464,7 @@ export class Replica implements Leadership {
   abandon(error: RaftlineError): void {
     this.#reads.failAll(error);
     this.members.abandon(error);
-    this.proposals.rejectOpen(error);
     this.proposals.abandonNear(0, error);
+    this.proposals.rejectOpen(error);
   }
 }

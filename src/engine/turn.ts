@@ -202,6 +202,18 @@ export class Turn {
     }
   }
 
+  /** As `propose`, for an entry of which `listener` hears, together with its neighbours. */
+  append(group: GroupId, bytes: Uint8Array, listener: Listener): void {
+    if (this.#stopped !== undefined) throw this.#stopped;
+    if (!(bytes instanceof Uint8Array)) throw notBytes('entry', bytes);
+    this.#schedule();
+    try {
+      this.replica(group).proposals.append(bytes, listener);
+    } catch (thrown) {
+      throw this.#refused(thrown);
+    }
+  }
+
   /** As `propose`, for several entries of one batch. */
   proposeMany(group: GroupId, entries: readonly Uint8Array[], listener: Listener): void {
     for (const bytes of entries) if (!(bytes instanceof Uint8Array)) throw notBytes('entries', bytes);

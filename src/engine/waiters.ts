@@ -18,10 +18,13 @@ export interface ProposedMany {
   results: readonly (Uint8Array | undefined)[] | undefined;
 }
 
-/** Who waits for a run of consecutive entries of one batch. Called once, one or the other. */
+/** What is certain of entries that were not seen to be committed: `none` of them is or will be, or it is `unknown`. */
+export type Fate = 'none' | 'unknown';
+
+/** Who waits for runs of consecutive entries of one batch. Called once for a run, one or the other. */
 export interface Listener {
   resolve(proposed: ProposedMany): void;
-  reject(error: Error): void;
+  reject(error: Error, count: number, fate: Fate): void;
 }
 
 /** The state machine's answer to the entry at a position in the batch; undefined: it gave none to the whole batch. */
@@ -35,7 +38,7 @@ export type ResultAt = ((position: number) => Uint8Array | undefined) | undefine
 export class Waiters {
   /** Positions in the batch of the entries with a promise, ascending. */
   readonly #positions: number[] = [];
-  readonly #listeners: { position: number; count: number; listener: Listener }[] = [];
+  readonly #listeners: { readonly position: number; count: number; readonly listener: Listener }[] = [];
   #applied: Promise<void> | undefined;
   #resolve: () => void = () => {};
   #reject: (error: Error) => void = () => {};
@@ -63,9 +66,11 @@ export class Waiters {
     return this.#applied.then(this.#answer);
   }
 
-  /** Calls `listener` for `count` entries, from `position` on. */
+  /** Calls `listener` for `count` entries, from `position` on; together with those right before, if that is who listens to them. */
   listen(position: number, count: number, listener: Listener): void {
-    this.#listeners.push({ position, count, listener });
+    const last = this.#listeners[this.#listeners.length - 1];
+    if (last?.listener === listener && last.position + last.count === position) last.count += count;
+    else this.#listeners.push({ position, count, listener });
   }
 
   /** The batch stands at `firstIndex` and was applied. At most once, and not after `reject`. */
@@ -85,9 +90,9 @@ export class Waiters {
   }
 
   /** Nothing more is known of the batch than `error` says. Without effect on what was resolved. */
-  reject(error: Error): void {
+  reject(error: Error, fate: Fate): void {
     if (this.#term !== 0) return;
     this.#reject(error);
-    for (const { listener } of this.#listeners.splice(0)) listener.reject(error);
+    for (const { count, listener } of this.#listeners.splice(0)) listener.reject(error, count, fate);
   }
 }

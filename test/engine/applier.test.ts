@@ -145,7 +145,7 @@ describe('the applier', () => {
     const batch = raw(1, ['a', 'b', 'c']);
     const { waiters, answers } = waitersAt([0, 2]);
     applier.apply(batch, waiters);
-    waiters.reject(new Error('the engine ended right after'));
+    waiters.reject(new Error('the engine ended right after'), 'unknown');
     expect(await Promise.all(answers)).toEqual([
       { index: 1, term: 2, result: Buffer.from('<a>') },
       { index: 3, term: 2, result: Buffer.from('<c>') },
@@ -165,7 +165,7 @@ describe('the applier', () => {
     waiters.listen(0, 1, listener('one'));
     waiters.listen(1, 2, listener('two'));
     applier.apply(batch, waiters);
-    waiters.reject(new Error('the engine ended right after'));
+    waiters.reject(new Error('the engine ended right after'), 'unknown');
     const [a, b, c] = ['<a>', '<b>', '<c>'].map((text) => Buffer.from(text));
     expect(told).toEqual([
       ['one', { index: 1, term: 2, count: 1, results: [a] }],
@@ -180,8 +180,8 @@ describe('the applier', () => {
       resolve: () => told.push('resolved'),
       reject: ({ message }) => told.push(message),
     });
-    waiters.reject(new Error('lost'));
-    waiters.reject(new Error('lost again'));
+    waiters.reject(new Error('lost'), 'unknown');
+    waiters.reject(new Error('lost again'), 'unknown');
     expect(told).toEqual(['lost']);
     for (const answer of answers) await expect(answer).rejects.toThrow(/^lost$/);
   });
@@ -300,7 +300,7 @@ describe('the applier', () => {
     expect(error.details).toEqual({ group: 5, index: 1 });
     expect(error.cause).toBeInstanceOf(TypeError);
     expect(applier.applied).toBe(0);
-    waiters.reject(error);
+    waiters.reject(error, 'unknown');
     await expect(answers[0]).rejects.toBe(error);
   });
 
