@@ -1,59 +1,101 @@
-import { startCluster } from './cluster.mjs';
-import { machine } from './machine.mjs';
-import { arrived } from './measure.mjs';
-import { sleep, Workspace } from './processes.mjs';
-import { conditions, figure, MB, print, printMachine, printTable, writeJson } from './report.mjs';
+import { writeFileSync } from 'node:fs';
+import { startCluster } from '../dist/bench/cluster.js';
+import { arrived } from '../dist/bench/measure.js';
+import { sleep, Workspace } from '../dist/bench/processes.js';
+import { conditionsText } from '../dist/bench/settings.js';
+import { helpOf } from '../dist/cli/arguments.js';
+import {
+  BenchArguments,
+  CONCURRENCY_FLAG,
+  LOAD_FLAGS,
+  OUTPUT_FLAGS,
+  POINT_FLAGS,
+} from '../dist/cli/bench/flags.js';
+import { figure, printMachine } from '../dist/cli/bench/print.js';
+import { Output } from '../dist/cli/output.js';
+import { table } from '../dist/cli/table.js';
 
+const MB = 1e6;
 const LEADER_LIMIT_BYTES = 400 * MB;
 /** Below a rate of 1 MB/s something is wrong. */
 const BYTES_PER_MS_MIN = 1000;
 const PROGRESS_MS = 5000;
+const PAYLOAD = 1024;
 
-/** RSS of every node while the leader replicates so many gigabytes. @returns {Promise<boolean>} within the limit */
-export async function memory(settings) {
-  const workspace = new Workspace({ parent: settings.dir });
-  const about = machine(workspace.root);
-  const entriesMax = Math.ceil((settings.gb * 1e9) / settings.payload);
-  print(`memory: ${settings.gb} GB in ${entriesMax} entries, ${conditions(settings)}`);
-  printMachine(about);
+const SHAPE = {
+  name: 'memory',
+  summary:
+    "RSS of every node while the leader replicates so many gigabytes; fails above 400 MB of the leader's",
+  flags: [
+    { name: 'gb', value: 'N', help: 'gigabytes (default 1)' },
+    ...POINT_FLAGS,
+    CONCURRENCY_FLAG,
+    ...LOAD_FLAGS,
+    ...OUTPUT_FLAGS,
+  ],
+  notes: [`Entries have ${PAYLOAD} bytes unless --payload says otherwise.`],
+};
+
+/** Sets the exit code to 1 when the leader's memory goes above the limit. */
+export async function memory(args) {
+  const output = new Output();
+  if (args.includes('--help')) return output.write(helpOf(SHAPE));
+  const given = new BenchArguments(SHAPE, args);
+  const point = given.point();
+  const payload = given.text('payload') === undefined ? PAYLOAD : point.payload;
+  const settings = given.settings({ ...point, payload });
+  const bytes = (given.integer('gb', 1, 100) ?? 1) * 1e9;
+  const workspace = new Workspace(given.directory(), given.text('profile'));
+  try {
+    const machine = printMachine(output, workspace.root);
+    output.line(`memory: ${figure(bytes / MB)} MB, ${conditionsText(settings)}`);
+    const result = await replicate(output, settings, workspace, Math.ceil(bytes / payload));
+    printResult(output, result, bytes);
+    const json = given.text('json');
+    if (json !== undefined)
+      writeFileSync(
+        json,
+        `${JSON.stringify({ benchmark: 'memory', machine, settings, ...result }, undefined, 2)}\n`,
+      );
+    if (!result.within) process.exitCode = 1;
+  } finally {
+    workspace.dispose();
+  }
+}
+
+async function replicate(output, settings, workspace, entriesMax) {
   const side = await startCluster(settings, workspace);
   const nodes = [side.leader, ...side.followers];
-  const before = await Promise.all(nodes.map((node) => node.ask('sample', {})));
+  const sampled = () => Promise.all(nodes.map((node) => node.ask('sample', {})));
+  const before = await sampled();
   const startedMs = performance.now();
-  const { payload, outstanding, seed } = settings;
-  await side.leader.ask('load', { payload, outstanding, seed, entriesMax });
-  const timeoutMs = 30_000 + (entriesMax * payload) / BYTES_PER_MS_MIN;
-  const finished = side.leader.ask('finish', {}, timeoutMs);
-  const { completed } = await shown(finished, side.leader, entriesMax);
+  await side.leader.ask('load', { ...settings, groupIds: [1], entriesMax });
+  const timeoutMs = 30_000 + (entriesMax * settings.payload) / BYTES_PER_MS_MIN;
+  const completed = await shown(output, side.leader.ask('finish', {}, timeoutMs), side.leader, entriesMax);
   const seconds = (performance.now() - startedMs) / 1000;
   await arrived(side, completed);
-  const after = await Promise.all(nodes.map((node) => node.ask('sample', {})));
+  const after = await sampled();
   await side.close();
-  const peaks = after.map(({ rssMax }) => rssMax);
-  const names = ['leader', 'follower', 'follower'];
-  print(
-    `\n${figure((entriesMax * payload) / MB / seconds)} MB/s, ${figure(completed / seconds)} entries/s, ${figure(seconds)} s`,
-  );
-  printTable(
-    ['node', 'RSS before, MB', 'highest, MB', 'at the end, MB'],
-    nodes.map((_, at) => [
-      names[at],
-      ...[before[at].rssBytes, peaks[at], after[at].rssBytes].map((bytes) => (bytes / MB).toFixed(0)),
-    ]),
-  );
-  const within = peaks[0] <= LEADER_LIMIT_BYTES;
-  print(`\nlimit for the leader: ${LEADER_LIMIT_BYTES / MB} MB: ${within ? 'kept' : 'EXCEEDED'}`);
-  const result = { seconds, completed, before, after, peaks, limitBytes: LEADER_LIMIT_BYTES, within };
-  writeJson(settings.json, { benchmark: 'memory', machine: about, settings, result });
-  return within;
+  const within = after[0].rssMax <= LEADER_LIMIT_BYTES;
+  return { seconds, completed, before, after, limitBytes: LEADER_LIMIT_BYTES, within };
 }
 
 /** Shows how far the leader is until it has finished. */
-async function shown(finished, leader, entriesMax) {
+async function shown(output, finished, leader, entriesMax) {
   for (;;) {
     const reply = await Promise.race([finished, sleep(PROGRESS_MS)]);
     if (reply !== undefined) return reply;
     const { entries, rssBytes } = await leader.ask('sample', {});
-    print(`  ${((100 * entries) / entriesMax).toFixed(0)} %, leader ${(rssBytes / MB).toFixed(0)} MB`);
+    output.line(`  ${((100 * entries) / entriesMax).toFixed(0)} %, leader ${(rssBytes / MB).toFixed(0)} MB`);
   }
+}
+
+function printResult(output, { seconds, completed, before, after, within }, bytes) {
+  const rates = `${figure(bytes / MB / seconds)} MB/s, ${figure(completed / seconds)} entries/s, ${figure(seconds)} s`;
+  const rows = after.map((end, at) => [
+    at === 0 ? 'leader' : 'follower',
+    ...[before[at].rssBytes, end.rssMax, end.rssBytes].map((value) => (value / MB).toFixed(0)),
+  ]);
+  output.line(`\n${rates}\n${table([['node', 'RSS before, MB', 'highest, MB', 'at the end, MB'], ...rows])}`);
+  output.line(`\nlimit for the leader: ${LEADER_LIMIT_BYTES / MB} MB: ${within ? 'kept' : 'EXCEEDED'}`);
 }

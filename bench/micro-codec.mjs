@@ -1,9 +1,9 @@
+import { makePool } from '../dist/bench/data.js';
 import { BATCH_PAYLOAD_OFFSET, CEILING_LIMITS, verifyBatch, writeBatchHead } from '../dist/codec/batch.js';
 import { crc32 } from '../dist/codec/checksum.js';
 import { loadCompression } from '../dist/codec/compression.js';
 import { decodePayload, encodeBatch, encodedBytesMax } from '../dist/codec/encoder.js';
 import { EntryCursor, packEntry, packedEntryBytes, verifyEntries } from '../dist/codec/entries.js';
-import { makePool } from './data.mjs';
 
 /** The head of a raw batch of group 1, term 1. */
 export function writeHead(target, offset, { firstIndex, count, rawLength }) {
@@ -25,8 +25,8 @@ export function writeHead(target, offset, { firstIndex, count, rawLength }) {
 }
 
 /** A raw batch, full of the benchmark's data. */
-function rawBatch({ payload, seed, batchBytesMax }) {
-  const pool = makePool({ payload, seed });
+function rawBatch({ payload, data, seed, batchBytesMax }) {
+  const pool = makePool({ payload, data, seed });
   const packed = packedEntryBytes(payload, false);
   const count = Math.max(1, Math.floor(batchBytesMax / packed));
   const rawLength = count * packed;
@@ -37,7 +37,7 @@ function rawBatch({ payload, seed, batchBytesMax }) {
   return { raw, rawLength, count, pool };
 }
 
-/** @returns {import('./micro.mjs').Case[]} */
+/** @returns {{ name: string, bytes: number, entries: number, run: () => void }[]} */
 export function codecCases(settings) {
   const { raw, rawLength, count, pool } = rawBatch(settings);
   const target = Buffer.alloc(raw.length);

@@ -12,9 +12,12 @@ const RING_BYTES = 16 * 1024 * 1024;
 const SEGMENT_BYTES = 64 * 1024 * 1024;
 const ANCHORS = 4096;
 
-/** One record at a time through a ring, payload copied in; one thread, so no wake-up. */
+/** Records through a ring one at a time, payload copied in; one thread, so no wake-up. As many a call as a clock can tell apart. */
 export function ringCases() {
-  return [64, 256 * 1024].map((bytes) => {
+  return [
+    { bytes: 64, records: 1000 },
+    { bytes: 256 * 1024, records: 1 },
+  ].map(({ bytes, records }) => {
     const memory = new SharedArrayBuffer(ringRegionBytes(RING_BYTES, 1));
     const region = { memory, byteOffset: 0, capacity: RING_BYTES, consumers: 1 };
     initRing(region);
@@ -22,13 +25,16 @@ export function ringCases() {
     const consumer = new RingConsumer(region, 0);
     const payload = Buffer.alloc(bytes, 1);
     const run = () => {
-      producer.claim(bytes);
-      producer.bytes.set(payload, producer.offset);
-      producer.publish(bytes);
-      consumer.poll();
-      consumer.release();
+      for (let record = 0; record < records; record++) {
+        producer.claim(bytes);
+        producer.bytes.set(payload, producer.offset);
+        producer.publish(bytes);
+        consumer.poll();
+        consumer.release();
+      }
     };
-    return { name: `ring, ${bytes} B: claim, copy, publish, poll, release`, bytes, entries: 0, run };
+    const name = `ring, ${records} × ${bytes} B: claim, copy, publish, poll, release`;
+    return { name, bytes: records * bytes, entries: records, run };
   });
 }
 
@@ -69,6 +75,7 @@ function leader() {
       electionTicksMin: 10,
       electionTicksMax: 20,
       heartbeatTicks: 2,
+      preVote: false,
       random: seededRandom(1),
     },
     {
@@ -82,12 +89,13 @@ function leader() {
   );
   while (core.status().role !== 'candidate') core.tick();
   let newestOrder = newestOf(core.ready(), 0);
+  core.step({ type: 'durable', order: newestOrder });
   core.step({ type: 'voteReply', group: 1, from: 2, to: 1, term: 2, granted: true, preVote: false });
   const ready = core.ready();
   newestOrder = newestOf(ready, newestOrder);
   core.step({ type: 'durable', order: newestOrder });
   const sessions = ready.sessions.map(({ peer, session }) => [peer, session]);
-  for (const [from, session] of sessions) core.step(replyOf(from, session, 1));
+  for (const [from, session] of sessions) core.step(replyOf(from, session, core.status().lastIndex));
   core.ready();
   if (core.status().role !== 'leader' || sessions.length !== 2)
     throw new Error('core: expected a leader of three');

@@ -1,66 +1,134 @@
-import { Bench } from 'tinybench';
-import { machine } from './machine.mjs';
-import { codecCases } from './micro-codec.mjs';
-import { coreCases, ringCases, walCases } from './micro-engine.mjs';
-import { Workspace } from './processes.mjs';
-import { conditions, figure, MB, print, printMachine, printTable, writeJson } from './report.mjs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { seededRandom } from '../dist/base/prng.js';
+import { Workspace } from '../dist/bench/processes.js';
+import { compareRuns, nothingShown, spreadOf } from '../dist/bench/statistics.js';
+import { helpOf } from '../dist/cli/arguments.js';
+import { BenchArguments, LOAD_FLAGS, OUTPUT_FLAGS, POINT_FLAGS } from '../dist/cli/bench/flags.js';
+import { figure, printMachine } from '../dist/cli/bench/print.js';
+import { Output } from '../dist/cli/output.js';
+import { table } from '../dist/cli/table.js';
 
-const TIME_MS = 1000;
-const SHORT_MS = 300;
+const BENCHMARK = 'micro';
+const VERSION = 1;
+const RUN_TIMEOUT_MS = 600_000;
+const SHARED = new Set(['payload', 'batch', 'data', 'seed', 'runs', 'dir', 'json', 'compare', 'help']);
+
+const SHAPE = {
+  name: 'micro',
+  summary: 'the parts of the engine one by one: ring, codec, both LZ4s, checksum, core, log',
+  flags: [
+    ...[...POINT_FLAGS, ...LOAD_FLAGS, ...OUTPUT_FLAGS].filter(({ name }) => SHARED.has(name)),
+    { name: 'time', value: 'MS', help: 'that each part is measured in each run (default 300)' },
+    { name: 'only', value: 'TEXT', help: 'parts whose name holds this' },
+  ],
+  notes: [
+    '--runs is 5 unless given; each run is a process of its own, so that none inherits what the compiler learnt.',
+  ],
+};
 
 /**
- * @typedef {object} Case
+ * @typedef {object} Part
  * @property {string} name
  * @property {number} bytes that one call works on, 0 where that means nothing
  * @property {number} entries that one call works on, likewise
- * @property {() => void} run
+ * @property {{ medianMs: number, p99Ms: number, marginPercent: number, samples: number }[]} runs
  */
 
-/** The parts of the engine, one by one, with tinybench. */
-export async function micro(settings, short = false) {
-  const workspace = new Workspace({ parent: settings.dir });
-  const about = machine(workspace.root);
-  print(`micro: parts one by one; batches as in ${conditions(settings)}`);
-  if (!short) printMachine(about);
-  const cases = [
-    ...ringCases(),
-    ...codecCases(settings),
-    ...coreCases(settings),
-    ...walCases((name) => workspace.directory(name)),
-  ];
-  const bench = new Bench({ time: short ? SHORT_MS : TIME_MS, warmupTime: short ? 100 : 250, throws: true });
-  for (const { name, run } of cases) bench.add(name, run);
-  await bench.run();
-  const results = cases.map((one) => resultOf(one, bench.getTask(one.name).result));
-  printTable(
-    ['', 'median', 'p99', '±', 'MB/s', 'an entry'],
-    results.map(({ name, medianMs, p99Ms, marginPercent, mbPerSecond, nsPerEntry }) => [
-      name,
-      time(medianMs),
-      time(p99Ms),
-      `${marginPercent.toFixed(1)} %`,
-      mbPerSecond === 0 ? '' : figure(mbPerSecond),
-      nsPerEntry === 0 ? '' : `${nsPerEntry.toFixed(1)} ns`,
-    ]),
-  );
-  writeJson(short ? undefined : settings.json, { benchmark: 'micro', machine: about, settings, results });
-}
-
-function resultOf({ name, bytes, entries }, { latency }) {
-  const { p50, p99, rme, samplesCount } = latency;
-  return {
-    name,
-    medianMs: p50,
-    p99Ms: p99,
-    /** Of the mean, at 95 %. */
-    marginPercent: rme,
-    samples: samplesCount,
-    mbPerSecond: bytes === 0 ? 0 : bytes / MB / (p50 / 1000),
-    nsPerEntry: entries === 0 ? 0 : (p50 * 1e6) / entries,
+/** Measures every part in several processes, one after the other. */
+export async function micro(args) {
+  const output = new Output();
+  if (args.includes('--help')) return output.write(helpOf(SHAPE));
+  const given = new BenchArguments(SHAPE, args);
+  const { payload, data, seed, batchBytesMax } = given.settings(given.point());
+  const settings = {
+    ...{ payload, data, seed, batchBytesMax },
+    timeMs: given.integer('time', 10, 60_000) ?? 300,
+    only: given.text('only') ?? '',
   };
+  const base = given.text('compare');
+  const before = base === undefined ? undefined : readMicro(base);
+  const runs = given.text('runs') === undefined ? 5 : given.runs();
+  const workspace = new Workspace(given.directory());
+  try {
+    const machine = printMachine(output, workspace.root);
+    output.line(`${conditionsOf(settings)}; ${runs} runs in processes of their own, medians\n`);
+    const parts = await measureParts(workspace, settings, runs);
+    output.line(partsTable(parts));
+    const results = { benchmark: BENCHMARK, version: VERSION, machine, settings, parts };
+    const json = given.text('json');
+    if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
+    if (before !== undefined) printComparison(output, before, results);
+  } finally {
+    workspace.dispose();
+  }
 }
 
-function time(ms) {
+/** `compare OLD NEW`: two files that `micro --json` wrote. */
+export function compareMicro(args) {
+  const [base, changed] = args.filter((arg, at) => !arg.startsWith('--') && args[at - 1] !== '--dir');
+  if (changed === undefined) throw new Error('expected two files of micro, OLD and NEW');
+  printComparison(new Output(), readMicro(base), readMicro(changed));
+}
+
+async function measureParts(workspace, settings, runs) {
+  /** @type {Map<string, Part>} */
+  const parts = new Map();
+  for (let run = 1; run <= runs; run++) {
+    const child = workspace.fork(`micro-${run}`, new URL('./micro-run.mjs', import.meta.url).href);
+    const directory = workspace.directory(`micro-${run}`);
+    const measured = await child.ask('measure', { ...settings, directory }, RUN_TIMEOUT_MS);
+    await workspace.close([child], [directory]);
+    for (const { name, bytes, entries, ...figures } of measured) {
+      const part = parts.get(name) ?? { name, bytes, entries, runs: [] };
+      part.runs.push(figures);
+      parts.set(name, part);
+    }
+  }
+  return [...parts.values()];
+}
+
+/** @param {Part[]} parts */
+function partsTable(parts) {
+  const rows = parts.map(({ name, bytes, entries, runs }) => {
+    const { median, min, max } = spreadOf(runs.map(({ medianMs }) => medianMs));
+    const p99 = spreadOf(runs.map(({ p99Ms }) => p99Ms)).median;
+    const rate = bytes === 0 ? '' : figure(bytes / 1e6 / (median / 1000));
+    const perEntry = entries === 0 ? '' : `${((median * 1e6) / entries).toFixed(1)} ns`;
+    return [name, `${timeText(median)} (${timeText(min)}–${timeText(max)})`, timeText(p99), rate, perEntry];
+  });
+  return table([['', 'a call (lowest–highest run)', 'p99', 'MB/s', 'an entry'], ...rows]);
+}
+
+function printComparison(output, before, after) {
+  const [from, to] = [before, after].map(({ settings }) => conditionsOf(settings));
+  if (from !== to) throw new Error(`nothing was measured alike: expected ${to}, received ${from}`);
+  output.line(`\n${to}: ${before.machine.commit} → ${after.machine.commit}; below 1 is faster\n`);
+  const rows = after.parts.flatMap(({ name, runs }) => {
+    const old = before.parts.find((part) => part.name === name);
+    if (old === undefined) return [];
+    const medians = [old.runs, runs].map((each) => each.map(({ medianMs }) => medianMs));
+    const quotient = compareRuns(...medians, seededRandom(1));
+    const { ratio, low, high, significant } = quotient;
+    const verdict = significant ? (ratio < 1 ? 'faster' : 'slower') : nothingShown(quotient);
+    const times = medians.map((each) => timeText(spreadOf(each).median)).join(' → ');
+    return [[name, times, `${ratio.toFixed(3)} (${low.toFixed(3)}–${high.toFixed(3)})`, verdict]];
+  });
+  output.line(table([['', 'a call', 'new / old (95 %)', ''], ...rows]));
+}
+
+/** @returns what `micro --json` wrote */
+function readMicro(file) {
+  const results = JSON.parse(readFileSync(file, 'utf8'));
+  if (results?.benchmark === BENCHMARK && results.version === VERSION) return results;
+  throw new Error(`${file}: expected results of micro, received ${JSON.stringify(results).slice(0, 60)}`);
+}
+
+function conditionsOf({ payload, data, seed, batchBytesMax, timeMs }) {
+  const what = typeof data === 'string' ? data : data.file;
+  return `${payload} B entries (${what}, seed ${seed}), batch ${batchBytesMax / 1024} KiB, ${timeMs} ms a part`;
+}
+
+function timeText(ms) {
   if (ms < 0.001) return `${(ms * 1e6).toFixed(0)} ns`;
   return ms < 1 ? `${(ms * 1000).toFixed(2)} µs` : `${ms.toFixed(2)} ms`;
 }

@@ -1,10 +1,34 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
-/** `node bench/profile.mjs DIR [COUNT]`: the functions with the largest self time of each `.cpuprofile` below DIR. */
-
+/**
+ * `npm run bench -- profile [flags of raftline bench cluster]` runs the cluster once, each of its threads profiled, and prints the
+ * functions with the largest self time of each. `node bench/profile.mjs DIR [COUNT]` prints those of profiles that are there.
+ */
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const COUNT = 15;
+
+export async function profile(args) {
+  const at = args.indexOf('--profile');
+  const directory = at < 0 ? join(ROOT, '.tmp', 'profile') : args[at + 1];
+  if (at < 0) rmSync(directory, { recursive: true, force: true });
+  const flags = at < 0 ? [...args, '--profile', directory] : args;
+  process.argv.splice(2, process.argv.length, 'bench', 'cluster', ...flags);
+  await import('../dist/cli/main.js');
+  if (!args.includes('--help')) printProfiles(directory, COUNT);
+}
+
+function printProfiles(directory, count) {
+  for (const path of profilesBelow(directory)) {
+    const times = selfTimes(JSON.parse(readFileSync(path, 'utf8')));
+    const total = times.reduce((sum, [, time]) => sum + time, 0);
+    process.stdout.write(`\n${relative(directory, path)}: ${(total / 1e6).toFixed(1)} s\n`);
+    for (const [name, time] of times.slice(0, count)) {
+      process.stdout.write(`  ${((100 * time) / total).toFixed(1).padStart(5)} %  ${name}\n`);
+    }
+  }
+}
 
 function profilesBelow(directory) {
   return readdirSync(directory).flatMap((name) => {
@@ -32,16 +56,10 @@ function nameOf({ functionName, url, lineNumber }) {
   return `${name} ${file.replace(/^.*node_modules\//, '')}:${lineNumber + 1}`;
 }
 
-const [directory, count = '15'] = process.argv.slice(2);
-if (directory === undefined) {
-  process.stderr.write('usage: node bench/profile.mjs DIR [COUNT]\n');
-  process.exit(2);
-}
-for (const path of profilesBelow(directory)) {
-  const times = selfTimes(JSON.parse(readFileSync(path, 'utf8')));
-  const total = times.reduce((sum, [, time]) => sum + time, 0);
-  process.stdout.write(`\n${relative(directory, path)}: ${(total / 1e6).toFixed(1)} s\n`);
-  for (const [name, time] of times.slice(0, Number(count))) {
-    process.stdout.write(`  ${((100 * time) / total).toFixed(1).padStart(5)} %  ${name}\n`);
-  }
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const [directory, count = COUNT] = process.argv.slice(2);
+  if (directory === undefined) {
+    process.stderr.write('usage: node bench/profile.mjs DIR [COUNT]\n');
+    process.exitCode = 2;
+  } else printProfiles(directory, Number(count));
 }

@@ -1,52 +1,51 @@
+import { fileURLToPath } from 'node:url';
 import { memory } from './memory.mjs';
-import { micro } from './micro.mjs';
-import { ratio } from './ratio.mjs';
-import { print } from './report.mjs';
-import { FLAGS, parseSettings } from './settings.mjs';
+import { compareMicro, micro } from './micro.mjs';
+import { profile } from './profile.mjs';
 
+/** `npm run bench -- COMMAND`: `raftline bench` with a checkout's defaults, and what needs the tools of a checkout. */
 const COMMANDS = {
-  ratio: 'the cluster against a bare pipe, in one run (docs/benchmarks.md)',
-  micro: 'parts of the engine, one by one',
-  memory: "the leader's memory while it replicates --gb gigabytes; exit code 1 above 400 MB",
+  micro: { run: micro, help: 'the parts one by one, with tinybench (also without a command)' },
+  ratio: { run: ratio, help: 'the cluster against the bare pipe: raftline bench cluster --with-limit' },
+  profile: { run: profile, help: 'one run of the cluster with a CPU profile of every thread, summed up' },
+  memory: { run: memory, help: 'memory of every node while --gb gigabytes are replicated' },
+  compare: { run: compareMicro, help: 'OLD NEW, two files of micro (for others: raftline bench compare)' },
 };
+/** Data directories are made on the checkout's disk: the system's temporary directory often is memory. */
+const DIRECTORY = fileURLToPath(new URL('../.tmp', import.meta.url));
+/** Short names that a hand has learnt. */
+const RENAMED = { '--seconds': '--duration', '--outstanding': '--concurrency' };
 
 function usage() {
-  print(
-    'npm run bench [-- ratio | micro | memory] [flags]      without a command: ratio, and micro in short\n',
-  );
-  for (const [name, help] of Object.entries(COMMANDS)) print(`  ${name.padEnd(14)} ${help}`);
-  print();
-  for (const [name, { value, help }] of Object.entries(FLAGS)) {
-    print(`  --${name.padEnd(12)} ${help}${value === undefined ? '' : ` (default ${value})`}`);
-  }
+  const lines = Object.entries(COMMANDS).map(([name, { help }]) => `  ${name.padEnd(9)} ${help}`);
+  const text = `npm run bench -- COMMAND [flags]      COMMAND --help tells its flags\n\n${lines.join('\n')}\n`;
+  process.stdout.write(text);
 }
 
-/** @returns {Promise<number>} exit code */
-async function main(args) {
-  if (args.includes('--help')) {
-    usage();
-    return 0;
-  }
-  const { commands, settings } = parseSettings(args);
-  const [command] = commands;
-  if (commands.length > 1 || (command !== undefined && !(command in COMMANDS))) {
-    throw new Error(`expected one of ${Object.keys(COMMANDS).join(', ')}, received ${commands.join(' ')}`);
-  }
-  if (command === 'memory') {
-    const payloadGiven = args.some((arg) => arg.startsWith('--payload'));
-    const memorySettings = payloadGiven ? settings : parseSettings([...args, '--payload', '1024']).settings;
-    return (await memory(memorySettings)) ? 0 : 1;
-  }
-  if (command !== 'micro') await ratio(settings);
-  if (command === undefined) print();
-  if (command !== 'ratio') await micro(settings, command === undefined);
-  return 0;
+/** Runs as if it had been called as the installed command. */
+async function ratio(args) {
+  const given = withDefaults(args, { duration: '5', runs: '3' });
+  process.argv.splice(2, process.argv.length, 'bench', 'cluster', '--with-limit', ...given);
+  await import('../dist/cli/main.js');
 }
 
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
-  (error) => {
-    process.stderr.write(`bench: ${error.stack ?? error}\n`);
-    process.exit(1);
-  },
-);
+function withDefaults(args, defaults) {
+  const given = new Set(args.map((arg) => arg.split('=')[0]));
+  const missing = Object.entries(defaults).filter(([name]) => !given.has(`--${name}`));
+  return [...args, ...missing.flatMap(([name, value]) => [`--${name}`, value])];
+}
+
+const [name = 'micro', ...rest] = process.argv.slice(2);
+const command = COMMANDS[name];
+if (command === undefined) {
+  usage();
+  process.exitCode = name === '--help' ? 0 : 2;
+} else {
+  const args = rest.map((arg) => arg.replace(/^--\w+/, (flag) => RENAMED[flag] ?? flag));
+  try {
+    await command.run(withDefaults(args, { dir: DIRECTORY }));
+  } catch (error) {
+    process.stderr.write(`bench ${name}: ${error.stack ?? error}\n`);
+    process.exitCode = 1;
+  }
+}

@@ -1,4 +1,4 @@
-import { freePorts, sleep, until } from '../processes.mjs';
+import { freePorts, sleep, until } from '../../dist/bench/processes.js';
 
 const HEALTHY_TIMEOUT_MS = 60_000;
 const NEW_LEADER_TIMEOUT_MS = 60_000;
@@ -29,7 +29,7 @@ export class Cluster {
   }
 
   async open(id) {
-    const node = this.#workspace.fork(`node-${id}`, './failover/node.mjs');
+    const node = this.#workspace.fork(`node-${id}`, new URL('./node.mjs', import.meta.url).href);
     this.#nodes.set(id, node);
     const directory = this.#directories.get(id);
     await node.ask('open', { id, directory, peers: this.#peers, election: this.#election });
@@ -54,7 +54,7 @@ export class Cluster {
   /** SIGKILL. @returns when, on the clock that all processes share */
   kill(id) {
     const atMs = performance.timeOrigin + performance.now();
-    this.#nodes.get(id).kill();
+    this.#nodes.get(id).signal('SIGKILL');
     return atMs;
   }
 

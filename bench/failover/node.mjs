@@ -1,5 +1,5 @@
+import { serveParent } from '../../dist/bench/child.js';
 import { Engine } from '../../dist/index.js';
-import { serveParent } from '../child.mjs';
 
 /** One member of the cluster whose leaders are killed. It notes what happens to it, and when, on the clock that all processes share. */
 

@@ -1,9 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { machine } from '../machine.mjs';
-import { sleep, Workspace } from '../processes.mjs';
-import { print } from '../report.mjs';
+import { machineFacts } from '../../dist/bench/machine.js';
+import { sleep, Workspace } from '../../dist/bench/processes.js';
 import { Cluster } from './cluster.mjs';
 import { Writer } from './writer.mjs';
 
@@ -17,6 +16,10 @@ const FLAGS = {
   max: [1000, 51, 120_000, 'election.timeoutMsMax'],
   heartbeat: [100, 5, 30_000, 'election.heartbeatIntervalMs'],
 };
+
+function print(line) {
+  process.stdout.write(`${line}\n`);
+}
 
 function usage() {
   print(
@@ -55,8 +58,8 @@ async function main(args) {
   if (args.includes('--help')) return usage();
   const settings = parse(args);
   const { nodes, rate, payload, dir, json, kills } = settings;
-  const workspace = new Workspace({ parent: dir });
-  const facts = machine(workspace.root);
+  const workspace = new Workspace(dir);
+  const facts = machineFacts(workspace.root);
   const election = {
     timeoutMsMin: settings.min,
     timeoutMsMax: settings.max,

@@ -1,5 +1,5 @@
+import { sleep } from '../../dist/bench/processes.js';
 import { RaftlineClient } from '../../dist/client/index.js';
-import { sleep } from '../processes.mjs';
 
 const PULSE_MS = 5;
 

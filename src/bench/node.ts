@@ -42,12 +42,14 @@ class Digest implements StateMachine {
   value = 0;
 
   apply(batch: CommittedBatch): undefined {
-    batch.forEach((bytes) => {
-      const { length } = bytes;
-      let value = (Math.imul(this.value, 31) + length) | 0;
-      if (length > 0) value = (value + bytes[0]! + bytes[length >> 1]! * 7 + bytes[length - 1]!) | 0;
-      this.value = value;
+    let { value } = this;
+    batch.scan((payload, start, end) => {
+      const length = end - start;
+      value = (Math.imul(value, 31) + length) | 0;
+      if (length > 0)
+        value = (value + payload[start]! + payload[start + (length >> 1)]! * 7 + payload[end - 1]!) | 0;
     });
+    this.value = value;
     this.entries += batch.count;
   }
 }

@@ -126,7 +126,7 @@ export class Workspace {
     return path;
   }
 
-  /** @param name for messages @param file relative to this one */
+  /** @param name for messages @param file relative to this one, or the URL of a file */
   fork(name: string, file: string): Child {
     const profile =
       this.#profileDirectory === undefined

@@ -17,9 +17,14 @@ export interface Quotient {
   ratio: number;
   low: number;
   high: number;
-  /** Whether 1 lies outside the interval. */
+  /** Whether 1 lies outside the interval, and there were runs enough to tell. */
   significant: boolean;
+  /** Of the side that had fewer. */
+  runs: number;
 }
+
+/** Fewer runs give an interval, but no verdict: all of four on one side of four others happens by chance once in 35 times. */
+const RUNS_FOR_VERDICT = 4;
 
 /** Resamplings of a bootstrap: the ends of a 95 % interval are then right within about a hundredth of its width. */
 const RESAMPLINGS = 2000;
@@ -43,7 +48,13 @@ export function compareRuns(
   const tail = (1 - CONFIDENCE) / 2;
   const low = draws[Math.floor(tail * RESAMPLINGS)]!;
   const high = draws[Math.ceil((1 - tail) * RESAMPLINGS) - 1]!;
-  return { ratio, low, high, significant: low > 1 || high < 1 };
+  const runs = Math.min(base.length, changed.length);
+  return { ratio, low, high, runs, significant: runs >= RUNS_FOR_VERDICT && (low > 1 || high < 1) };
+}
+
+/** What to say of a quotient that is not significant. */
+export function nothingShown({ runs }: Quotient): string {
+  return runs < RUNS_FOR_VERDICT ? `no verdict below ${RUNS_FOR_VERDICT} runs` : 'no difference shown';
 }
 
 function resampled(values: readonly number[], random: () => number): number[] {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/base/prng.js';
 import { compareResults, type Results } from '../../src/bench/results.js';
 import type { BenchSettings } from '../../src/bench/settings.js';
-import { compareRuns, spreadOf } from '../../src/bench/statistics.js';
+import { compareRuns, nothingShown, spreadOf } from '../../src/bench/statistics.js';
 
 const settings: BenchSettings = {
   payload: 128,
@@ -63,11 +63,20 @@ describe('figures of several runs', () => {
   });
 
   it('are better when more entries or fewer milliseconds came, and worse the other way round', () => {
-    const changes = compareResults(results([1, 1.01, 0.99]), results([2, 2.01, 1.99]));
+    const changes = compareResults(results([1, 1.01, 0.99, 1]), results([2, 2.01, 1.99, 2]));
     const verdicts = Object.fromEntries(changes.map(({ figure, better }) => [figure, better]));
     expect(verdicts['entries/s']).toBe(true);
     expect(verdicts['latency p99, ms']).toBe(false);
     expect(verdicts['CPU, µs an entry, all nodes']).toBe(false);
+  });
+
+  it('of too few runs get an interval, but no verdict', () => {
+    const quotient = compareRuns([100, 101, 102], [201, 202, 203], seededRandom(1));
+    expect(quotient.low).toBeGreaterThan(1.9);
+    expect(quotient.significant).toBe(false);
+    expect(nothingShown(quotient)).toBe('no verdict below 4 runs');
+    const [change] = compareResults(results([1]), results([2]));
+    expect(change!.better).toBeUndefined();
   });
 
   it('are never compared across other settings', () => {

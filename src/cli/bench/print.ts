@@ -3,6 +3,7 @@ import { type MachineFacts, machineFacts } from '../../bench/machine.js';
 import type { RunResult } from '../../bench/measure.js';
 import { type Change, FIGURES, figureOf, limitRatio, type Measured } from '../../bench/results.js';
 import { type BenchSettings, conditionsText } from '../../bench/settings.js';
+import { nothingShown } from '../../bench/statistics.js';
 import { note, type Output } from '../output.js';
 import { table } from '../table.js';
 
@@ -83,7 +84,8 @@ export function printChanges(output: Output, changes: readonly Change[]): void {
     if (title !== conditions) output.line(`\nagainst the other results, ${title}`);
     conditions = title;
     const { ratio, low, high } = change.quotient;
-    const verdict = change.better === undefined ? 'no difference shown' : change.better ? 'better' : 'worse';
+    const verdict =
+      change.better === undefined ? nothingShown(change.quotient) : change.better ? 'better' : 'worse';
     output.line(
       `  ${change.figure.padEnd(28)} ${figure(change.base)} → ${figure(change.changed)}: ` +
         `${ratio.toFixed(3)} times (95 %: ${low.toFixed(3)}–${high.toFixed(3)}), ${verdict}`,
