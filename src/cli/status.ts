@@ -66,6 +66,7 @@ function asJson({ id, address, status, error }: Answer): unknown {
 export function report(answers: readonly Answer[]): string {
   const rows: string[][] = [];
   const followers: string[][] = [];
+  const pipelines: string[] = [];
   for (const { id, address, status, error } of answers) {
     if (status === undefined) {
       rows.push([String(id), address, '', `no answer: ${error === undefined ? '' : oneLine(error)}`]);
@@ -73,6 +74,7 @@ export function report(answers: readonly Answer[]): string {
     }
     for (const group of status.groups) {
       rows.push([String(id), address, String(group.group), group.role, ...positions(group), status.lz4]);
+      if (group.role === 'leader') pipelines.push(pipelineLine(group));
       for (const each of group.followers) followers.push(followerRow(group, each));
     }
   }
@@ -80,9 +82,10 @@ export function report(answers: readonly Answer[]): string {
   const head = ['node', 'address', 'group', 'role', 'term', 'leader', ...counters, 'lz4'];
   const parts = [table([head, ...rows])];
   if (followers.length > 0) {
-    const title = ['group', 'follower', 'state', 'match', 'next', 'applied', 'behind', 'connected'];
+    const title = ['group', 'follower', 'state', 'match', 'next', 'applied', 'behind', 'depth', 'connected'];
     parts.push('', "the leader's view", table([title, ...followers]));
   }
+  if (pipelines.length > 0) parts.push('', ...pipelines);
   return `${parts.join('\n')}\n`;
 }
 
@@ -98,8 +101,21 @@ function positions({
   return [String(term), leader === 0 ? 'none' : String(leader), ...numbers];
 }
 
+function pipelineLine({ group, pipeline }: GroupStatus): string {
+  const { depth, uncommittedBatches, inflightBytesMax, batchBytesMax, batchEntriesMax, lingerUs } = pipeline;
+  const batches = `batches up to ${batchBytesMax / 1024} KiB or ${batchEntriesMax} entries, linger ${lingerUs} µs`;
+  return `pipeline of group ${group}: depth ${depth} (${uncommittedBatches} batches under way), in flight up to ${inflightBytesMax / 1024} KiB, ${batches}`;
+}
+
 function followerRow(group: GroupStatus, follower: GroupStatus['followers'][number]): string[] {
-  const { id, state, match, next, applied, connected } = follower;
+  const { id, state, match, next, applied, connected, pipeline } = follower;
   const numbers = [match, next, applied, Math.max(0, group.lastIndex - match)].map(String);
-  return [String(group.group), String(id), state, ...numbers, connected ? 'yes' : 'no'];
+  return [
+    String(group.group),
+    String(id),
+    state,
+    ...numbers,
+    String(pipeline.depth),
+    connected ? 'yes' : 'no',
+  ];
 }

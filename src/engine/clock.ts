@@ -8,6 +8,8 @@ export interface Clock {
   wallMs(): number;
   /** Calls `tick` about every `intervalMs` until the returned function is called. */
   every(intervalMs: number, tick: () => void): () => void;
+  /** Calls `run` once, after `delayMs`. */
+  after(delayMs: number, run: () => void): void;
   /** Calls `run` once, as soon as what is due now is done. */
   soon(run: () => void): void;
   /**
@@ -23,6 +25,9 @@ export const systemClock: Clock = {
   every(intervalMs, tick) {
     const timer = setInterval(tick, intervalMs);
     return () => clearInterval(timer);
+  },
+  after: (delayMs, run) => {
+    setTimeout(run, delayMs);
   },
   soon: (run) => {
     setImmediate(run);

@@ -11,6 +11,7 @@ import { systemClock } from './clock.js';
 import type { ChangeOptions, MembersRequest, MembersView } from './members-request.js';
 import { type Config, type EngineOptions, parseOptions } from './options.js';
 import type { PeerEvent } from './peer-book.js';
+import type { PipelineOptions } from './pipeline-options.js';
 import type { ReadOptions, ReadPoint } from './reads.js';
 import { type EngineStatus, engineStatus, type GroupStatus, groupStatus } from './status.js';
 import { Turn } from './turn.js';
@@ -153,8 +154,18 @@ export class Group {
     return this.#change({ type: 'set', voters, learners }, options);
   }
 
+  /**
+   * Changes the group's pipeline while it runs: what is given holds at once, for what is not sealed or not sent yet; nothing in flight is
+   * lost. Over this stands only what the group or the engine says of a single follower. It is forgotten with the process, as
+   * options are.
+   * @throws RaftlineError `RAFTLINE_OPTION_INVALID`; then nothing was changed
+   */
+  tune(pipeline: PipelineOptions): void {
+    this.#turn.tune(this.id, pipeline);
+  }
+
   status(): GroupStatus {
-    return groupStatus(this.#turn.replica(this.id));
+    return groupStatus(this.#turn.replica(this.id), this.#turn);
   }
 
   #change(request: MembersRequest, options: ChangeOptions): Promise<MembersView> {
@@ -260,6 +271,11 @@ export class Engine extends EventEmitter<EngineEvents> {
     throw new RaftlineError(ErrorCode.GroupUnknown, `group ${id}: this engine hosts ${known}`, {
       received: id,
     });
+  }
+
+  /** Changes the pipeline of every group that does not say otherwise itself; as `Group.tune`. */
+  tune(pipeline: PipelineOptions): void {
+    this.#turn.tune(undefined, pipeline);
   }
 
   status(): EngineStatus {

@@ -4,8 +4,8 @@ import { Waiters } from './waiters.js';
 
 /** Payload of a batch that is still open, in its final packed layout: a proposal is copied once, into here. */
 export class OpenBatch {
-  readonly #bytesMax: number;
-  readonly #entriesMax: number;
+  #bytesMax: number;
+  #entriesMax: number;
   #buffer: Buffer;
   length = 0;
   count = 0;
@@ -17,6 +17,12 @@ export class OpenBatch {
     this.#bytesMax = bytesMax;
     this.#entriesMax = entriesMax;
     this.#buffer = Buffer.allocUnsafeSlow(bytesMax);
+  }
+
+  /** From now on; what is in it already stays in it. */
+  setLimits(bytesMax: number, entriesMax: number): void {
+    this.#bytesMax = bytesMax;
+    this.#entriesMax = entriesMax;
   }
 
   /** Whether so many more packed bytes and entries go in; an empty batch takes any. */
@@ -55,14 +61,14 @@ export class OpenBatch {
     this.length = 0;
     this.count = 0;
     this.flags = 0;
-    if (this.#buffer.length > this.#bytesMax) this.#buffer = Buffer.allocUnsafeSlow(this.#bytesMax);
+    if (this.#buffer.length !== this.#bytesMax) this.#buffer = Buffer.allocUnsafeSlow(this.#bytesMax);
     return waiters;
   }
 
-  /** Only an entry that stands alone can need more than the buffer holds. */
+  /** More than the buffer holds is needed by an entry that stands alone, and where the limits were raised meanwhile. */
   #reserve(packedBytes: number): void {
     if (this.length + packedBytes <= this.#buffer.length) return;
-    const grown = Buffer.allocUnsafeSlow(this.length + packedBytes);
+    const grown = Buffer.allocUnsafeSlow(Math.max(this.#bytesMax, this.length + packedBytes));
     this.#buffer.copy(grown, 0, 0, this.length);
     this.#buffer = grown;
   }

@@ -213,6 +213,15 @@ export const optionTable: readonly OptionRow[] = [
     meaning: 'entries at which an open batch is sealed',
   },
   {
+    path: 'pipeline.lingerUs',
+    type: 'integer',
+    default: 0,
+    min: 0,
+    max: 100_000,
+    unit: 'µs',
+    meaning: 'how long a batch that could be sealed waits for more entries',
+  },
+  {
     path: 'memory.ringBytes',
     type: 'integer',
     default: 16 * MiB,

@@ -1,7 +1,8 @@
-import { ErrorCode, RaftlineError } from '../base/errors.js';
-import { type GroupId, type NodeId, SAFE_MAX, U32_MAX } from '../base/ids.js';
+import { type GroupId, type NodeId, U32_MAX } from '../base/ids.js';
 import type { TraceEvent } from '../core/trace-event.js';
-import { type OptionRow, optionTable } from './option-table.js';
+import { checkRow, invalid } from './option-checks.js';
+import { optionTable } from './option-table.js';
+import { checkPipeline, type PipelineOptions } from './pipeline-options.js';
 import type { StateMachine } from './state-machine.js';
 
 /** A group that the engine hosts. */
@@ -9,6 +10,8 @@ export interface GroupOptions {
   /** 1 … 2^32 − 1; the same on every node, never reused. */
   id: GroupId;
   stateMachine: StateMachine;
+  /** What of `pipeline` is different for this group. */
+  pipeline?: PipelineOptions;
 }
 
 /** How a read is made linearizable: a quorum is asked, or the leader's lease is trusted while it holds. */
@@ -46,12 +49,7 @@ export interface EngineOptions {
     priority?: number;
   };
   reads?: { policy?: ReadPolicy; clockDriftMax?: number };
-  pipeline?: {
-    depth?: number;
-    inflightBytesMax?: number;
-    batchBytesMax?: number;
-    batchEntriesMax?: number;
-  };
+  pipeline?: PipelineOptions;
   memory?: { ringBytes?: number; clientRingBytes?: number };
   transport?: { receiveWindowBytes?: number };
   limits?: { clientStreams?: number; tailStreams?: number };
@@ -88,12 +86,7 @@ export interface Config {
     priority: number;
   };
   readonly reads: { policy: ReadPolicy; clockDriftMax: number };
-  readonly pipeline: {
-    depth: number;
-    inflightBytesMax: number;
-    batchBytesMax: number;
-    batchEntriesMax: number;
-  };
+  readonly pipeline: Required<PipelineOptions>;
   readonly memory: { ringBytes: number; clientRingBytes: number };
   readonly transport: { receiveWindowBytes: number };
   readonly limits: { clientStreams: number; tailStreams: number };
@@ -107,33 +100,15 @@ export interface Config {
 export function parseOptions(options: EngineOptions): Config {
   if (typeof options !== 'object' || options === null) throw invalid('options', 'an object', options);
   refuseUnknown(options as unknown as Record<string, unknown>, '');
+  const { followers = {} } = checkPipeline('pipeline', options.pipeline ?? {});
   const config: Record<string, unknown> = {};
   for (const row of optionTable) assign(config, row.path, checkRow(row, valueAt(options, row.path)));
   const lists = { groups: checkGroups(options), peers: checkPeers(options), trace: checkTrace(options) };
   const ownAddress = options.peers?.[options.id] ?? '';
-  const whole = { ...config, ...lists, ownAddress } as unknown as Config;
+  const pipeline = { ...(config.pipeline as Config['pipeline']), followers };
+  const whole = { ...config, ...lists, ownAddress, pipeline } as unknown as Config;
   checkTogether(whole);
   return Object.freeze(whole);
-}
-
-function invalid(path: string, expected: string, received: unknown): RaftlineError {
-  const shown = describe(received);
-  return new RaftlineError(
-    ErrorCode.OptionInvalid,
-    `option ${path}: expected ${expected}, received ${shown}`,
-    {
-      path,
-      expected,
-      received: shown,
-    },
-  );
-}
-
-function describe(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (typeof value === 'function') return 'a function';
-  const text = typeof value === 'bigint' ? `${value}n` : JSON.stringify(value);
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
 function valueAt(options: unknown, path: string): unknown {
@@ -155,39 +130,14 @@ function assign(config: Record<string, unknown>, path: string, value: unknown): 
   (config[section] as Record<string, unknown>)[name] = value;
 }
 
-function checkRow(row: OptionRow, given: unknown): unknown {
-  const value = given === undefined ? row.default : given;
-  const expected = expectation(row);
-  if (row.type === 'integer') {
-    if (!Number.isSafeInteger(value) || !isWithin(row, value as number))
-      throw invalid(row.path, expected, given);
-  } else if (row.type === 'number') {
-    if (typeof value !== 'number' || !isWithin(row, value)) throw invalid(row.path, expected, given);
-  } else if (typeof value !== row.type) throw invalid(row.path, expected, given);
-  else if (row.type === 'string' && value === '') throw invalid(row.path, expected, given);
-  if (row.oneOf !== undefined && !row.oneOf.includes(value as string))
-    throw invalid(row.path, expected, given);
-  return value;
-}
-
-/** NaN never is. */
-function isWithin({ min = 0, max = SAFE_MAX }: OptionRow, value: number): boolean {
-  return value >= min && value <= max;
-}
-
-function expectation(row: OptionRow): string {
-  if (row.oneOf !== undefined) return `one of ${row.oneOf.join(', ')}`;
-  if (row.type === 'boolean') return 'true or false';
-  if (row.type === 'string') return 'a string that is not empty';
-  const unit = row.unit === undefined ? '' : ` ${row.unit}`;
-  return `a ${row.type === 'integer' ? 'whole number' : 'number'} from ${row.min} to ${row.max}${unit}`;
-}
+/** Options that are not single values; each is checked by a function of its own. */
+const BESIDE_THE_TABLE = ['groups', 'peers', 'trace', 'pipeline.followers'];
 
 /** A mistyped name would otherwise be a default in silence. */
 function refuseUnknown(options: Record<string, unknown>, prefix: string): void {
   for (const name of Object.keys(options)) {
     const path = `${prefix}${name}`;
-    if (path === 'groups' || path === 'peers' || path === 'trace') continue;
+    if (BESIDE_THE_TABLE.includes(path)) continue;
     if (optionTable.some((row) => row.path === path)) continue;
     const section = optionTable.some((row) => row.path.startsWith(`${path}.`));
     if (!section) throw invalid(path, 'no option of this name (see docs/options.md)', options[name]);
@@ -214,6 +164,7 @@ function checkGroups(options: EngineOptions): readonly GroupOptions[] {
     if (typeof group?.stateMachine?.apply !== 'function') {
       throw invalid(`groups[${at}].stateMachine`, 'an object with a function `apply`', group?.stateMachine);
     }
+    if (group.pipeline !== undefined) checkPipeline(`groups[${at}].pipeline`, group.pipeline);
   });
   return groups as GroupOptions[];
 }
@@ -241,8 +192,14 @@ function checkPeers(options: EngineOptions): ReadonlyMap<NodeId, string> {
   return peers;
 }
 
+/** The largest batches that the engine or any of its groups is opened with. */
+export function batchBytesCeiling({ pipeline, groups }: Pick<Config, 'pipeline' | 'groups'>): number {
+  const own = groups.map((group) => group.pipeline?.batchBytesMax ?? 0);
+  return Math.max(pipeline.batchBytesMax, ...own);
+}
+
 function checkTogether(config: Config): void {
-  const { election, pipeline } = config;
+  const { election } = config;
   if (config.cluster.length > 64) throw invalid('cluster', 'at most 64 characters', config.cluster);
   if (election.timeoutMsMax <= election.timeoutMsMin) {
     throw invalid(
@@ -258,7 +215,7 @@ function checkTogether(config: Config): void {
       election.heartbeatIntervalMs,
     );
   }
-  const largest = Math.max(config.entryBytesMax, pipeline.batchBytesMax);
+  const largest = Math.max(config.entryBytesMax, batchBytesCeiling(config));
   if (config.uncommittedBytesMax < largest) {
     throw invalid(
       'uncommittedBytesMax',

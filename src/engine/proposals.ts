@@ -12,6 +12,7 @@ import type { Hub } from './hub.js';
 import { NearSlots } from './near-slots.js';
 import { OpenBatch } from './open-batch.js';
 import type { Config } from './options.js';
+import type { GroupPipeline } from './pipeline.js';
 import type { ProposalSlot } from './proposal-slots.js';
 import { overloaded } from './refusals.js';
 import { type Listener, type Proposed, Waiters } from './waiters.js';
@@ -37,13 +38,20 @@ export class Proposals {
   readonly #hub: Hub;
   readonly #clock: Clock;
   readonly #open: OpenBatch;
+  #pipeline: GroupPipeline;
+  /** When the open batch was first seen waiting for company, ms. */
+  #lingersSinceMs: number | undefined;
 
-  constructor(leadership: Leadership, parts: { config: Config; hub: Hub; clock: Clock }) {
+  constructor(
+    leadership: Leadership,
+    parts: { config: Config; pipeline: GroupPipeline; hub: Hub; clock: Clock },
+  ) {
     this.#leadership = leadership;
     this.#config = parts.config;
     this.#hub = parts.hub;
     this.#clock = parts.clock;
-    const { batchBytesMax, batchEntriesMax } = parts.config.pipeline;
+    this.#pipeline = parts.pipeline;
+    const { batchBytesMax, batchEntriesMax } = parts.pipeline;
     this.#open = new OpenBatch(batchBytesMax, batchEntriesMax);
   }
 
@@ -94,13 +102,39 @@ export class Proposals {
     return true;
   }
 
-  /** Seals the open batch if the pipeline has room for one more; else it grows. */
-  maybeSeal(): void {
-    if (
-      this.#open.count > 0 &&
-      this.near.uncommitted(this.#leadership.commitIndex) < this.#config.pipeline.depth
-    )
-      this.seal();
+  get pipeline(): GroupPipeline {
+    return this.#pipeline;
+  }
+
+  /** From now on. What is sealed stays as it is, what is open is sealed by the new limits. */
+  tune(pipeline: GroupPipeline): void {
+    this.#pipeline = pipeline;
+    this.#open.setLimits(pipeline.batchBytesMax, pipeline.batchEntriesMax);
+  }
+
+  /** Batches sealed and not committed: what the depth bounds, unless batches are full. */
+  get uncommitted(): number {
+    return this.near.uncommitted(this.#leadership.commitIndex);
+  }
+
+  /**
+   * Seals the open batch if the pipeline has room for one more and it has waited long enough for company; else it grows. Returns
+   * how much longer it lingers, ms; 0: it does not.
+   */
+  maybeSeal(): number {
+    if (this.#open.count === 0 || this.uncommitted >= this.#pipeline.depth) return 0;
+    const lingersMs = this.#lingersMs();
+    if (lingersMs === 0) this.seal();
+    return lingersMs;
+  }
+
+  /** Counted from the first turn that found the batch: proposing stays free of clocks. */
+  #lingersMs(): number {
+    const { lingerUs } = this.#pipeline;
+    if (lingerUs === 0 || this.#open.full) return 0;
+    const nowMs = this.#clock.nowMs();
+    this.#lingersSinceMs ??= nowMs;
+    return Math.max(0, this.#lingersSinceMs + lingerUs / 1000 - nowMs);
   }
 
   /** Closes the open batch and gives it its place in the log. False: the rings are full, it stays open. */
@@ -109,6 +143,7 @@ export class Proposals {
     if (open.count === 0) return true;
     const byteLength = BATCH_PAYLOAD_OFFSET + open.length;
     if (this.#hub.blocked || !this.#hub.proposals.claim(byteLength)) return false;
+    this.#lingersSinceMs = undefined;
     const batch = this.#leadership.place(open.count, open.length);
     if ('refused' in batch) {
       this.#hub.proposals.abandon();
@@ -128,6 +163,7 @@ export class Proposals {
 
   /** Who still waits for an open batch is told; nothing of it was sealed. */
   rejectOpen(error: RaftlineError): void {
+    this.#lingersSinceMs = undefined;
     this.#open.take().reject(error, 'none');
   }
 
@@ -171,7 +207,7 @@ export class Proposals {
 
   /** Whoever asks for one batch must not be given two, of which one may be lost. */
   #refuseMany(count: number, packedBytes: number): void {
-    const { batchEntriesMax, batchBytesMax } = this.#config.pipeline;
+    const { batchEntriesMax, batchBytesMax } = this.#pipeline;
     if (count === 0) throw new RaftlineError(ErrorCode.OptionInvalid, 'entries: expected at least one');
     if (count > batchEntriesMax) {
       const message = `entries: expected at most ${batchEntriesMax} (pipeline.batchEntriesMax), received ${count}`;

@@ -27,6 +27,7 @@ import { LogHooks } from './log-hooks.js';
 import { Members } from './members.js';
 import type { Config } from './options.js';
 import type { PeerBook } from './peer-book.js';
+import type { GroupPipeline } from './pipeline.js';
 import { type Leadership, Proposals } from './proposals.js';
 import { type ReadOptions, type ReadPoint, Reads } from './reads.js';
 import { notLeader } from './refusals.js';
@@ -91,6 +92,7 @@ export class Replica implements Leadership {
       hub: Hub;
       clock: Clock;
       book: PeerBook;
+      pipeline: GroupPipeline;
       events: ReplicaEvents;
       snapshots?: SnapshotSettings | undefined;
     },

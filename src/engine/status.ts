@@ -3,6 +3,7 @@ import type { GroupId, LogIndex, NodeId, Term } from '../base/ids.js';
 import type { Configuration } from '../base/messages.js';
 import type { HealthStatus } from './health.js';
 import type { Config } from './options.js';
+import type { GroupPipeline, Pipelines } from './pipeline.js';
 import type { Replica } from './replica.js';
 
 /** The leader's view of one follower. */
@@ -16,6 +17,8 @@ export interface FollowerStatus {
   applied: LogIndex;
   /** Whether the append stream to it is up. */
   connected: boolean;
+  /** How much may be in flight to it. */
+  pipeline: { depth: number; inflightBytesMax: number };
 }
 
 export interface GroupStatus {
@@ -34,6 +37,8 @@ export interface GroupStatus {
   configuration: Configuration;
   /** What this node is in it. `waiting`: to be added, or its log does not say yet. `removed`: its peers say so; it takes no part any more. */
   membership: 'voter' | 'learner' | 'waiting' | 'removed';
+  /** The settings in force, and the batches that are sealed and not committed. */
+  pipeline: GroupPipeline & { uncommittedBatches: number };
   followers: FollowerStatus[];
 }
 
@@ -61,7 +66,7 @@ export interface EngineStatus {
 
 export function groupStatus(
   replica: Replica,
-  isConnected: (peer: NodeId) => boolean = () => false,
+  { isConnected, pipelines }: Pick<StatusSource, 'isConnected' | 'pipelines'>,
 ): GroupStatus {
   const { role, term, leader, lastIndex, durableIndex, commitIndex, configuration, progress } =
     replica.status();
@@ -79,6 +84,7 @@ export function groupStatus(
     duplicates,
     configuration: configuration.configuration,
     membership: membershipOf(replica, configuration.configuration),
+    pipeline: { ...replica.proposals.pipeline, uncommittedBatches: replica.proposals.uncommitted },
     followers: progress.map(({ id, state, match, next }) => ({
       id,
       state,
@@ -86,6 +92,7 @@ export function groupStatus(
       next,
       applied: replica.peersApplied.get(id) ?? 0,
       connected: isConnected(id),
+      pipeline: pipelines.ofFollower(replica.group, id),
     })),
   };
 }
@@ -103,7 +110,8 @@ function membershipOf(
 export interface StatusSource {
   readonly replicas: ReadonlyMap<GroupId, Replica>;
   counters(): Pick<EngineStatus, 'disk' | 'encoder' | 'health' | 'rings'>;
-  isConnected(peer: NodeId): boolean;
+  isConnected: (peer: NodeId) => boolean;
+  readonly pipelines: Pick<Pipelines, 'of' | 'ofFollower'>;
   /** Why it stopped; undefined while it runs. */
   readonly stopped: RaftlineError | undefined;
 }
@@ -127,9 +135,7 @@ export function engineStatus(
     threads,
     ...turn.counters(),
     rssBytes: process.memoryUsage.rss(),
-    groups: [...turn.replicas.values()].map((replica) =>
-      groupStatus(replica, (peer) => turn.isConnected(peer)),
-    ),
+    groups: [...turn.replicas.values()].map((replica) => groupStatus(replica, turn)),
   };
 }
 

@@ -19,6 +19,8 @@ import type { ChangeOptions, MembersRequest, MembersView } from './members-reque
 import type { Config, TraceSink } from './options.js';
 import { Outgoing } from './outgoing.js';
 import { PeerBook, type PeerEvent } from './peer-book.js';
+import { Pipelines } from './pipeline.js';
+import type { PipelineOptions } from './pipeline-options.js';
 import { ProposalSlots } from './proposal-slots.js';
 import type { ReadOptions, ReadPoint } from './reads.js';
 import { RemoteClients } from './remote-clients.js';
@@ -31,6 +33,8 @@ import type { Listener, Proposed } from './waiters.js';
 
 /** How long one turn applies at most, ms: what arrives meanwhile waits no longer. */
 const APPLY_SLICE_MS = 4;
+/** A timer is no finer than this, ms: shorter waits are turns, one after the other. */
+const TIMER_MS = 1;
 /** Longest sleep when nothing happens; ticks come by a timer of their own. */
 const SLEEP_MS = 1000;
 
@@ -78,12 +82,15 @@ export class Turn {
   readonly #gate: Gate;
   readonly #tickMs: number;
   readonly #health: Health;
+  readonly #pipelines: Pipelines;
   #listeners: TurnListeners | undefined;
   #stopTicks = (): void => {};
   #stopped: RaftlineError | undefined;
   #scheduled = false;
   /** A sleep on the gate is pending: threads will end it. */
   #sleeping = false;
+  /** A timer runs that will seal a batch which waits for company. */
+  #lingering = false;
   #tickedMs = 0;
   #durableSeen = 0;
   #spareSeen = 0;
@@ -137,6 +144,7 @@ export class Turn {
     });
     const { timeoutMsMin, handOverAfterMs } = config.election;
     this.#health = new Health({ lateMs: timeoutMsMin / 2, handOverAfterMs });
+    this.#pipelines = new Pipelines(config);
     for (const group of config.groups) this.#addReplica(group);
     this.#book.update();
   }
@@ -149,9 +157,7 @@ export class Turn {
     return this.#stopped;
   }
 
-  isConnected(peer: NodeId): boolean {
-    return this.#inbox.isConnected(peer);
-  }
+  readonly isConnected = (peer: NodeId): boolean => this.#inbox.isConnected(peer);
 
   counters() {
     const { memory } = this.#parts;
@@ -227,6 +233,24 @@ export class Turn {
     reject: (error: Error) => void,
   ): void {
     this.#guarded(() => this.replica(group).read(options, resolve, reject));
+  }
+
+  /** Changes the pipeline of one group, or of all: at once, and nothing in flight is lost. Refusals are thrown. */
+  tune(group: GroupId | undefined, changes: PipelineOptions): void {
+    this.#guarded(() => {
+      this.#pipelines.tune(group, changes);
+      for (const replica of group === undefined ? this.replicas.values() : [this.replica(group)]) {
+        replica.proposals.tune(this.#pipelines.of(replica.group));
+        const body = Buffer.from(JSON.stringify(this.#pipelines.flow(replica.group)));
+        this.#hub.command({ type: 'flow', group: replica.group, body });
+      }
+      this.#hub.wake();
+    });
+  }
+
+  /** The pipeline's settings in force. */
+  get pipelines(): Pick<Pipelines, 'of' | 'ofFollower'> {
+    return this.#pipelines;
   }
 
   transferLeadership(group: GroupId, to: NodeId): void {
@@ -310,7 +334,7 @@ export class Turn {
     if (this.#noteDurable()) worked = true;
     this.#tick();
     if (this.#clients.drain()) worked = true;
-    for (const replica of this.replicas.values()) replica.proposals.maybeSeal();
+    this.#seal();
     // Before applying: the others' work goes on beside it.
     this.#hub.wake();
     if (this.#apply()) worked = true;
@@ -318,6 +342,25 @@ export class Turn {
     this.#remoteMembers.poll();
     this.#hub.wake();
     return worked;
+  }
+
+  /** Comes back to what waits for company. */
+  #seal(): void {
+    let lingersMs = Number.POSITIVE_INFINITY;
+    for (const { proposals } of this.replicas.values()) {
+      const wait = proposals.maybeSeal();
+      if (wait > 0 && wait < lingersMs) lingersMs = wait;
+    }
+    if (this.#lingering || lingersMs === Number.POSITIVE_INFINITY) return;
+    if (lingersMs < TIMER_MS) {
+      this.#schedule();
+      return;
+    }
+    this.#lingering = true;
+    this.#clock.after(Math.floor(lingersMs), () => {
+      this.#lingering = false;
+      this.#schedule();
+    });
   }
 
   #takeSnapshotEvents(): boolean {
@@ -417,7 +460,9 @@ export class Turn {
       sessions: (replica: Replica, runs: SessionRun[]) => this.#clients.report(replica, runs),
     };
     const { snapshots } = this.#parts;
-    const parts = { config, hub: this.#hub, clock: this.#clock, book: this.#book, events, snapshots };
+    const pipeline = this.#pipelines.of(group.id);
+    const shared = { config, hub: this.#hub, clock: this.#clock, book: this.#book };
+    const parts = { ...shared, pipeline, events, snapshots };
     this.replicas.set(group.id, new Replica(group, parts, options, state));
   }
 

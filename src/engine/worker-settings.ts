@@ -1,11 +1,12 @@
 import { BATCH_ENTRIES_CEILING, BATCH_RAW_BYTES_CEILING, PROPOSE_BYTES_MAX } from '../base/limits.js';
 import type { Configuration } from '../base/messages.js';
 import type { WorkerSettings } from '../workers/settings.js';
-import type { Config } from './options.js';
+import { batchBytesCeiling, type Config } from './options.js';
+import { Pipelines } from './pipeline.js';
 
 /** What of the options the threads need, and the configuration that a first start writes: oneself and the peers. */
 export function workerSettings(config: Config): WorkerSettings {
-  const { pipeline } = config;
+  const pipelines = new Pipelines(config);
   const members = [config.id, ...config.peers.keys()].sort((a, b) => a - b);
   const bootstrap: Configuration = {
     voters: members,
@@ -16,7 +17,7 @@ export function workerSettings(config: Config): WorkerSettings {
     compressionLevel: 1,
   };
   // What a client may send in one message goes into one batch, however small this node's own batches are (H69).
-  const largest = Math.max(config.entryBytesMax, pipeline.batchBytesMax, PROPOSE_BYTES_MAX) + 64 * 1024;
+  const largest = Math.max(config.entryBytesMax, batchBytesCeiling(config), PROPOSE_BYTES_MAX) + 64 * 1024;
   return {
     id: config.id,
     cluster: config.cluster,
@@ -30,8 +31,7 @@ export function workerSettings(config: Config): WorkerSettings {
     entryBytesMax: config.entryBytesMax,
     batchRawBytesMax: Math.min(BATCH_RAW_BYTES_CEILING, largest),
     batchEntriesMax: BATCH_ENTRIES_CEILING,
-    pipelineDepth: pipeline.depth,
-    inflightBytesMax: pipeline.inflightBytesMax,
+    flows: Object.fromEntries(config.groups.map(({ id }) => [id, pipelines.flow(id)])),
     segmentBytes: config.segmentBytes,
     heartbeatIntervalMs: config.election.heartbeatIntervalMs,
     heartbeatLifeMs: config.election.timeoutMsMin / 2,

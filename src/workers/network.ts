@@ -21,7 +21,7 @@ import { Pulse } from './pulse.js';
 import { Receiver } from './receiver.js';
 import { clientCodec, commandCodec, inboxCodec } from './records.js';
 import type { Roster } from './roster.js';
-import type { StoreFacts, WorkerSettings } from './settings.js';
+import type { GroupFlow, StoreFacts, WorkerSettings } from './settings.js';
 
 /** Commands that one poll takes at most. */
 const COMMANDS_PER_POLL = 256;
@@ -96,8 +96,7 @@ export class Network implements Program {
         identity,
         near: this.#near,
         openReader,
-        depth: settings.pipelineDepth,
-        inflightBytesMax: settings.inflightBytesMax,
+        flows: settings.flows,
         wakeMain: this.#wakeMain,
         wakeSelf,
         expel: (peer, cause) => {
@@ -264,6 +263,9 @@ export class Network implements Program {
       case 'roster':
         this.#peers.setRoster(JSON.parse(command.body.toString()) as Roster);
         this.#clients.tellMembers();
+        break;
+      case 'flow':
+        this.#peers.setFlow(command.group, JSON.parse(command.body.toString()) as GroupFlow);
         break;
       case 'appendReply':
         this.#reply(command);

@@ -1,5 +1,5 @@
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
-import type { Incarnation, NodeId } from '../base/ids.js';
+import type { GroupId, Incarnation, NodeId } from '../base/ids.js';
 import type { MemberAddress } from '../base/messages.js';
 import { decodeEnvelope } from '../codec/envelope.js';
 import { type Acquaintances, checkHelloReply, makeHello, type Self } from '../transport/handshake.js';
@@ -13,6 +13,7 @@ import type { Program } from './program.js';
 import type { inboxCodec } from './records.js';
 import { Replicator } from './replicator.js';
 import type { Roster, RosterRow } from './roster.js';
+import { flowOf, type GroupFlow } from './settings.js';
 
 /** Without any sign of life from a follower that has messages in flight, its stream is given up (H42). */
 const ACK_TIMEOUT_MS = 10_000;
@@ -26,8 +27,8 @@ export interface PeersPorts {
   near: NearIndex;
   openReader: () => LogReader;
   push: (record: Parameters<typeof inboxCodec.push>[1]) => boolean;
-  depth: number;
-  inflightBytesMax: number;
+  /** By group: how much may be in flight. */
+  flows: Readonly<Record<GroupId, GroupFlow>>;
   wakeMain: () => void;
   wakeSelf: () => void;
   /** Ends the streams that a node has open to this one. */
@@ -55,6 +56,7 @@ export class Peers implements Program, Acquaintances {
   readonly #ports: PeersPorts;
   readonly #peers = new Map<NodeId, Peer>();
   #roster: Roster;
+  readonly #flows: Map<GroupId, GroupFlow>;
   /** Nodes that have been removed, and when their last streams end. */
   readonly #farewells = new Map<NodeId, number>();
   #nowMs = 0;
@@ -63,6 +65,7 @@ export class Peers implements Program, Acquaintances {
   constructor(ports: PeersPorts, first: Roster) {
     this.#ports = ports;
     this.#roster = first;
+    this.#flows = new Map(Object.entries(ports.flows).map(([group, flow]) => [Number(group), flow]));
     this.#follow();
   }
 
@@ -87,6 +90,12 @@ export class Peers implements Program, Acquaintances {
     const { rows, address } = this.#roster;
     const own = address === '' ? [] : [{ id: this.#ports.self.node, address }];
     return [...own, ...rows.filter(({ invited }) => !invited).map(({ id, address }) => ({ id, address }))];
+  }
+
+  /** How much may be in flight in a group has changed. */
+  setFlow(group: GroupId, flow: GroupFlow): void {
+    this.#flows.set(group, flow);
+    for (const replicator of this.replicators()) replicator.retune(group);
   }
 
   replicator(id: NodeId): Replicator | undefined {
@@ -229,7 +238,7 @@ export class Peers implements Program, Acquaintances {
   }
 
   #replicator(link: PeerLink, peer: NodeId, reader: LogReader): Replicator {
-    const { near, push, depth, inflightBytesMax, self, wakeSelf } = this.#ports;
+    const { near, push, self, wakeSelf } = this.#ports;
     const { onDown } = link;
     const replicator = new Replicator({
       self: self.node,
@@ -237,8 +246,7 @@ export class Peers implements Program, Acquaintances {
       link,
       source: new BatchSource(near, reader),
       push,
-      depth,
-      inflightBytesMax,
+      flow: (group) => flowOf(this.#flows.get(group)!, peer),
       ackTimeoutMs: ACK_TIMEOUT_MS,
     });
     link.onDown = (cause, wasUp) => {

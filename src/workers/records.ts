@@ -112,6 +112,8 @@ export const commandCodec = new RecordCodec({
   ],
   /** Whom the network thread is to know; body: a `Roster` as JSON. */
   roster: [],
+  /** How much may be in flight in a group; body: a `GroupFlow` as JSON. */
+  flow: ['group'],
   /** What this node's state machine has taken. */
   applied: ['group', 'applied'],
   /** Read batches `from` … `to` back from the log into the apply ring. */

@@ -7,6 +7,7 @@ import type { BatchRun, BatchSource } from './batch-source.js';
 import type { Program } from './program.js';
 import type { inboxCodec } from './records.js';
 import { SendWindow } from './send-window.js';
+import type { FollowerFlow } from './settings.js';
 
 /** Bytes of batches in one message, unless one batch alone is larger. */
 const MESSAGE_BYTES = 256 * 1024;
@@ -42,8 +43,8 @@ export interface ReplicatorPorts {
   source: BatchSource;
   /** False: the inbox is full; it is tried again at the next poll. */
   push: (record: Parameters<typeof inboxCodec.push>[1]) => boolean;
-  depth: number;
-  inflightBytesMax: number;
+  /** How much may be in flight in a group. */
+  flow: (group: GroupId) => FollowerFlow;
   /** Without a `received` for so long the stream is given up as stuck (H42). */
   ackTimeoutMs: number;
 }
@@ -67,6 +68,7 @@ export class Replicator implements Program {
     prevTerm: Term;
   }): void {
     const commit = this.#sessions.get(command.group);
+    const { depth, inflightBytesMax } = this.#ports.flow(command.group);
     this.#sessions.set(command.group, {
       group: command.group,
       counter: command.session,
@@ -80,7 +82,7 @@ export class Replicator implements Program {
       commitSent: 0,
       reply: undefined,
       broken: false,
-      window: new SendWindow(this.#ports.depth, this.#ports.inflightBytesMax),
+      window: new SendWindow(depth, inflightBytesMax),
     });
   }
 
@@ -95,6 +97,12 @@ export class Replicator implements Program {
 
   closeSession(command: { group: GroupId; session: SessionCounter }): void {
     if (this.#sessions.get(command.group)?.counter === command.session) this.#sessions.delete(command.group);
+  }
+
+  /** The settings of a group have changed: its session goes by them at once, with all that is in flight. */
+  retune(group: GroupId): void {
+    const { depth, inflightBytesMax } = this.#ports.flow(group);
+    this.#sessions.get(group)?.window.setLimits(depth, inflightBytesMax);
   }
 
   /** The leader of `term` has committed up to `commit`. */

@@ -6,13 +6,19 @@ import type { LogIndex } from '../base/ids.js';
  * Bounded in messages and in bytes; an empty window always takes one message, however large.
  */
 export class SendWindow {
-  readonly #depth: number;
-  readonly #bytesMax: number;
+  #depth: number;
+  #bytesMax: number;
   /** Messages in flight, oldest first, ascending in `lastIndex`. */
   #inflight: { lastIndex: LogIndex; bytes: number; sentAtMs: number }[] = [];
   #bytes = 0;
 
   constructor(depth: number, bytesMax: number) {
+    this.#depth = depth;
+    this.#bytesMax = bytesMax;
+  }
+
+  /** From now on; what is in flight beyond it stays, and nothing more goes until it is less. */
+  setLimits(depth: number, bytesMax: number): void {
     this.#depth = depth;
     this.#bytesMax = bytesMax;
   }

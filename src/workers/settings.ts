@@ -1,6 +1,23 @@
 import type { GroupId, Incarnation, NodeId } from '../base/ids.js';
 import type { Configuration, MemberIncarnation } from '../base/messages.js';
 
+/** How much may be in flight to one follower in one group. */
+export interface FollowerFlow {
+  readonly depth: number;
+  readonly inflightBytesMax: number;
+}
+
+/** Of one group: what holds for every follower, and what is different for some. */
+export interface GroupFlow {
+  readonly every: FollowerFlow;
+  readonly followers: Readonly<Record<NodeId, Partial<FollowerFlow>>>;
+}
+
+/** What holds for one follower. */
+export function flowOf({ every, followers }: GroupFlow, follower: NodeId): FollowerFlow {
+  return { ...every, ...followers[follower] };
+}
+
 /** What the threads of an engine are started with: plain, since it crosses a thread border. */
 export interface WorkerSettings {
   readonly id: NodeId;
@@ -16,8 +33,8 @@ export interface WorkerSettings {
   /** The largest payload of one batch, and the most entries in it; the same on every node. */
   readonly batchRawBytesMax: number;
   readonly batchEntriesMax: number;
-  readonly pipelineDepth: number;
-  readonly inflightBytesMax: number;
+  /** By group: how much may be in flight. */
+  readonly flows: Readonly<Record<GroupId, GroupFlow>>;
   readonly segmentBytes: number;
   readonly heartbeatIntervalMs: number;
   /** How long a heartbeat of main's may be repeated in its name. */

@@ -49,6 +49,19 @@ describe('an open batch', () => {
     expect(batch.full).toBe(true);
   });
 
+  it('its limits may be changed while entries are in it: lowered, it is full; raised, it takes more', () => {
+    const batch = new OpenBatch(100, 3);
+    for (const text of ['first', 'second']) batch.add(Buffer.from(text));
+    batch.setLimits(100, 2);
+    expect(batch.full).toBe(true);
+    batch.setLimits(10, 3);
+    expect(batch.full).toBe(true);
+    batch.setLimits(4000, 30);
+    expect(batch.fits(3000, 20)).toBe(true);
+    batch.add(Buffer.alloc(2000, 'x'));
+    expect(entriesOf(batch)).toEqual(['first', 'second', 'x'.repeat(2000)]);
+  });
+
   it('B4 an empty one takes anything, and does not keep the room for it', () => {
     const batch = new OpenBatch(100, 3);
     expect(batch.fits(1_000_000, 1_000_000)).toBe(true);

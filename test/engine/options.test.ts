@@ -130,6 +130,33 @@ describe('options', () => {
     expect(refused({ ...minimal, groups: [null] }).details.path).toBe('groups[0].id');
   });
 
+  it('pipeline: also for one group, and in both for single followers, with the same limits', () => {
+    const followers = { 2: { depth: 3 }, 7: { inflightBytesMax: 65_536 } };
+    const group = { id: 1, stateMachine, pipeline: { lingerUs: 100, followers } };
+    const config = parseOptions({ ...minimal, groups: [group], pipeline: { depth: 2, followers } });
+    expect(config.pipeline).toMatchObject({ depth: 2, lingerUs: 0, followers });
+    expect(config.groups[0]!.pipeline).toEqual(group.pipeline);
+    for (const [path, pipeline] of [
+      ['', 3],
+      ['', null],
+      ['.dept', { dept: 1 }],
+      ['.depth', { depth: 0 }],
+      ['.depth', { depth: null }],
+      ['.followers', { followers: 3 }],
+      ['.followers.0', { followers: { 0: {} } }],
+      ['.followers.x', { followers: { x: {} } }],
+      ['.followers.2', { followers: { 2: 8 } }],
+      ['.followers.2.depth', { followers: { 2: { depth: 1.5 } } }],
+      ['.followers.2.batchBytesMax', { followers: { 2: { batchBytesMax: 4096 } } }],
+    ] as const) {
+      const inGroup = refused({ ...minimal, groups: [{ id: 1, stateMachine, pipeline }] });
+      expect(inGroup.details.path).toBe(`groups[0].pipeline${path}`);
+      expect(refused({ ...minimal, pipeline }).details.path).toBe(`pipeline${path}`);
+    }
+    const large = { ...minimal, groups: [{ id: 1, stateMachine, pipeline: { batchBytesMax: 4 * MiB } }] };
+    expect(refused({ ...large, segmentBytes: 4 * MiB }).details.path).toBe('segmentBytes');
+  });
+
   it('peers: addresses by id, where the own id may stand and is left out', () => {
     const { peers } = parseOptions({ ...minimal, peers: { 1: 'a:1', 2: 'b:2', 3: '[::1]:3' } });
     expect([...peers]).toEqual([

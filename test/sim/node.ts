@@ -340,6 +340,9 @@ export class SimNode {
           stopped = true;
         };
       },
+      after: (delayMs, run) => {
+        onMain(this.clock.lasts(delayMs), () => this.#runMain(memory, run));
+      },
       soon: (run) => {
         onMain(scheduler.random() * 0.1, () => this.#runMain(memory, run));
       },

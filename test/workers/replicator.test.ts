@@ -54,14 +54,14 @@ async function makeWorld(
   const near = new NearIndex(new RingObserver(region));
   const far = new LogReader(new FaultyDisk(1), '/data', makeIndex([1, 2]));
   const inbox = new Inbox();
+  let flow = { depth: options.depth ?? 4, inflightBytesMax: options.inflightBytesMax ?? 1 << 20 };
   const replicator = new Replicator({
     self: 1,
     peer: 2,
     link,
     source: new BatchSource(near, far),
     push: inbox.push,
-    depth: options.depth ?? 4,
-    inflightBytesMax: options.inflightBytesMax ?? 1 << 20,
+    flow: () => flow,
     ackTimeoutMs: ACK_TIMEOUT_MS,
   });
   link.onDown = () => replicator.streamBroke();
@@ -81,6 +81,10 @@ async function makeWorld(
       return followers[followers.length - 1]!;
     },
     followers,
+    tune(changes: Partial<typeof flow>) {
+      flow = { ...flow, ...changes };
+      replicator.retune(1);
+    },
     publish(batch: Buffer) {
       takeAll(consumer);
       putBytes(producer, batch);
@@ -180,6 +184,36 @@ describe('the replicator', () => {
     ).toEqual([[3, 7]]);
     world.reply({ term: 3, kind: 'durable', match: 3 });
     expect(world.inbox.take('appendReply')).toMatchObject([{ match: 3, refused: 0 }]);
+  });
+
+  it('depth and bytes may be changed while messages are in flight: nothing is lost or sent twice, and the new limits hold at once', async () => {
+    const world = await makeStreaming({ depth: 4 });
+    const sent: AppendEnvelope[] = [];
+    const publish = (from: number, to: number): void => {
+      for (let index = from; index <= to; index++) {
+        world.publish(batchAt(index));
+        sent.push(...world.heard());
+      }
+    };
+    publish(1, 6);
+    expect(sent.length).toBe(4);
+    world.tune({ depth: 2 });
+    world.reply({ term: 3, kind: 'received', match: 2 });
+    sent.push(...world.heard());
+    expect(sent.length, 'two are still in flight: as many as may be').toBe(4);
+    world.tune({ depth: 6 });
+    sent.push(...world.heard());
+    publish(7, 12);
+    expect(sent.length, 'four more').toBe(8);
+    world.tune({ inflightBytesMax: 1 });
+    world.reply({ term: 3, kind: 'received', match: 7 });
+    expect(world.heard(), 'more bytes in flight than may be').toEqual([]);
+    world.tune({ inflightBytesMax: 1 << 20 });
+    sent.push(...world.heard());
+    const covered = sent.flatMap(({ prevIndex, batches }) =>
+      Array.from({ length: batches }, (_, at) => prevIndex + 1 + at),
+    );
+    expect(covered).toEqual(Array.from({ length: 12 }, (_, at) => at + 1));
   });
 
   it('a message is its batches, byte for byte, in order', async () => {

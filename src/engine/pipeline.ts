@@ -1,0 +1,79 @@
+import type { GroupId, NodeId } from '../base/ids.js';
+import { type FollowerFlow, flowOf, type GroupFlow } from '../workers/settings.js';
+import { invalid } from './option-checks.js';
+import { batchBytesCeiling, type Config } from './options.js';
+import { checkPipeline, type FollowerPipelineOptions, type PipelineOptions } from './pipeline-options.js';
+
+/** What of a group's pipeline the main thread goes by. */
+export interface GroupPipeline {
+  readonly depth: number;
+  readonly inflightBytesMax: number;
+  readonly batchBytesMax: number;
+  readonly batchEntriesMax: number;
+  readonly lingerUs: number;
+}
+
+/**
+ * The pipeline's settings in force. The narrower the place that says something, the more it counts: what a group says of a
+ * follower, what the engine says of it, what the group says, what the engine says.
+ */
+export class Pipelines {
+  readonly #batchBytesCeiling: number;
+  #engine: Required<PipelineOptions>;
+  readonly #groups: Map<GroupId, PipelineOptions>;
+
+  constructor(config: Config) {
+    this.#engine = config.pipeline;
+    this.#groups = new Map(
+      config.groups.map(({ id, pipeline = {} }) => [id, checkPipeline('pipeline', pipeline)]),
+    );
+    this.#batchBytesCeiling = Math.max(config.entryBytesMax, batchBytesCeiling(config));
+  }
+
+  of(group: GroupId): GroupPipeline {
+    const { followers: _, ...settings } = { ...this.#engine, ...this.#groups.get(group) };
+    return settings;
+  }
+
+  /** Of one follower of a group. */
+  ofFollower(group: GroupId, follower: NodeId): FollowerFlow {
+    return flowOf(this.flow(group), follower);
+  }
+
+  /** What the network thread is to go by in a group. */
+  flow(group: GroupId): GroupFlow {
+    const { depth, inflightBytesMax } = this.of(group);
+    const followers: Record<NodeId, FollowerPipelineOptions> = {};
+    for (const level of [this.#engine.followers, this.#groups.get(group)?.followers ?? {}]) {
+      for (const [id, settings] of Object.entries(level)) {
+        followers[Number(id)] = { ...followers[Number(id)], ...settings };
+      }
+    }
+    return { every: { depth, inflightBytesMax }, followers };
+  }
+
+  /**
+   * Changes what is given and leaves the rest, of one group or of the engine. All or nothing.
+   * @throws RaftlineError `RAFTLINE_OPTION_INVALID`
+   */
+  tune(group: GroupId | undefined, given: PipelineOptions): void {
+    const changes = checkPipeline('pipeline', given);
+    const { batchBytesMax = 0 } = changes;
+    if (batchBytesMax > this.#batchBytesCeiling) {
+      const expected = `at most ${this.#batchBytesCeiling}, the largest batch or entry that the engine was opened for`;
+      throw invalid('pipeline.batchBytesMax', expected, batchBytesMax);
+    }
+    if (group === undefined) this.#engine = merged(this.#engine, changes);
+    else this.#groups.set(group, merged(this.#groups.get(group) ?? {}, changes));
+  }
+}
+
+function merged<Level extends PipelineOptions>(
+  level: Level,
+  { followers = {}, ...changes }: PipelineOptions,
+): Level {
+  const both: Record<NodeId, FollowerPipelineOptions> = { ...level.followers };
+  for (const [id, settings] of Object.entries(followers))
+    both[Number(id)] = { ...both[Number(id)], ...settings };
+  return { ...level, ...changes, followers: both };
+}
