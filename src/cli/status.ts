@@ -73,7 +73,7 @@ export function report(answers: readonly Answer[]): string {
       continue;
     }
     for (const group of status.groups) {
-      rows.push([String(id), address, String(group.group), group.role, ...positions(group), status.lz4]);
+      rows.push([String(id), address, String(group.group), roleOf(group), ...positions(group), status.lz4]);
       if (group.role === 'leader') pipelines.push(pipelineLine(group));
       for (const each of group.followers) followers.push(followerRow(group, each));
     }
@@ -87,6 +87,11 @@ export function report(answers: readonly Answer[]): string {
   }
   if (pipelines.length > 0) parts.push('', ...pipelines);
   return `${parts.join('\n')}\n`;
+}
+
+/** What a follower that is no voter is says more than that it follows. */
+function roleOf({ role, membership }: GroupStatus): string {
+  return role !== 'follower' || membership === 'voter' ? role : membership;
 }
 
 function positions({

@@ -1,6 +1,7 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { NodeId, Sequence } from '../base/ids.js';
 import { ENTRY_BYTES_CEILING, PROPOSE_BYTES_MAX } from '../base/limits.js';
+import type { MemberAddress } from '../base/messages.js';
 import type { Envelope, ProposeReply } from '../codec/envelope.js';
 import { Connection, errorFromServer } from './connection.js';
 import type { ClientConfig, ClientWorld } from './options.js';
@@ -32,6 +33,7 @@ export class Appender {
   readonly #world: ClientWorld;
   readonly #servers: Servers;
   readonly #window: Window;
+  readonly #onMembers: (members: MemberAddress[]) => void;
   #connection: Connection | undefined;
   #node: NodeId = 0;
   #welcomed = false;
@@ -53,9 +55,11 @@ export class Appender {
   #drainWaiters: (() => void)[] = [];
   #settleWaiters: (() => void)[] = [];
 
-  constructor(config: ClientConfig, world: ClientWorld) {
+  /** `onMembers` is told where the members are now. */
+  constructor(config: ClientConfig, world: ClientWorld, onMembers: (members: MemberAddress[]) => void) {
     this.#config = config;
     this.#world = world;
+    this.#onMembers = onMembers;
     this.#servers = new Servers(config.servers);
     const { entriesMax, bytesMax } = config;
     const blockBytes = Math.min(PROPOSE_BYTES_MAX, Math.floor(bytesMax / 4));
@@ -134,7 +138,10 @@ export class Appender {
         this.#serverProgressAt = this.#world.clock.now();
         this.#pump();
       },
-      onMembers: (members) => this.#servers.learn(members),
+      onMembers: (members) => {
+        this.#servers.learn(members);
+        this.#onMembers(members);
+      },
       onMessage: (envelope) => this.#receive(connection, envelope),
       onClose: (cause) => this.#lost(connection, cause),
     });

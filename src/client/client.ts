@@ -3,7 +3,7 @@ import type { LogIndex, NodeId, Term } from '../base/ids.js';
 import { MESSAGE_BYTES_CEILING } from '../base/limits.js';
 import { GrpcTransport } from '../transport/grpc.js';
 import { Appender, closedError } from './appender.js';
-import { askMembers, type ChangeOptions, type MemberQuestion, type Members } from './members.js';
+import { type ChangeOptions, type MemberQuestion, type Members, MembersClient } from './members.js';
 import {
   type ClientConfig,
   type ClientOptions,
@@ -11,7 +11,6 @@ import {
   parseClientOptions,
   realWorld,
 } from './options.js';
-import { Servers } from './servers.js';
 import { requestStatus } from './status.js';
 import { type TailChunk, tailReplica } from './tail.js';
 import type { AppendCallback } from './window.js';
@@ -40,8 +39,8 @@ export class RaftlineClient {
   readonly appender: Appender;
   readonly #config: ClientConfig;
   readonly #world: ClientWorld;
-  /** For questions about members; the appender follows the leader on its own. */
-  readonly #servers: Servers;
+  /** Follows the leader on its own, as the appender does. */
+  readonly #members: MembersClient;
   /** First in, first out; `append` waits here while the window is full. Bounded like the window itself. */
   readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
@@ -55,8 +54,8 @@ export class RaftlineClient {
   constructor(options: ClientOptions, world?: ClientWorld) {
     this.#config = parseClientOptions(options);
     this.#world = world ?? realWorld(connectOnly(options));
-    this.#servers = new Servers(this.#config.servers);
-    this.appender = new Appender(this.#config, this.#world);
+    this.#members = new MembersClient(this.#config, this.#world);
+    this.appender = new Appender(this.#config, this.#world, (members) => this.#members.learn(members));
   }
 
   /** The node that answered the last append, 0 while none is known. */
@@ -138,12 +137,13 @@ export class RaftlineClient {
     if (this.#closed) return;
     this.#closed = true;
     this.appender.close();
+    this.#members.close();
     this.#world.transport.close();
   }
 
   #ask(question: MemberQuestion): Promise<Members> {
     if (this.#closed) return Promise.reject(closedError());
-    return askMembers(this.#config, this.#world, this.#servers, question);
+    return this.#members.ask(question);
   }
 
   async #admitWaiting(): Promise<void> {

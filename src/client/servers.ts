@@ -60,6 +60,11 @@ export class Servers {
     this.#turn %= this.#addresses.length;
   }
 
+  /** Every address that may be tried. */
+  get all(): readonly string[] {
+    return this.#addresses;
+  }
+
   /** How long to wait before the next try, ms. */
   delayMs(): number {
     const servers = this.#addresses.length;

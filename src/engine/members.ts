@@ -65,7 +65,7 @@ export class Members {
   view(): MembersView {
     const { index, configuration } = this.#inForce();
     const { voters, votersOutgoing, learners, removed = [] } = configuration;
-    const ids = [...new Set([...voters, ...votersOutgoing, ...learners])].sort((a, b) => a - b);
+    const ids = sorted(new Set([...voters, ...votersOutgoing, ...learners]));
     const members = ids.map((id) => ({
       id,
       address: this.#book.addressOf(id),
@@ -75,9 +75,9 @@ export class Members {
     return {
       index,
       committed,
-      voters: [...voters],
-      votersOutgoing: [...votersOutgoing],
-      learners: [...learners],
+      voters: sorted(voters),
+      votersOutgoing: sorted(votersOutgoing),
+      learners: sorted(learners),
       members,
       removed: [...removed],
     };
@@ -157,6 +157,7 @@ export class Members {
     }
     const target = step.target(configuration);
     if (target === undefined) {
+      if (step.invite !== undefined) this.#checkReachable(step.invite.id);
       running.at++;
       return true;
     }
@@ -199,6 +200,14 @@ export class Members {
       throw new RaftlineError(ErrorCode.Unreachable, message, { node: id, address });
     }
     return wait(running, `node ${id} does not answer at ${address}`);
+  }
+
+  /** A member that is there already is nothing to add, unless somebody else sits at its place. */
+  #checkReachable(id: NodeId): void {
+    const refusal = this.#book.refusal(id);
+    if (refusal === undefined) return;
+    const message = `${this.#what} node ${id} is a member already, and refused: ${refusal.message}`;
+    throw new RaftlineError(ErrorCode.MemberInvalid, message, { node: id, reason: refusal.code });
   }
 
   #refused(running: Running, refused: ConfigurationRefusal['refused']): boolean {
@@ -291,6 +300,10 @@ export class Members {
       { reason },
     );
   }
+}
+
+function sorted(ids: Iterable<NodeId>): NodeId[] {
+  return [...ids].sort((a, b) => a - b);
 }
 
 function wait(running: Running, reason: string, code: ErrorCode = ErrorCode.Timeout): false {

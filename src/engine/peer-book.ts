@@ -1,4 +1,4 @@
-import type { RaftlineError } from '../base/errors.js';
+import { ErrorCode, type RaftlineError } from '../base/errors.js';
 import type { GroupId, Incarnation, LogIndex, NodeId } from '../base/ids.js';
 import type { Configuration, ConfigurationAt, MemberIncarnation } from '../base/messages.js';
 import type { Roster, RosterRow } from '../workers/roster.js';
@@ -102,9 +102,14 @@ export class PeerBook {
     if (link === undefined || link.address !== this.#invited.get(id))
       return { state: 'waiting', reason: 'no answer yet' };
     if (link.up) return { state: 'met', incarnation: link.incarnation };
-    if (link.code === 'RAFTLINE_HANDSHAKE_REFUSED' || link.code === 'RAFTLINE_MEMBER_REMOVED')
-      return { state: 'refused', error: link };
+    if (isRefusal(link)) return { state: 'refused', error: link };
     return { state: 'waiting', reason: link.message };
+  }
+
+  /** Why a node is not listened to, or does not listen, where it is that and no trouble with the line. */
+  refusal(id: NodeId): PeerEvent | undefined {
+    const link = this.#links.get(id);
+    return link !== undefined && !link.up && isRefusal(link) ? link : undefined;
   }
 
   /** Tells the network thread whom to know, if that has changed. */
@@ -178,6 +183,10 @@ export class PeerBook {
       ),
     );
   }
+}
+
+function isRefusal({ code }: PeerEvent): boolean {
+  return code === ErrorCode.HandshakeRefused || code === ErrorCode.MemberRemoved;
 }
 
 function idsOf({ voters, votersOutgoing, learners }: Configuration): NodeId[] {

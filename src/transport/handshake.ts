@@ -94,7 +94,8 @@ export function checkHello(self: Self, peers: Acquaintances, hello: Hello): Verd
   if (!checksums.includes(0) && self.bootstrapChecksum !== hello.bootstrapChecksum) {
     return refuse('bootstrap', 'checksum of the bootstrap configuration', ...(checksums as [number, number]));
   }
-  if (hello.receiver !== self.node) return refuse('receiver', 'this node', self.node, hello.receiver);
+  if (hello.receiver !== self.node)
+    return refuse('receiver', 'the node at this address', self.node, hello.receiver);
   if (hello.node === self.node) {
     return refuse('node', 'node id', `another than ${self.node}, which is this node's`, hello.node);
   }

@@ -190,4 +190,31 @@ describe('members of a running cluster', () => {
       expect(group(await cluster.leader()).members()).toMatchObject({ voters: [4, 5, 6], learners: [] });
     });
   });
+
+  it('H61 a voter that lost its directory is refused, and adding it says so; removed and added anew it votes again', async () => {
+    await withCluster(async (cluster) => {
+      await cluster.put('one');
+      const leader = await cluster.leader();
+      const address = await cluster.join(4);
+      await group(leader).addMember({ id: 4, address });
+      const told: string[] = [];
+      leader.on('peer', ({ lane, message }) => lane === 'control' && told.push(message));
+      await cluster.stop(4);
+      rmSync(cluster.node(4).options.dataDirectory, { recursive: true });
+      await cluster.open(4);
+      await until('the leader was told', () => told.some((line) => line.includes('node 4 is a wiped node')));
+      const before = group(leader).members();
+      const refused = await errorOf(group(leader).addMember({ id: 4, address }));
+      expect(refused.code).toBe(ErrorCode.MemberInvalid);
+      expect(refused.message).toContain('node 4 is a member already, and refused');
+      expect(group(leader).members()).toEqual(before);
+
+      await group(leader).removeMember(4);
+      const after = await group(leader).addMember({ id: 4, address });
+      expect(after.voters).toEqual([1, 2, 3, 4]);
+      expect(after.removed.map(({ id }) => id)).toEqual([4]);
+      await cluster.put('two');
+      expect(await cluster.agree(2)).toEqual(['one', 'two']);
+    });
+  });
 });
