@@ -5,13 +5,16 @@ import type { RemoteSettings } from './remote.js';
 import type { BenchSettings } from './settings.js';
 import type { Side } from './side.js';
 
+const MiB = 1024 * 1024;
 const START_TIMEOUT_MS = 30_000;
 const CLUSTER = 'bench';
 /** Node 1 is elected, and nobody stands for election because a loaded machine starved somebody for a second. */
 const FIRST_ELECTION = { timeoutMsMin: 500, timeoutMsMax: 600, heartbeatIntervalMs: 100 };
 const OTHER_ELECTION = { timeoutMsMin: 4000, timeoutMsMax: 6000, heartbeatIntervalMs: 100 };
 /** What the engine lets a group hold, unless the load needs more. */
-const UNCOMMITTED_BYTES_MIN = 16 * 1024 * 1024;
+const UNCOMMITTED_BYTES_MIN = 16 * MiB;
+const RING_BYTES = { min: 16 * MiB, max: 512 * MiB };
+const INFLIGHT_BYTES = { min: 4 * MiB, max: 256 * MiB };
 
 export const groupIdsOf = ({ groups }: BenchSettings): number[] =>
   Array.from({ length: groups }, (_, at) => at + 1);
@@ -62,7 +65,8 @@ function nodeSettings(
   peers: Record<number, string>,
   port: number,
 ): NodeSettings {
-  const { depth, batchBytesMax, compression, threads, concurrency, payload } = settings;
+  const { depth, batchBytesMax, compression, threads, concurrency, payload, applyUs } = settings;
+  const outstanding = concurrency * (payload + 4);
   return {
     id,
     cluster: CLUSTER,
@@ -70,12 +74,19 @@ function nodeSettings(
     listen: `127.0.0.1:${port}`,
     peers,
     groupIds: groupIdsOf(settings),
-    pipeline: { depth, batchBytesMax },
+    // Depth is to be what limits the pipeline, and not some other bound.
+    pipeline: { depth, batchBytesMax, inflightBytesMax: within(INFLIGHT_BYTES, 2 * outstanding) },
     compression,
     threads,
-    uncommittedBytesMax: Math.max(UNCOMMITTED_BYTES_MIN, 4 * concurrency * (payload + 4)),
+    memory: { ringBytes: within(RING_BYTES, 2 * outstanding) },
+    uncommittedBytesMax: Math.max(UNCOMMITTED_BYTES_MIN, 4 * outstanding),
+    applyUs,
     election: id === 1 ? FIRST_ELECTION : OTHER_ELECTION,
   };
+}
+
+function within({ min, max }: { min: number; max: number }, value: number): number {
+  return Math.max(min, Math.min(max, value));
 }
 
 async function findLeader(nodes: readonly Child[]) {

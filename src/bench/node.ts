@@ -9,7 +9,9 @@ import { LoadRunner, type LoadSettings } from './load-report.js';
 /** One member of the benchmark's cluster; on the leader the client as well. */
 
 /** What a node is told to open. */
-export interface NodeSettings extends Omit<EngineOptions, 'groups' | 'dataDirectory'> {
+export interface NodeSettings extends Omit<EngineOptions, 'groups' | 'dataDirectory' | 'pipeline'> {
+  pipeline: { depth: number | 'auto'; inflightBytesMax: number; batchBytesMax: number };
+  applyUs: number;
   /** Data directory; goes with the process. */
   directory: string;
   groupIds: readonly number[];
@@ -40,6 +42,11 @@ export interface NodeSample extends LoadReport {
 class Digest implements StateMachine {
   entries = 0;
   value = 0;
+  readonly #applyMs: number;
+
+  constructor(applyUs: number) {
+    this.#applyMs = applyUs / 1000;
+  }
 
   apply(batch: CommittedBatch): undefined {
     let { value } = this;
@@ -50,18 +57,25 @@ class Digest implements StateMachine {
         value = (value + payload[start]! + payload[start + (length >> 1)]! * 7 + payload[end - 1]!) | 0;
     });
     this.value = value;
+    if (this.#applyMs > 0) work(this.#applyMs * batch.count);
     this.entries += batch.count;
   }
+}
+
+/** Keeps the processor busy. */
+function work(ms: number): void {
+  const endMs = performance.now() + ms;
+  while (performance.now() < endMs);
 }
 
 let engine: Engine | undefined;
 let machines: Digest[] = [];
 const load = new LoadRunner();
 
-async function open({ groupIds, directory, ...options }: NodeSettings): Promise<void> {
-  machines = groupIds.map(() => new Digest());
+async function open({ groupIds, directory, applyUs, ...options }: NodeSettings): Promise<void> {
+  machines = groupIds.map(() => new Digest(applyUs));
   const groups = groupIds.map((id, at) => ({ id, stateMachine: machines[at]! }));
-  engine = await Engine.open({ ...options, dataDirectory: directory, groups });
+  engine = await Engine.open({ ...options, dataDirectory: directory, groups } as EngineOptions);
   engine.on('fatal', (error) => {
     process.stderr.write(`node ${options.id}: ${error.stack}\n`);
     process.exit(1);

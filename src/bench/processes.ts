@@ -108,15 +108,24 @@ export class Workspace {
   readonly #children = new Set<Child>();
   readonly #profileDirectory: string | undefined;
   readonly #onExit = (): void => this.#remove();
-  readonly #onSignal = SIGNALS.map(([signal, code]) => ({ signal, end: () => process.exit(code) }));
+  readonly #onSignal: { signal: NodeJS.Signals; end: () => void }[];
   #directories = 0;
 
-  /** @param parent on the disk that is to be measured @param profileDirectory for CPU profiles of every process and thread */
-  constructor(parent: string, profileDirectory?: string) {
+  /**
+   * @param parent on the disk that is to be measured
+   * @param profileDirectory for CPU profiles of every process and thread
+   * @param onInterrupt takes the first Ctrl-C, which ends the process otherwise, as a second one does
+   */
+  constructor(parent: string, profileDirectory?: string, onInterrupt?: () => void) {
     mkdirSync(parent, { recursive: true });
     this.root = mkdtempSync(join(parent, 'bench-'));
     this.#profileDirectory = profileDirectory;
     process.once('exit', this.#onExit);
+    this.#onSignal = SIGNALS.map(([signal, code]) => {
+      const end = (): void => process.exit(code);
+      if (signal !== 'SIGINT' || onInterrupt === undefined) return { signal, end };
+      return { signal, end: () => process.once(signal, end) && onInterrupt() };
+    });
     for (const { signal, end } of this.#onSignal) process.once(signal, end);
   }
 

@@ -35,9 +35,10 @@ export async function runPlan(
   return measured;
 }
 
-async function runOnce(
+/** Starts one side, measures it, ends it. */
+export async function runOnce(
   name: 'pipe' | 'cluster',
-  { settings, threads }: Measured,
+  { settings, threads }: Pick<Measured, 'settings' | 'threads'>,
   workspace: Workspace,
 ): Promise<RunResult> {
   const side = await (name === 'pipe' ? startPipe : startCluster)(settings, workspace);

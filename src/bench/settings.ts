@@ -8,8 +8,8 @@ export interface BenchSettings {
   seed: number;
   nodes: number;
   groups: number;
-  /** Batches in flight. */
-  depth: number;
+  /** Batches in flight; 'auto': as many as the engine finds useful. */
+  depth: number | 'auto';
   batchBytesMax: number;
   compression: 'lz4' | 'none';
   threads: 'auto' | 'shared' | 'spread';
@@ -20,6 +20,8 @@ export interface BenchSettings {
   /** Where proposals are made: in the leader's process, or in processes of their own over the network. */
   clients: 'in-process' | 'remote';
   clientProcesses: number;
+  /** Processor time that each node's state machine spends on an entry, µs. */
+  applyUs: number;
   /** Added to each direction of every link between nodes, ms. */
   linkDelayMs: number;
   warmupSeconds: number;
@@ -35,9 +37,10 @@ export function conditionsText(settings: BenchSettings): string {
       ? `closed loop of ${concurrency.toLocaleString('en-US')}`
       : `${rate.toLocaleString('en-US')} entries/s offered`;
   const delay = settings.linkDelayMs === 0 ? '' : `, links delayed by ${settings.linkDelayMs} ms each way`;
+  const apply = settings.applyUs === 0 ? '' : `, state machine of ${settings.applyUs} µs an entry`;
   const many = groups === 1 ? '' : `, ${groups} groups`;
   return (
     `${payload} B entries (${what}), ${nodes} nodes${many}, batch ${batchBytesMax / 1024} KiB, depth ${depth}, ` +
-    `${compression}, synced on every node, ${settings.clients} ${load}${delay}`
+    `${compression}, synced on every node, ${settings.clients} ${load}${delay}${apply}`
   );
 }

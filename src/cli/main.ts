@@ -4,6 +4,8 @@ import { ErrorCode, toRaftlineError } from '../base/errors.js';
 import { append, appendShape } from './append.js';
 import { type CommandShape, helpOf, usageError } from './arguments.js';
 import { benchCluster, benchClusterShape, benchLimit, benchLimitShape } from './bench/cluster.js';
+import { benchCompare, benchCompareShape } from './bench/compare.js';
+import { benchSweep, benchSweepShape } from './bench/sweep.js';
 import { demo, demoShape } from './demo/demo.js';
 import { ExitCode, exitCodeOf, oneLine } from './failure.js';
 import {
@@ -41,6 +43,8 @@ const COMMANDS: readonly Command[] = [
   { shape: demoShape, run: demo },
   { shape: benchClusterShape, run: benchCluster },
   { shape: benchLimitShape, run: benchLimit },
+  { shape: benchSweepShape, run: benchSweep },
+  { shape: benchCompareShape, run: benchCompare },
 ];
 
 function overview(): string {

@@ -3,25 +3,7 @@ import { seededRandom } from '../../src/base/prng.js';
 import { compareResults, type Results } from '../../src/bench/results.js';
 import type { BenchSettings } from '../../src/bench/settings.js';
 import { compareRuns, nothingShown, spreadOf } from '../../src/bench/statistics.js';
-
-const settings: BenchSettings = {
-  payload: 128,
-  data: 'json',
-  seed: 1,
-  nodes: 3,
-  groups: 1,
-  depth: 8,
-  batchBytesMax: 262_144,
-  compression: 'lz4',
-  threads: 'shared',
-  concurrency: 1024,
-  rate: undefined,
-  clients: 'in-process',
-  clientProcesses: 1,
-  linkDelayMs: 0,
-  warmupSeconds: 1,
-  seconds: 1,
-};
+import { SETTINGS } from './figures.js';
 
 /** Results in which a run's every figure is `scale` times the last one's. */
 const results = (scales: number[], changes: Partial<BenchSettings> = {}): Results =>
@@ -30,7 +12,7 @@ const results = (scales: number[], changes: Partial<BenchSettings> = {}): Result
     version: 1,
     measured: [
       {
-        settings: { ...settings, ...changes },
+        settings: { ...SETTINGS, ...changes },
         threads: {},
         pipe: [],
         cluster: scales.map((scale) => ({

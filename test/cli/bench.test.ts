@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,6 +32,14 @@ describe('raftline bench', () => {
       [['bench', 'cluster', '--with-limit', '--nodes', '5'], /--nodes: the bare pipe has three nodes/],
       [['bench', 'cluster', '--peer', '1=127.0.0.1:1', '--depth', '4'], /--depth: the cluster at --peer/],
       [['bench', 'limit', '--compare', 'package.json'], /package.json: expected a result of raftline bench/],
+      [['bench', 'cluster', '--depth', 'all'], /--depth: expected a whole number from 1 to 1024/],
+      [
+        ['bench', 'sweep', '--depth', '1,,auto'],
+        /--depth: expected different whole numbers from 1 to 1024, or auto,/,
+      ],
+      [['bench', 'sweep', '--batch', '64,64'], /--batch: expected different whole numbers from 1 to 16384/],
+      [['bench', 'sweep', '--html', '/nowhere/report.html'], /nowhere.report.html: no such file/],
+      [['bench', 'compare', '--base', 'package.json'], /expected the file NEW/],
     ] as const;
     const answers = await Promise.all(wrong.map(([args]) => raftline(...args)));
     answers.forEach(({ code, stderr }, at) => {
@@ -73,7 +81,56 @@ describe('raftline bench', () => {
 
       const again = await raftline('bench', 'cluster', ...flags, '--compare', file);
       expect(again.code, again.stderr).toBe(0);
+      const compared = await raftline('bench', 'compare', '--base', file, file);
+      expect(compared.code, compared.stderr).toBe(0);
+      expect(compared.stdout).toMatch(
+        /cluster: 128 B entries[\s\S]*entries\/s .* 1\.000 times .*no verdict below 4 runs/,
+      );
       expect(again.stdout).toMatch(/entries\/s +[\d,.]+ → [\d,.]+: [\d.]+ times \(95 %: [\d.]+–[\d.]+\)/);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  }, 120_000);
+
+  it('sweeps until Ctrl-C, then writes the report of what it has, and leaves nothing else behind', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'raftline-sweep-'));
+    try {
+      const files = { html: join(directory, 'report.html'), json: join(directory, 'results.json') };
+      const load = [
+        '--depth',
+        '1,8',
+        '--duration',
+        '1',
+        '--warmup',
+        '0',
+        '--concurrency',
+        '512',
+        '--runs',
+        '50',
+      ];
+      const flags = [...load, '--dir', directory, '--html', files.html, '--json', files.json];
+      const child = spawn(process.execPath, [MAIN, 'bench', 'sweep', ...flags], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      const notes: string[] = [];
+      child.stdout.resume();
+      child.stderr.setEncoding('utf8').on('data', (text: string) => {
+        notes.push(text);
+        if (/^2 of 100, about \d+ \w+ left$/m.test(notes.join(''))) child.kill('SIGINT');
+      });
+      const code = await new Promise((resolve) => child.once('close', resolve));
+      expect(code, notes.join('')).toBe(130);
+      const { benchmark, measured } = JSON.parse(readFileSync(files.json, 'utf8')) as Results;
+      expect(benchmark).toBe('sweep');
+      expect(measured.map(({ settings }) => settings.depth)).toEqual([1, 8]);
+      for (const { settings, cluster } of measured) {
+        expect(settings.concurrency).toBe(512);
+        expect(cluster.length).toBeGreaterThan(0);
+      }
+      const page = readFileSync(files.html, 'utf8');
+      expect(page).toContain('The sweep was interrupted');
+      expect(page).toMatch(/set pipeline.depth to (1|8) and/);
+      expect(readdirSync(directory).sort()).toEqual(['report.html', 'results.json']);
     } finally {
       rmSync(directory, { recursive: true, force: true });
     }

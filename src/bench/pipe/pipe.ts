@@ -5,13 +5,17 @@ import type { Side } from '../side.js';
 import type { PipeFollowerSettings } from './follower.js';
 import type { PipeLeaderSettings } from './leader.js';
 
+/** The pipe has nothing that could choose: what an engine has that chooses nothing. */
+const DEPTH_OF_AUTO = 8;
+
 /**
  * The bare pipe: the same bytes through the same kinds of threads, rings, streams and synced files as the cluster's, without
  * Raft, checksums, sessions and applying. What it reaches is what this machine gives. Always three processes and one group,
  * driven from the leader's process.
  */
 export async function startPipe(settings: BenchSettings, workspace: Workspace): Promise<Side> {
-  const { depth, batchBytesMax, compression, concurrency, payload, linkDelayMs } = settings;
+  const { batchBytesMax, compression, concurrency, payload, linkDelayMs } = settings;
+  const depth = settings.depth === 'auto' ? DEPTH_OF_AUTO : settings.depth;
   const windowBytes = (depth + 2) * (batchBytesMax + 1024) + 2 * concurrency * (payload + 8);
   const names = ['pipe-leader', 'pipe-follower-1', 'pipe-follower-2'];
   const directories = names.map((name) => workspace.directory(name));

@@ -10,6 +10,7 @@ import {
   BenchArguments,
   CONCURRENCY_FLAG,
   LOAD_FLAGS,
+  NODES_FLAG,
   OUTPUT_FLAGS,
   POINT_FLAGS,
   SIDE_NOTES,
@@ -17,7 +18,7 @@ import {
 import { printChanges, printData, printMachine, printRun, printSummary } from './print.js';
 
 const CLUSTER_FLAGS = [
-  { name: 'nodes', value: 'N', help: 'nodes of the cluster (default 3)' },
+  NODES_FLAG,
   { name: 'groups', value: 'N', help: 'replication groups, loaded evenly (default 1)' },
   {
     name: 'clients',
@@ -84,6 +85,7 @@ function refuseCombinations(given: BenchArguments, settings: BenchSettings, join
       'compression',
       'threads',
       'groups',
+      'apply-us',
     ] as const) {
       if (given.text(name) !== undefined) {
         throw usageError(`--${name}: the cluster at --peer runs already and has its own`);

@@ -6,6 +6,10 @@ const KiB = 1024;
 const OUTSTANDING_MAX = 1_048_576;
 /** A closed loop keeps at most so many outstanding unless it is told to: the pipeline is full long before. */
 const OUTSTANDING_DEFAULT_MAX = 131_072;
+const OUTSTANDING_BYTES_DEFAULT_MAX = 8 * KiB * KiB;
+const DEPTH_MAX = 1024;
+/** What is kept outstanding where the engine chooses how deep it goes. */
+const DEPTH_OF_AUTO = 16;
 
 /** Flags that say what is measured. */
 export const LOAD_FLAGS: readonly Flag[] = [
@@ -23,6 +27,11 @@ export const LOAD_FLAGS: readonly Flag[] = [
     value: 'MS',
     help: 'delay each direction of every link between nodes (default 0)',
   },
+  {
+    name: 'apply-us',
+    value: 'N',
+    help: 'µs of processor time that state machines spend on an entry (default 0)',
+  },
   { name: 'duration', value: 'S', help: 'seconds measured of each run (default 10)' },
   { name: 'warmup', value: 'S', help: 'seconds before it (default 2)' },
   { name: 'runs', value: 'N', help: 'runs of each side, interleaved (default 1)' },
@@ -31,7 +40,7 @@ export const LOAD_FLAGS: readonly Flag[] = [
 /** One value of each; a sweep takes lists instead. */
 export const POINT_FLAGS: readonly Flag[] = [
   { name: 'payload', value: 'BYTES', help: 'bytes of an entry (default 128)' },
-  { name: 'depth', value: 'N', help: 'batches in flight (default 8)' },
+  { name: 'depth', value: 'N|auto', help: 'batches in flight (default 8)' },
   { name: 'batch', value: 'KIB', help: 'bytes of a batch, in KiB (default 256)' },
 ];
 
@@ -40,6 +49,8 @@ export const CONCURRENCY_FLAG: Flag = {
   value: 'N',
   help: 'entries outstanding at most (default: the power of two that fills the pipeline)',
 };
+
+export const NODES_FLAG: Flag = { name: 'nodes', value: 'N', help: 'nodes of the cluster (default 3)' };
 
 /** Flags about where it happens and where it goes. */
 export const OUTPUT_FLAGS: readonly Flag[] = [
@@ -61,9 +72,18 @@ export const SIDE_NOTES: readonly string[] = [
 
 export interface Point {
   payload: number;
-  depth: number;
+  depth: number | 'auto';
   batchBytesMax: number;
   linkDelayMs: number;
+}
+
+/** A load that fills the pipeline: the next power of two, within bounds. */
+function fillingOf({ payload, depth, batchBytesMax }: Point): number {
+  const packed = payload + 4;
+  const filling =
+    2 ** Math.ceil(Math.log2(((depth === 'auto' ? DEPTH_OF_AUTO : depth) * batchBytesMax) / packed));
+  const bytesMax = 2 ** Math.floor(Math.log2(OUTSTANDING_BYTES_DEFAULT_MAX / packed));
+  return Math.max(1, Math.min(OUTSTANDING_DEFAULT_MAX, bytesMax, filling));
 }
 
 export class BenchArguments extends Arguments {
@@ -81,21 +101,22 @@ export class BenchArguments extends Arguments {
 
   /** Whole numbers with commas between. */
   list(name: string, min: number, max: number, preset: readonly number[]): number[] {
-    const text = this.text(name);
-    if (text === undefined) return [...preset];
-    const values = text.split(',').map(Number);
-    const good = values.every((value) => Number.isInteger(value) && value >= min && value <= max);
-    if (good && new Set(values).size === values.length && !text.split(',').includes('')) return values;
-    throw usageError(
-      `--${name}: expected whole numbers from ${min} to ${max} with commas between, received '${text}'`,
-    );
+    return this.#list(name, `whole numbers from ${min} to ${max}`, preset, (text) => {
+      const value = Number(text);
+      return /^\d+$/.test(text) && value >= min && value <= max ? value : undefined;
+    });
+  }
+
+  /** Depths with commas between, 'auto' among them or not. */
+  depths(preset: readonly Point['depth'][]): Point['depth'][] {
+    return this.#list('depth', `whole numbers from 1 to ${DEPTH_MAX}, or auto,`, preset, (text) => {
+      if (text === 'auto') return text;
+      return /^\d+$/.test(text) && Number(text) >= 1 && Number(text) <= DEPTH_MAX ? Number(text) : undefined;
+    });
   }
 
   /** What holds for every point of a sweep, put together with one point. */
   settings(point: Point, nodes = 3, groups = 1): BenchSettings {
-    const { payload, depth, batchBytesMax } = point;
-    const filling = 2 ** Math.ceil(Math.log2((depth * batchBytesMax) / (payload + 4)));
-    const preset = Math.max(1, Math.min(OUTSTANDING_DEFAULT_MAX, filling));
     return {
       ...point,
       data: this.#data(),
@@ -104,10 +125,11 @@ export class BenchArguments extends Arguments {
       groups,
       compression: this.choice('compression', ['lz4', 'none'], 'lz4'),
       threads: this.choice('threads', ['auto', 'shared', 'spread'], 'shared'),
-      concurrency: this.integer('concurrency', 1, OUTSTANDING_MAX) ?? preset,
+      concurrency: this.integer('concurrency', 1, OUTSTANDING_MAX) ?? fillingOf(point),
       rate: this.integer('rate', 1, 100_000_000),
       clients: 'in-process',
       clientProcesses: 1,
+      applyUs: this.integer('apply-us', 0, 1_000_000) ?? 0,
       warmupSeconds: this.integer('warmup', 0, 600) ?? 2,
       seconds: this.integer('duration', 1, 86_400) ?? 10,
     };
@@ -116,10 +138,16 @@ export class BenchArguments extends Arguments {
   point(): Point {
     return {
       payload: this.integer('payload', 1, KiB * KiB) ?? 128,
-      depth: this.integer('depth', 1, 1024) ?? 8,
+      depth: this.text('depth') === 'auto' ? 'auto' : (this.integer('depth', 1, DEPTH_MAX) ?? 8),
       batchBytesMax: (this.integer('batch', 1, 16_384) ?? 256) * KiB,
       linkDelayMs: this.integer('followers-delay', 0, 10_000) ?? 0,
     };
+  }
+
+  /** @throws RaftlineError `RAFTLINE_USAGE_INVALID` when flags ask for more than can be meant */
+  bounded<Item>(items: Item[], max: number, what: string): Item[] {
+    if (items.length <= max) return items;
+    throw usageError(`expected at most ${max} ${what}, received flags for ${items.length}`);
   }
 
   runs(): number {
@@ -128,6 +156,20 @@ export class BenchArguments extends Arguments {
 
   directory(): string {
     return resolve(this.text('dir') ?? '.');
+  }
+
+  #list<Value>(
+    name: string,
+    expected: string,
+    preset: readonly Value[],
+    read: (text: string) => Value | undefined,
+  ): Value[] {
+    const text = this.text(name);
+    if (text === undefined) return [...preset];
+    const values = text.split(',').map(read);
+    const good = values.filter((value) => value !== undefined);
+    if (good.length === values.length && new Set(good).size === good.length) return good;
+    throw usageError(`--${name}: expected different ${expected} with commas between, received '${text}'`);
   }
 
   #data(): BenchSettings['data'] {

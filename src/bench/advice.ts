@@ -1,0 +1,101 @@
+import type { RunResult } from './measure.js';
+import { figureOf, type Measured } from './results.js';
+import type { BenchSettings } from './settings.js';
+import type { Spread } from './statistics.js';
+
+/** Less than this of the highest throughput is too little, whatever the latency. */
+export const ENOUGH = 0.95;
+/** What 'auto' may cost: this part of the best fixed depth's throughput, and this multiple of its p99. */
+export const AUTO_BOUNDS = { throughput: 0.95, p99: 1.2 } as const;
+
+/** One set of settings with its medians. */
+export interface Point {
+  settings: BenchSettings;
+  runs: RunResult[];
+  throughput: Spread;
+  p99: Spread;
+}
+
+/** Points that were measured under the same load: only they can be set against each other. */
+export interface Series {
+  payload: number;
+  linkDelayMs: number;
+  /** By batch size, then depth, 'auto' last. */
+  points: Point[];
+}
+
+/** What the points of one series say. */
+export interface Advice {
+  /** The highest throughput of a fixed depth, the lowest p99 among those within 5 % of it. */
+  fastest: Point;
+  best: Point;
+  /** The smallest depth of the best one's batch size that has 95 % of that batch size's highest throughput. */
+  knee: Point;
+  /** Fixed depths whose runs overlap with the best one's, in throughput and in p99: the runs do not tell them apart. */
+  alike: Point[];
+  auto: { point: Point; throughput: number; p99: number; good: boolean } | undefined;
+}
+
+export function seriesOf(measured: readonly Measured[]): Series[] {
+  const found = new Map<string, Series>();
+  for (const { settings, cluster } of measured) {
+    const [throughput, p99] = [
+      figureOf(cluster, (run) => run.entriesPerSecond),
+      figureOf(cluster, (run) => run.latency.p99Ms),
+    ];
+    if (throughput === undefined || p99 === undefined) continue;
+    const { payload, linkDelayMs } = settings;
+    const key = `${payload} ${linkDelayMs}`;
+    const series = found.get(key) ?? { payload, linkDelayMs, points: [] };
+    series.points.push({ settings, runs: cluster, throughput, p99 });
+    found.set(key, series);
+  }
+  for (const { points } of found.values()) points.sort(bySettings);
+  return [...found.values()].sort((a, b) => a.linkDelayMs - b.linkDelayMs || a.payload - b.payload);
+}
+
+function bySettings({ settings: a }: Point, { settings: b }: Point): number {
+  return a.batchBytesMax - b.batchBytesMax || depthOrder(a.depth) - depthOrder(b.depth);
+}
+
+/** 'auto' comes last. */
+export function depthOrder(depth: BenchSettings['depth']): number {
+  return depth === 'auto' ? Number.POSITIVE_INFINITY : depth;
+}
+
+/** @returns undefined without a fixed depth: there is nothing to hold anything against */
+export function adviceOf({ points }: Series): Advice | undefined {
+  const fixed = points.filter(({ settings }) => settings.depth !== 'auto');
+  if (fixed.length === 0) return undefined;
+  const fastest = highest(fixed);
+  const best = enough(fixed).reduce((low, each) => (each.p99.median < low.p99.median ? each : low));
+  const sameBatch = fixed.filter(({ settings }) => settings.batchBytesMax === best.settings.batchBytesMax);
+  const alike = fixed.filter(
+    (each) => each !== best && overlap(each.throughput, best.throughput) && overlap(each.p99, best.p99),
+  );
+  const autos = points.filter(({ settings }) => settings.depth === 'auto');
+  return { fastest, best, knee: enough(sameBatch)[0]!, alike, auto: autoOf(autos, best) };
+}
+
+/** The one with the best's batch size, if it was measured. */
+function autoOf(autos: readonly Point[], best: Point): Advice['auto'] {
+  const alike = autos.find(({ settings }) => settings.batchBytesMax === best.settings.batchBytesMax);
+  const point = alike ?? (autos.length === 0 ? undefined : highest(autos));
+  if (point === undefined) return undefined;
+  const throughput = point.throughput.median / best.throughput.median;
+  const p99 = point.p99.median / best.p99.median;
+  return { point, throughput, p99, good: throughput >= AUTO_BOUNDS.throughput && p99 <= AUTO_BOUNDS.p99 };
+}
+
+function overlap(a: Spread, b: Spread): boolean {
+  return a.min <= b.max && b.min <= a.max;
+}
+
+function highest(points: readonly Point[]): Point {
+  return points.reduce((high, each) => (each.throughput.median > high.throughput.median ? each : high));
+}
+
+function enough(points: readonly Point[]): Point[] {
+  const least = ENOUGH * highest(points).throughput.median;
+  return points.filter(({ throughput }) => throughput.median >= least);
+}

@@ -1,0 +1,50 @@
+import { type Advice, AUTO_BOUNDS, depthOrder, ENOUGH, type Point, type Series } from '../advice.js';
+import { shortText } from './figures.js';
+import { msText, rounded } from './text.js';
+
+const RUNS_ENOUGH = 3;
+
+/** What to set, in sentences. */
+export function adviceText(series: Series, advice: Advice | undefined): string {
+  if (advice === undefined) return "Only depth 'auto' was measured: there is nothing to hold it against.";
+  const { fastest, best, knee, auto } = advice;
+  const { payload, linkDelayMs } = series;
+  const links = linkDelayMs === 0 ? 'links without added delay' : `links ${linkDelayMs} ms longer each way`;
+  const share = best.throughput.median / fastest.throughput.median;
+  const part =
+    best === fastest
+      ? 'the highest throughput measured'
+      : `${rounded(100 * share)} % of the highest throughput measured, ${rounded(fastest.throughput.median)} at ${shortText(fastest.settings)}`;
+  const { depth, batchBytesMax } = best.settings;
+  const first =
+    `For ${payload} B entries over ${links}, set pipeline.depth to ${depth} and pipeline.batchBytesMax to ${batchBytesMax}: ` +
+    `${rounded(best.throughput.median)} entries/s (${part}) with a p99 of ${msText(best.p99.median)}.`;
+  return `${first}${kneeText(series, knee)}${autoText(auto)}${noiseText(advice)}`;
+}
+
+function kneeText({ points }: Series, { settings }: Point): string {
+  const least = points.every(({ settings: { depth } }) => depthOrder(depth) >= depthOrder(settings.depth));
+  if (least) return ` The knee is at or below depth ${settings.depth}, the smallest that was measured.`;
+  return ` The knee is at depth ${settings.depth}: less depth reaches less than ${100 * ENOUGH} % of the throughput at this batch size.`;
+}
+
+function autoText(auto: Advice['auto']): string {
+  if (auto === undefined) return '';
+  const { point, throughput, p99, good } = auto;
+  const measured =
+    ` 'auto' reached ${rounded(throughput)} times that throughput at ${rounded(p99)} times that p99` +
+    ` (${rounded(point.throughput.median)} entries/s, ${msText(point.p99.median)})`;
+  const bounds = `${AUTO_BOUNDS.throughput} and ${AUTO_BOUNDS.p99}`;
+  return good
+    ? `${measured}, within its bounds of ${bounds}: leave depth at 'auto' unless the load is always the same.`
+    : `${measured}, outside its bounds of ${bounds}: here a fixed depth is the better choice.`;
+}
+
+/** What the figures cannot carry. */
+function noiseText({ best, alike }: Advice): string {
+  if (best.runs.length < RUNS_ENOUGH)
+    return ` Few runs were taken of each setting: take --runs ${RUNS_ENOUGH} or more before believing small differences.`;
+  if (alike.length === 0) return '';
+  const others = alike.map(({ settings }) => shortText(settings)).join('; ');
+  return ` The runs do not tell it apart from ${others}.`;
+}

@@ -1,0 +1,61 @@
+import type { RunResult } from './measure.js';
+import type { Workspace } from './processes.js';
+import type { Measured } from './results.js';
+import { runOnce } from './run.js';
+import type { BenchSettings } from './settings.js';
+
+/** What starting, loading and ending a cluster takes besides the time that is measured, until it is known better, s. */
+const OVERHEAD_SECONDS = 4;
+
+export interface SweepProgress {
+  /** Runs done, this one included, of how many. */
+  done: number;
+  total: number;
+  secondsLeft: number;
+  settings: BenchSettings;
+  result: RunResult;
+}
+
+export interface SweepPlan {
+  points: readonly BenchSettings[];
+  /** Of each point. All points have had their first run before any has its second: a machine's moods fall on all alike. */
+  runs: number;
+}
+
+/**
+ * Measures a cluster at every point. What has been measured when `interrupted` resolves is the result then; its cluster is the
+ * workspace's to remove.
+ */
+export async function sweep(
+  { points, runs }: SweepPlan,
+  workspace: Workspace,
+  interrupted: Promise<void>,
+  onRun: (progress: SweepProgress) => void,
+): Promise<Measured[]> {
+  const measured = points.map((settings): Measured => ({ settings, threads: {}, cluster: [], pipe: [] }));
+  const startedMs = performance.now();
+  const total = points.length * runs;
+  const stop = interrupted.then(() => undefined);
+  for (let done = 1; done <= total; done++) {
+    const point = measured[(done - 1) % points.length]!;
+    const run = runOnce('cluster', point, workspace);
+    const result = await Promise.race([run, stop]);
+    if (result === undefined) {
+      // Its processes are about to be killed, and that is no news.
+      run.catch(() => {});
+      break;
+    }
+    point.cluster.push(result);
+    const secondsLeft = ((performance.now() - startedMs) / 1000 / done) * (total - done);
+    onRun({ done, total, secondsLeft, settings: point.settings, result });
+  }
+  return measured.filter(({ cluster }) => cluster.length > 0);
+}
+
+/** About how long a sweep takes, s. */
+export function sweepSeconds({ points, runs }: SweepPlan): number {
+  return (
+    runs *
+    points.reduce((sum, { warmupSeconds, seconds }) => sum + warmupSeconds + seconds + OVERHEAD_SECONDS, 0)
+  );
+}

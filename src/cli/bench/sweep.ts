@@ -1,0 +1,140 @@
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { adviceOf, seriesOf } from '../../bench/advice.js';
+import { Workspace } from '../../bench/processes.js';
+import { adviceText } from '../../bench/report/advice-text.js';
+import { sweepPage } from '../../bench/report/page.js';
+import { compareResults, RESULTS_VERSION, type Results, readResults } from '../../bench/results.js';
+import type { BenchSettings } from '../../bench/settings.js';
+import { type SweepPlan, type SweepProgress, sweep, sweepSeconds } from '../../bench/sweep.js';
+import type { CommandShape } from '../arguments.js';
+import { ExitCode, fileError } from '../failure.js';
+import { note, Output } from '../output.js';
+import { writeResults } from './cluster.js';
+import {
+  BenchArguments,
+  CONCURRENCY_FLAG,
+  LOAD_FLAGS,
+  NODES_FLAG,
+  OUTPUT_FLAGS,
+  SIDE_NOTES,
+} from './flags.js';
+import { figure, printChanges, printData, printMachine, printRun } from './print.js';
+
+const KiB = 1024;
+const POINTS_MAX = 1000;
+/** What a shell expects of a command that Ctrl-C ended. */
+const INTERRUPTED = 130;
+const REPORT = 'raftline-sweep.html';
+
+export const benchSweepShape: CommandShape = {
+  name: 'bench sweep',
+  summary:
+    'measures a cluster at many depths, batch sizes and payloads, and writes a report that says what to set',
+  flags: [
+    { name: 'depth', value: 'N,…|auto', help: 'batches in flight (default 1,2,4,8,16,32)' },
+    { name: 'batch', value: 'KIB,…', help: 'bytes of a batch, in KiB (default 256)' },
+    { name: 'payload', value: 'BYTES,…', help: 'bytes of an entry (default 128)' },
+    { ...CONCURRENCY_FLAG, help: 'entries outstanding at every point (default: what fills the deepest)' },
+    NODES_FLAG,
+    ...LOAD_FLAGS,
+    { name: 'html', value: 'FILE', help: `write the report there (default ${REPORT})` },
+    ...OUTPUT_FLAGS,
+  ],
+  notes: [
+    'Ctrl-C ends it early, and writes the report of what has been measured by then; a second one writes nothing.',
+    ...SIDE_NOTES,
+  ],
+};
+
+export async function benchSweep(args: readonly string[]): Promise<ExitCode> {
+  const given = new BenchArguments(benchSweepShape, args);
+  const plan: SweepPlan = { points: pointsOf(given), runs: given.runs() };
+  const base = given.text('compare');
+  const before = base === undefined ? undefined : readResults(base);
+  const html = resolve(given.text('html') ?? REPORT);
+  // A report that cannot be written should say so before the hour is over.
+  writeReport(html, '');
+  const output = new Output();
+  const interruption = interruptible();
+  const workspace = new Workspace(given.directory(), given.text('profile'), interruption.interrupt);
+  try {
+    const machine = printMachine(output, workspace.root);
+    const [first] = plan.points as [BenchSettings];
+    const compressibility = { [first.payload]: printData(output, first) };
+    output.line(
+      `${plan.points.length} settings × ${plan.runs} runs, about ${timeText(sweepSeconds(plan))}\n`,
+    );
+    const measured = await sweep(plan, workspace, interruption.interrupted, (progress) =>
+      printProgress(output, progress),
+    );
+    const complete =
+      measured.length === plan.points.length && measured.every(({ cluster }) => cluster.length === plan.runs);
+    const results: Results = {
+      benchmark: 'sweep',
+      version: RESULTS_VERSION,
+      machine,
+      compressibility,
+      measured,
+    };
+    writeReport(html, sweepPage(results, complete));
+    for (const series of seriesOf(measured)) output.line(`\n${adviceText(series, adviceOf(series))}`);
+    output.line(`\n${complete ? 'report' : 'interrupted; report of what was measured'}: ${html}`);
+    writeResults(output, given.text('json'), results);
+    if (before !== undefined) printChanges(output, compareResults(before, results));
+    await output.flushed();
+    // The run that was under way would keep the process: it is killed with its cluster.
+    if (!complete) process.exit(INTERRUPTED);
+    return ExitCode.Done;
+  } finally {
+    workspace.dispose();
+  }
+}
+
+/** All points of one payload are measured under one load, the one that fills the deepest. */
+function pointsOf(given: BenchArguments): BenchSettings[] {
+  const depths = given.depths([1, 2, 4, 8, 16, 32]);
+  const batches = given.list('batch', 1, 16_384, [256]).map((kib) => kib * KiB);
+  const payloads = given.list('payload', 1, KiB * KiB, [128]);
+  const nodes = given.integer('nodes', 1, 15) ?? 3;
+  const linkDelayMs = given.integer('followers-delay', 0, 10_000) ?? 0;
+  const points = payloads.flatMap((payload) => {
+    const all = batches.flatMap((batchBytesMax) =>
+      depths.map((depth) => given.settings({ payload, depth, batchBytesMax, linkDelayMs }, nodes)),
+    );
+    const concurrency = Math.max(...all.map((settings) => settings.concurrency));
+    return all.map((settings) => ({ ...settings, concurrency }));
+  });
+  return given.bounded(points, POINTS_MAX, 'settings');
+}
+
+function printProgress(output: Output, { done, total, secondsLeft, settings, result }: SweepProgress): void {
+  printRun(output, settings, done, result);
+  const left = done === total ? 'done' : `about ${timeText(secondsLeft)} left`;
+  note(`${done} of ${total}, ${left}`);
+}
+
+function timeText(seconds: number): string {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${figure(seconds / 3600)} h`;
+}
+
+function writeReport(file: string, text: string): void {
+  try {
+    writeFileSync(file, text);
+  } catch (thrown) {
+    throw fileError(file, thrown);
+  }
+}
+
+/** The first Ctrl-C ends the measuring, not the command. */
+function interruptible(): { interrupted: Promise<void>; interrupt: () => void } {
+  let interrupt = (): void => {};
+  const interrupted = new Promise<void>((done) => {
+    interrupt = () => {
+      note('\ninterrupted: writing what was measured');
+      done();
+    };
+  });
+  return { interrupted, interrupt };
+}

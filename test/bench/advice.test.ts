@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest';
+import { adviceOf, type Series, seriesOf } from '../../src/bench/advice.js';
+import { adviceText } from '../../src/bench/report/advice-text.js';
+import { measuredAt } from './figures.js';
+
+const only = (series: Series[]): Series => {
+  expect(series).toHaveLength(1);
+  return series[0]!;
+};
+
+/** More depth brings ever less: 32 is the fastest, 8 has 95 % of it, and 16 has the lowest p99 of those that have. */
+const curve = [
+  measuredAt({ depth: 32 }, [100_500, 50]),
+  measuredAt({ depth: 1 }, [40_000, 10]),
+  measuredAt({ depth: 16 }, [100_000, 28]),
+  measuredAt({ depth: 8 }, [96_000, 30]),
+  measuredAt({ depth: 4 }, [94_000, 20]),
+];
+
+describe('what a sweep says should be set', () => {
+  it('is the lowest p99 among the depths within 5 % of the highest throughput; the knee is the smallest depth among them', () => {
+    const advice = adviceOf(only(seriesOf(curve)))!;
+    expect(advice.fastest.settings.depth).toBe(32);
+    expect(advice.best.settings.depth).toBe(16);
+    expect(advice.knee.settings.depth).toBe(8);
+    expect(advice.auto).toBeUndefined();
+  });
+
+  it('stands in a sentence with the figures it rests on', () => {
+    const series = only(seriesOf(curve));
+    const text = adviceText(series, adviceOf(series));
+    expect(text).toContain('For 128 B entries over links without added delay, set pipeline.depth to 16');
+    expect(text).toContain('pipeline.batchBytesMax to 262144: 100,000 entries/s');
+    expect(text).toContain('99.5 % of the highest throughput measured, 101,000 at depth 32, 256 KiB');
+    expect(text).toContain('p99 of 28 ms');
+    expect(text).toContain('The knee is at depth 8');
+    expect(text).toContain('take --runs 3 or more');
+  });
+
+  it.each([
+    [95_000, 33, true],
+    [94_900, 33, false],
+    [95_000, 34, false],
+  ])(
+    "holds 'auto' against the best fixed depth: %d entries/s at p99 %d ms is good enough: %s",
+    (entries, p99, good) => {
+      const series = only(seriesOf([...curve, measuredAt({ depth: 'auto' }, [entries, p99])]));
+      const advice = adviceOf(series)!;
+      expect(advice.best.settings.depth).toBe(16);
+      expect(advice.auto!.good).toBe(good);
+      expect(adviceText(series, advice)).toMatch(
+        good ? /leave depth at 'auto'/ : /a fixed depth is the better choice/,
+      );
+    },
+  );
+
+  it('says which settings its runs do not tell apart from it', () => {
+    const series = only(
+      seriesOf([
+        measuredAt({ depth: 1 }, [50_000, 10], [52_000, 10], [51_000, 10]),
+        measuredAt({ depth: 2 }, [100_000, 12], [101_000, 12], [99_000, 13]),
+        measuredAt({ depth: 4 }, [100_500, 13], [101_000, 14], [99_500, 13]),
+      ]),
+    );
+    const text = adviceText(series, adviceOf(series));
+    expect(text).toContain('set pipeline.depth to 2');
+    expect(text).toContain('The knee is at depth 2');
+    expect(text).toContain('The runs do not tell it apart from depth 4, 256 KiB.');
+    expect(text).not.toContain('depth 1, 256 KiB');
+  });
+
+  it('takes medians, so that one bad run does not decide', () => {
+    const points = [
+      measuredAt({ depth: 1 }, [50_000, 10], [52_000, 10], [51_000, 10]),
+      measuredAt({ depth: 2 }, [100_000, 12], [10_000, 900], [99_000, 12]),
+    ];
+    const series = only(seriesOf(points));
+    expect(adviceOf(series)!.best.settings.depth).toBe(2);
+    const shallow = only(seriesOf(points.slice(0, 1)));
+    expect(adviceText(shallow, adviceOf(shallow))).toContain('The knee is at or below depth 1, the smallest');
+  });
+
+  it('is never taken across payloads or links, and is not given without a fixed depth', () => {
+    const found = seriesOf([
+      measuredAt({ depth: 8, linkDelayMs: 20 }, [10, 10]),
+      measuredAt({ depth: 8, payload: 1024 }, [10, 10]),
+      measuredAt({ depth: 8 }, [10, 10]),
+    ]);
+    expect(found.map(({ payload, linkDelayMs }) => [payload, linkDelayMs])).toEqual([
+      [128, 0],
+      [1024, 0],
+      [128, 20],
+    ]);
+    const series = only(seriesOf([measuredAt({ depth: 'auto' }, [10, 10])]));
+    expect(adviceText(series, adviceOf(series))).toContain('nothing to hold it against');
+  });
+});
