@@ -1,6 +1,6 @@
 import type { GroupId, LogIndex, NodeId, OrderId, Term } from '../base/ids.js';
 import type { BatchHeader, BatchKind, Configuration, PeerMessage } from '../base/messages.js';
-import type { LocalMessage, Order, Outbound } from './ready.js';
+import type { LocalMessage, Order, Outbound, SessionCommand } from './ready.js';
 
 /** Which door of the core the transition came through. `ready`: what is only decided when the caller asks for it. */
 export type TraceDoor = 'start' | 'tick' | 'step' | 'propose' | 'configure' | 'transfer' | 'read' | 'ready';
@@ -47,5 +47,7 @@ export interface TraceEvent {
   message?: TraceMessage;
   orders: TraceOrder[];
   sends: Outbound[];
+  /** A leader's: what its replicators are told. They send the appends. */
+  sessions: SessionCommand[];
   state: TraceState;
 }

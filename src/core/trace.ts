@@ -11,15 +11,21 @@ import type {
   TraceState,
 } from './trace-event.js';
 
+const COMPARED: readonly (keyof TraceState)[] = [
+  ...(['role', 'term', 'vote', 'leader', 'firstIndex', 'lastIndex', 'lastTerm'] as const),
+  ...(['durableIndex', 'commitIndex'] as const),
+];
+
 /** Tells a sink of every transition. What changes nothing, sends nothing and was sent by nobody is left out. */
 export class Trace {
   readonly #state: RaftState;
   readonly #sink: (event: TraceEvent) => void;
   #step = 0;
   #newestOrder: OrderId = 0;
-  /** How many of the outbox's messages were told. */
+  /** How many of the outbox's messages and session commands were told. */
   #messagesTold = 0;
-  #lastState = '';
+  #sessionsTold = 0;
+  #lastState: TraceState | undefined;
 
   constructor(state: RaftState, sink: (event: TraceEvent) => void) {
     this.#state = state;
@@ -31,23 +37,25 @@ export class Trace {
     const { outbox, options } = this.#state;
     const orders = outbox.orders.filter(({ id }) => id > this.#newestOrder).map(traceOrder);
     const sends = outbox.messages.slice(this.#messagesTold);
+    const sessions = outbox.sessions.slice(this.#sessionsTold);
     const state = traceState(this.#state);
-    const text = JSON.stringify(state);
     this.#newestOrder = outbox.newestOrder;
     this.#messagesTold = outbox.messages.length;
-    const idle = message === undefined && orders.length === 0 && sends.length === 0;
-    if (idle && text === this.#lastState) return;
-    this.#lastState = text;
+    this.#sessionsTold = outbox.sessions.length;
+    const idle = message === undefined && [orders, sends, sessions].every((told) => told.length === 0);
+    if (idle && this.#lastState !== undefined && isSame(state, this.#lastState)) return;
+    this.#lastState = state;
     this.#step += 1;
     const place = { group: options.group, node: options.id, step: this.#step, door };
     const came = message === undefined ? {} : { message: traceMessage(message) };
-    this.#sink({ ...place, ...came, orders, sends, state });
+    this.#sink({ ...place, ...came, orders, sends, sessions, state });
   }
 
   /** The outbox is about to be handed over. */
   taken(): void {
     this.note('ready');
     this.#messagesTold = 0;
+    this.#sessionsTold = 0;
   }
 }
 
@@ -69,6 +77,17 @@ function traceState(state: RaftState): TraceState {
     configuration: { index, voters, votersOutgoing, learners },
     match: Object.fromEntries([...progress.values()].map(({ id, match }) => [id, match])),
   };
+}
+
+/** A configuration and the term of a commit are told by where they stand: what stands there changes only with the log's end. */
+function isSame(a: TraceState, b: TraceState): boolean {
+  const peers = Object.keys(a.match);
+  return (
+    COMPARED.every((field) => a[field] === b[field]) &&
+    a.configuration.index === b.configuration.index &&
+    peers.length === Object.keys(b.match).length &&
+    peers.every((id) => a.match[Number(id)] === b.match[Number(id)])
+  );
 }
 
 function traceBatch({ kind, term, firstIndex, count }: TraceBatch): TraceBatch {

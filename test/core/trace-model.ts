@@ -1,17 +1,16 @@
 import type { HardState } from '../../src/base/messages.js';
 import type { TraceEvent, TraceState } from '../../src/core/trace-event.js';
+import { TraceLife } from './trace-life.js';
+import { followerRules, leaderRules } from './trace-log-rules.js';
+import { memberRules } from './trace-member-rules.js';
+import { electionRules, type TraceGuards } from './trace-rules.js';
 
-/** What a member's trace said last, and which of its hard states have not been said to be on disk. */
-interface Life {
-  step: number;
-  state: TraceState;
-  pending: { id: number; hardState: HardState }[];
-  durable: HardState;
-}
+const UNGUARDED: TraceGuards = { checkQuorum: false, lease: false };
 
 /** Follows the traces of all members of one group and says what no run of Raft can contain. */
 export class TraceModel {
-  readonly #lives = new Map<number, Life>();
+  readonly #guards: TraceGuards;
+  readonly #lives = new Map<number, TraceLife>();
   readonly #leaders = new Map<number, number>();
   /** By index: the term of what was committed there. */
   readonly #committed = new Map<number, number>();
@@ -19,32 +18,36 @@ export class TraceModel {
   leaderships = 0;
   commits = 0;
 
+  constructor(guards = UNGUARDED) {
+    this.#guards = guards;
+  }
+
   take(event: TraceEvent): void {
     const { node, step, state, door } = event;
-    const before = this.#lives.get(node);
-    this.#lives.set(node, { step, state, ...diskAfter(event, before) });
     const fault = (what: string) => this.faults.push(`node ${node}, step ${step}: ${what}`);
     this.#commitsAgree(state, fault);
     if (state.role === 'leader') this.#leadsAlone(node, state, fault);
-    if (before === undefined) return;
-    if (door === 'start') {
+    const life = this.#lives.get(node);
+    if (life === undefined || door === 'start') {
       // What was not on disk may be forgotten: nothing that rested on it had left.
-      notBack(before.durable, state, fault);
+      if (life !== undefined) notBack(life.durable, state, fault);
+      this.#lives.set(node, new TraceLife(event));
       return;
     }
-    notBack(before.state, state, fault);
-    if (
-      before.state.role === 'leader' &&
-      state.term === before.state.term &&
-      state.lastIndex < before.state.lastIndex
-    )
+    const before = life.state;
+    notBack(before, state, fault);
+    if (before.role === 'leader' && state.term === before.term && state.lastIndex < before.lastIndex)
       fault('a leader lost entries of its log');
-    if (step !== before.step + 1) fault(`step after ${before.step}`);
-    if (state.commitIndex < before.state.commitIndex) fault('the commit went back');
-    const moved = state.commitIndex > before.state.commitIndex;
+    if (step !== life.step + 1) fault(`step after ${life.step}`);
+    if (state.commitIndex < before.commitIndex) fault('the commit went back');
+    const moved = state.commitIndex > before.commitIndex;
     if (moved) this.commits++;
-    if (moved && state.role === 'leader') mayCommit(node, state, before.state, fault);
-    follows(event, before.state, fault);
+    if (moved && state.role === 'leader') mayCommit(node, state, before, fault);
+    follows(event, before, fault);
+    life.before(event);
+    const traced = { event, before, life, guards: this.#guards, fault };
+    for (const rules of [electionRules, leaderRules, followerRules, memberRules]) rules(traced);
+    life.after(event);
   }
 
   #commitsAgree({ commitIndex, commitTerm }: TraceState, fault: (what: string) => void): void {
@@ -68,19 +71,6 @@ function notBack(before: HardState, state: TraceState, fault: (what: string) => 
   if (state.term < before.term) fault(`term ${state.term} after ${before.term}`);
   else if (state.term === before.term && before.vote !== 0 && state.vote !== before.vote)
     fault(`voted for ${before.vote} and ${state.vote}`);
-}
-
-function diskAfter(
-  { door, message, orders, state }: TraceEvent,
-  before: Life | undefined,
-): Pick<Life, 'pending' | 'durable'> {
-  const isStart = before === undefined || door === 'start';
-  const pending = isStart ? [] : [...before.pending];
-  for (const order of orders) if (order.type === 'hardState') pending.push(order);
-  let durable = isStart ? { term: state.term, vote: state.vote } : before.durable;
-  while (message?.type === 'durable' && (pending[0]?.id ?? Number.POSITIVE_INFINITY) <= message.order)
-    durable = pending.shift()?.hardState ?? durable;
-  return { pending, durable };
 }
 
 /** Only an entry of the own term, on a quorum of disks (Raft §5.4.2). */

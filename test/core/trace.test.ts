@@ -20,6 +20,9 @@ function modelOf(events: readonly TraceEvent[]): TraceModel {
   return model;
 }
 
+const isGrant = ({ message }: TraceEvent['sends'][number]): boolean =>
+  message.type === 'voteReply' && message.granted && !message.preVote;
+
 describe('a trace', () => {
   it.each([1, 2, 3, 4, 5, 6, 7, 8])('is one that Raft can have, in rough weather (seed %i)', (seed) => {
     const model = modelOf(traceOf(seed, seed % 2 === 0));
@@ -70,6 +73,35 @@ describe('a trace', () => {
       },
     );
     tamper(
+      'H3: an election without a vote',
+      ({ message, state }) =>
+        state.role === 'leader' && message?.type === 'voteReply' && message.granted && !message.preVote,
+      ({ message }) => Object.assign(message ?? {}, { granted: false }),
+    );
+    tamper(
+      'H7: a vote for a log that is behind',
+      ({ message, sends }) => message?.type === 'vote' && sends.some(isGrant),
+      ({ message }) => Object.assign(message ?? {}, { lastTerm: 0 }),
+    );
+    tamper(
+      'H17: a request for a vote without an answer',
+      ({ message, sends }) => message?.type === 'vote' && sends.some(isGrant),
+      ({ sends }) => sends.splice(0),
+    );
+    tamper(
+      'H30: a heartbeat that says too much',
+      ({ sends }) => sends.some(({ message }) => message.type === 'heartbeat'),
+      ({ sends }) => {
+        for (const { message } of sends) if (message.type === 'heartbeat') message.commit += 1000;
+      },
+    );
+    tamper(
+      'H26: an acknowledgement in another session',
+      ({ message, sessions }) =>
+        message?.type === 'appendReply' && !message.refused && sessions[0]?.type === 'stream',
+      ({ message }) => Object.assign(message ?? {}, { session: 0 }),
+    );
+    tamper(
       'lost order',
       ({ orders }) => orders.some(({ type }) => type === 'append'),
       (event) => {
@@ -81,7 +113,9 @@ describe('a trace', () => {
   it('tells what came in, what was ordered and sent, and the state after it', () => {
     const events: TraceEvent[] = [];
     const raft = startRaft({}, { trace: (event) => events.push(event) });
-    expect(events).toMatchObject([{ step: 1, door: 'start', orders: [], sends: [], state: { term: 1 } }]);
+    expect(events).toMatchObject([
+      { step: 1, door: 'start', orders: [], sends: [], sessions: [], state: { term: 1 } },
+    ]);
     raft.tick();
     expect(events).toHaveLength(1);
     raft.step(voteRequest(2, 2, 1, 1));

@@ -1,5 +1,6 @@
 import type { RaftlineError } from '../../src/base/errors.js';
 import { crc32 } from '../../src/codec/checksum.js';
+import type { RaftStatus } from '../../src/core/ready.js';
 import type { SnapshotMachine } from '../../src/engine/snapshot-store.js';
 import { Broken, must } from './broken.js';
 import type { History } from './history.js';
@@ -77,6 +78,14 @@ export class Checks {
   #heardNoNonsense(node: SimNode): void {
     const { invalidMessages } = node.turn!.replica(GROUP).status();
     must(invalidMessages === 0, () => `${node.host} was sent nonsense by a correct peer`);
+  }
+
+  /** H38: a leader counts as uncommitted what it has proposed, and nothing else. */
+  counted(node: SimNode, { uncommittedEntries, commitIndex, lastIndex }: RaftStatus): void {
+    must(
+      uncommittedEntries <= lastIndex - commitIndex,
+      () => `${node.host} counts ${uncommittedEntries} entries as uncommitted, of ${lastIndex - commitIndex}`,
+    );
   }
 
   /** A process has found its log. H1, H31, H76: what was promised is there. */

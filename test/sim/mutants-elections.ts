@@ -25,6 +25,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/candidate.ts',
     find: "if (state.role === 'candidate' && state.votes.size === 1 && !isVoteDurable(state)) return;",
     replace: '',
+    profile: 'mixed',
   },
   {
     id: 'H3',
@@ -78,6 +79,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/admission.ts',
     find: "send(state, { type: 'voteReply', to, granted: false, preVote: message.preVote });",
     replace: '',
+    profile: 'mixed',
   },
   {
     id: 'H9',
@@ -85,6 +87,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/raft.ts',
     find: "if (message.type === 'voteReply' && message.preVote && message.granted) {",
     replace: "if (message.type === 'voteReply' && message.preVote) {",
+    profile: 'mixed',
   },
   {
     id: 'H10',
@@ -92,6 +95,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/transitions.ts',
     find: "state.role = 'precandidate';\n  state.leader = 0;",
     replace: "state.role = 'precandidate';",
+    profile: 'mixed',
   },
   {
     id: 'H11',
@@ -99,6 +103,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/leader.ts',
     find: 'if (state.options.checkQuorum && hasLostQuorum(state)) {',
     replace: 'if (state.options.checkQuorum && hasLostQuorum(state) && state.term === 0) {',
+    profile: 'mixed',
   },
   {
     id: 'H12',
@@ -106,6 +111,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/voter.ts',
     find: 'if (request.transfer || !checkQuorum) return false;',
     replace: 'if (request.term > 0 || !checkQuorum) return false;',
+    profile: 'mixed',
   },
   {
     id: 'H13',
@@ -120,6 +126,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/transfer.ts',
     find: "if (target?.state !== 'replicate' || target.match !== log.lastIndex) return;",
     replace: "if (target?.state !== 'replicate' || log.lastIndex < 0) return;",
+    profile: 'transfer',
   },
   {
     id: 'H15',
@@ -164,6 +171,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/read-index.ts',
     find: 'index: Math.max(log.commitIndex, state.termStart)',
     replace: 'index: log.commitIndex',
+    profile: 'disk',
   },
   {
     id: 'H66b',
@@ -178,6 +186,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/read-index.ts',
     find: 'return newest?.round === confirmed ? newest.sentAt : undefined;',
     replace: 'return (roundTimes.at(-1) ?? newest)?.sentAt;',
+    profile: 'stall',
   },
   {
     id: 'H67b',
@@ -192,6 +201,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/read-index.ts',
     find: 'if (read.round > confirmed || read.index > log.commitIndex) break;',
     replace: 'if (confirmed < 0 || read.index > log.commitIndex) break;',
+    profile: 'network',
   },
   {
     id: 'H66c',

@@ -64,6 +64,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     find: 'if (append.session > followed.session) state.followed = { session: append.session, match: 0 };',
     replace:
       'if (append.session > followed.session) state.followed = { session: append.session, match: followed.match };',
+    profile: 'mixed',
   },
   {
     id: 'H27',
@@ -71,6 +72,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/term-map.ts',
     find: '    let at = Math.min(index, this.#lastIndex);\n',
     replace: '    let at = Math.min(index, this.#lastIndex);\n    if (at >= 0) return at;\n',
+    profile: 'network',
   },
   {
     id: 'H28b',
@@ -78,6 +80,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/leader.ts',
     find: '  if (progress === undefined || progress.session === 0 || progress.session !== session) return;',
     replace: '  if (progress === undefined || progress.session !== session || session > 0) return;',
+    profile: 'mixed',
   },
   {
     id: 'H30',
@@ -85,6 +88,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/replication.ts',
     find: 'commit: Math.min(progress.match, state.log.commitIndex),',
     replace: 'commit: state.log.commitIndex,',
+    profile: 'mixed',
   },
   {
     id: 'H30b',
@@ -92,6 +96,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/follower.ts',
     find: 'state.log.maybeCommit(Math.min(heartbeat.commit, state.followed.match));',
     replace: 'state.log.maybeCommit(Math.min(heartbeat.commit, state.log.lastIndex));',
+    profile: 'mixed',
   },
   {
     id: 'H32',
@@ -161,6 +166,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/transitions.ts',
     find: 'state.uncommitted.clear();',
     replace: '',
+    profile: 'mixed',
   },
   {
     id: 'A2',
@@ -190,6 +196,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     find: '  if (message.term > state.term) becomeFollower(state, message.term, 0);',
     replace:
       "  if (message.term > state.term && state.role !== 'leader') becomeFollower(state, message.term, 0);",
+    profile: 'mixed',
   },
   {
     id: 'E3',
@@ -197,5 +204,6 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/leader.ts',
     find: 'return hintIndex >= 0 && hintIndex < refusedAt && hintTerm >= 0 && hintTerm <= state.term;',
     replace: 'return hintIndex > refusedAt && hintTerm >= 0;',
+    profile: 'mixed',
   },
 ];

@@ -54,18 +54,15 @@ function fresh(copy: string, from: string, parts: readonly string[]): void {
   for (const part of parts) cpSync(`${from}${part}`, `${copy}/${part}`, { recursive: true });
 }
 
-/** Runs seeds on a copy of the compiled simulation, until one fails. */
-function bySeeds(seeds: number, operations: number): Trial {
+/** Runs seeds on a copy of the compiled simulation, until one fails. `profile`: instead of the one that the mutant names. */
+function bySeeds(seeds: number, operations: number, profile: string | undefined): Trial {
   return async (mutant, copy) => {
     fresh(copy, COMPILED, ['src', 'test']);
     const source = readFileSync(`${ROOT}${mutant.file}`, 'utf8');
     writeFileSync(`${copy}/${mutant.file.replace(/\.ts$/, '.js')}`, compiled(mutate(mutant, source)));
     const bounds = ['--seeds', String(seeds), '--operations', String(operations)];
-    const profile = ['--profile', mutant.profile ?? 'mixed'];
-    const { stdout, stderr } = await run(
-      [`${copy}/test/sim/main.js`, '--quiet', ...bounds, ...profile],
-      ROOT,
-    );
+    const faults = ['--profile', profile ?? mutant.profile ?? 'mixed'];
+    const { stdout, stderr } = await run([`${copy}/test/sim/main.js`, '--quiet', ...bounds, ...faults], ROOT);
     const last = stdout.trim().split('\n').at(-1) ?? '';
     if (!last.startsWith('{')) return { caught: false, count: 0, how: unanswered(stderr) };
     const { seeds: tried, failure } = JSON.parse(last) as { seeds: number; failure?: string };
@@ -128,6 +125,7 @@ async function main(): Promise<number> {
       seeds: { type: 'string', default: '200' },
       operations: { type: 'string', default: '300' },
       only: { type: 'string' },
+      profile: { type: 'string' },
       tests: { type: 'boolean', default: false },
       jobs: { type: 'string', default: '2' },
     },
@@ -136,21 +134,24 @@ async function main(): Promise<number> {
   const fits = ({ id, profile }: Mutant): boolean =>
     only === undefined ? values.tests || profile !== undefined : only.includes(id);
   const chosen = MUTANTS.filter(fits);
-  const trial = values.tests ? byTests() : bySeeds(Number(values.seeds), Number(values.operations));
+  const { seeds, operations, profile } = values;
+  const trial = values.tests ? byTests() : bySeeds(Number(seeds), Number(operations), profile);
   const waiting = [...chosen];
-  let caught = 0;
+  const caught: Mutant[] = [];
   const work = async (job: number): Promise<void> => {
     const copy = `${ROOT}.tmp/mutants/${process.pid}-${job}`;
     for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
       const verdict = await trial(mutant, copy);
-      if (verdict.caught) caught++;
+      if (verdict.caught) caught.push(mutant);
       process.stdout.write(describe(mutant, verdict, values.tests ? 'tests' : 'seeds'));
     }
     rmSync(copy, { recursive: true, force: true });
   };
   await Promise.all(Array.from({ length: Number(values.jobs) }, (_, job) => work(job)));
-  process.stdout.write(`${caught} of ${chosen.length} caught\n`);
-  return caught === chosen.length ? 0 : 1;
+  const numbers = new Set(caught.flatMap(numbersOf));
+  const where = values.tests ? 'by the tests' : 'in the simulator';
+  process.stdout.write(`${caught.length} of ${chosen.length} caught: ${numbers.size} numbers ${where}\n`);
+  return caught.length === chosen.length ? 0 : 1;
 }
 
 function describe({ id, name }: Mutant, { caught, count, how }: Verdict, unit: string): string {

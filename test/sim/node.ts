@@ -2,6 +2,7 @@ import { ErrorCode, RaftlineError, toRaftlineError } from '../../src/base/errors
 import type { GroupId } from '../../src/base/ids.js';
 import { seededRandom } from '../../src/base/prng.js';
 import { loadCompression } from '../../src/codec/compression.js';
+import type { TraceEvent } from '../../src/core/trace-event.js';
 import type { Clock } from '../../src/engine/clock.js';
 import type { ReadPolicy } from '../../src/engine/options.js';
 import { type Config, parseOptions } from '../../src/engine/options.js';
@@ -48,6 +49,8 @@ export interface NodeEvents {
   durable: (node: SimNode) => void;
   leadership: (node: SimNode, role: string, term: number, leader: number) => void;
   machine: (node: SimNode) => SnapshotMachine;
+  /** The core of its group has taken a step. */
+  traced: (node: SimNode, event: TraceEvent) => void;
 }
 
 export interface NodeParts {
@@ -103,7 +106,7 @@ export class SimNode {
     this.clock = new SimClock(parts.scheduler, 1000 * parts.id, parts.clockRate);
     this.disk = new SimDisk(parts.seed, parts.scheduler);
     this.#machine = parts.events.machine(this);
-    this.#config = configOf(parts, this.#machine);
+    this.#config = configOf(parts, (event) => parts.events.traced(this, event), this.#machine);
     const { scheduler, network, stores, id: self } = parts;
     this.snapshots = new SimSnapshotStore({ self, scheduler, network, stores, wake: () => this.#wakeMain() });
     stores.set(self, this.snapshots);
@@ -437,7 +440,11 @@ function isPowerCut(thrown: unknown): boolean {
   return thrown instanceof PowerCut || (thrown instanceof RaftlineError && thrown.cause instanceof PowerCut);
 }
 
-function configOf({ id, ids, spread, reads }: NodeParts, stateMachine: SnapshotMachine): Config {
+function configOf(
+  { id, ids, spread, reads }: NodeParts,
+  trace: (event: TraceEvent) => void,
+  stateMachine: SnapshotMachine,
+): Config {
   const peers = Object.fromEntries(
     ids.filter((other) => other !== id).map((other) => [other, `n${other}:1`]),
   );
@@ -452,6 +459,7 @@ function configOf({ id, ids, spread, reads }: NodeParts, stateMachine: SnapshotM
     threads: spread ? 'spread' : 'shared',
     lz4: 'pure',
     reads: { policy: reads },
+    trace,
   });
   const pipeline = {
     ...config.pipeline,

@@ -67,7 +67,7 @@ describe('a failing scenario is made smaller', () => {
     engine.broken = true;
     const scenario = draw(3);
     const report = await run(scenario);
-    expect(report.failure).toMatch(/durable only on/);
+    expect(report.failure).toMatch(/was committed with/);
     const limits = { events: 400_000, runs: 60, draws: 1 };
     const small = await shrink(scenario, report, run, limits);
     expect(small.scenario.faults.length).toBeLessThanOrEqual(2);

@@ -1,13 +1,16 @@
 import { toRaftlineError } from '../../src/base/errors.js';
 import { seededRandom } from '../../src/base/prng.js';
 import { decodeEnvelope } from '../../src/codec/envelope.js';
-import { Broken } from './broken.js';
+import type { TraceEvent } from '../../src/core/trace-event.js';
+import { TraceModel } from '../core/trace-model.js';
+import { Broken, must } from './broken.js';
 import { Checks, isFault } from './checks.js';
 import { LocalWriter, RemoteWriter, type Writer } from './clients.js';
 import { Faults } from './faults.js';
 import { History } from './history.js';
 import { SimNetwork } from './network.js';
 import { GROUP, type NodeEvents, SimNode } from './node.js';
+import { Patience } from './patience.js';
 import type { Fault } from './profiles.js';
 import { RegisterClient } from './register-client.js';
 import { Registers } from './registers.js';
@@ -62,6 +65,9 @@ class Simulation {
   readonly #registers = new Registers();
   readonly #readers: RegisterClient[] = [];
   readonly #checks: Checks;
+  /** What Raft allows, step by step. */
+  readonly #model: TraceModel;
+  readonly #patience = new Patience();
   readonly #faults: Faults;
   readonly #writers: Writer[] = [];
   #failure: string | undefined;
@@ -75,6 +81,7 @@ class Simulation {
     this.#scheduler = scheduler;
     this.#network = new SimNetwork(scheduler);
     this.#checks = new Checks(this.#nodes, this.#history);
+    this.#model = new TraceModel({ checkQuorum: true, lease: scenario.reads === 'lease' });
     this.#history.appliedAt = (index) => this.#checks.appliedAt(index);
     this.#makeNodes();
     const nodes = new Map(this.#nodes.map((node) => [node.host, node]));
@@ -134,6 +141,7 @@ class Simulation {
       leadership: (node, role, term, leader) =>
         scheduler.say(node.host, `${role} in term ${term}${leader === 0 ? '' : `, n${leader} leads`}`),
       machine: (node) => this.#registers.around(node, this.#checks.machineOf(node)),
+      traced: (node, event) => this.#guard(() => this.#traced(node, event)),
     };
     for (const [at, plan] of this.#scenario.nodes.entries()) {
       const parts = {
@@ -265,6 +273,17 @@ class Simulation {
     await this.#goOn(() => this.#history.acknowledged > acknowledged || this.#scheduler.nowMs > untilMs);
     if (this.#history.acknowledged === acknowledged) this.#fail('a healthy cluster took no fresh write');
     await this.#converge();
+  }
+
+  #traced(node: SimNode, event: TraceEvent): void {
+    this.#model.take(event);
+    const [fault] = this.#model.faults;
+    must(fault === undefined, () => fault ?? '');
+    this.#patience.take(node, event);
+    if (!event.sends.some(({ message }) => message.type === 'heartbeat')) return;
+    const status = node.turn!.replica(GROUP).status();
+    this.#patience.handsOver(node, status.transferTo);
+    this.#checks.counted(node, status);
   }
 
   /** What a node says on the wire must be on its disk, and it may never contradict it. */
