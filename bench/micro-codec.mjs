@@ -2,11 +2,12 @@ import { makePool } from '../dist/bench/data.js';
 import { BATCH_PAYLOAD_OFFSET, CEILING_LIMITS, verifyBatch, writeBatchHead } from '../dist/codec/batch.js';
 import { crc32 } from '../dist/codec/checksum.js';
 import { loadCompression } from '../dist/codec/compression.js';
+import { Compressor } from '../dist/codec/compressor.js';
 import { decodePayload, encodeBatch, encodedBytesMax } from '../dist/codec/encoder.js';
 import { EntryCursor, packEntry, packedEntryBytes, verifyEntries } from '../dist/codec/entries.js';
 
 /** The head of a raw batch of group 1, term 1. */
-export function writeHead(target, offset, { firstIndex, count, rawLength }) {
+export function writeHead(target, offset, { firstIndex, count, rawLength, codec = 0 }) {
   writeBatchHead(target, offset, {
     formatVersion: 1,
     group: 1,
@@ -16,7 +17,7 @@ export function writeHead(target, offset, { firstIndex, count, rawLength }) {
     firstIndex,
     count,
     prevTerm: firstIndex === 1 ? 0 : 1,
-    codec: 0,
+    codec,
     rawLength,
     byteLength: BATCH_PAYLOAD_OFFSET + rawLength,
     leaderTimeMs: 0,
@@ -33,7 +34,8 @@ function rawBatch({ payload, data, seed, batchBytesMax }) {
   const raw = Buffer.alloc(encodedBytesMax(rawLength));
   let at = BATCH_PAYLOAD_OFFSET;
   for (let entry = 0; entry < count; entry++) at = packEntry(raw, at, pool[entry % pool.length]);
-  writeHead(raw, 0, { firstIndex: 1, count, rawLength });
+  // The codec of a raw batch is the one that may be used: LZ4.
+  writeHead(raw, 0, { firstIndex: 1, count, rawLength, codec: 1 });
   return { raw, rawLength, count, pool };
 }
 
@@ -81,10 +83,11 @@ function compressionCases(kind, raw, whole) {
   }
   const stored = Buffer.alloc(raw.length);
   const room = Buffer.alloc(whole.bytes);
-  const length = encodeBatch(raw, 0, stored, 0, compression);
+  const compressor = new Compressor(compression, 'always');
+  const length = encodeBatch(raw, 0, stored, 0, compressor);
   const header = verifyBatch(stored, 0, length, CEILING_LIMITS);
   const target = Buffer.alloc(raw.length);
-  const encode = () => encodeBatch(raw, 0, target, 0, compression);
+  const encode = () => encodeBatch(raw, 0, target, 0, compressor);
   const decode = () => decodePayload(stored, 0, header, compression, room);
   return [
     { name: `encodeBatch, ${kind} LZ4`, ...whole, run: encode },

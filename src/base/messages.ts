@@ -8,6 +8,12 @@ export type BatchKind = (typeof BatchKind)[keyof typeof BatchKind];
 export const Codec = { None: 0, Lz4: 1, Deflate: 2 } as const;
 export type Codec = (typeof Codec)[keyof typeof Codec];
 
+/**
+ * What a configuration allows its leaders to compress with, each level with those below it; every node reads all codecs of its format
+ * version. The numbers are in the log: never change one.
+ */
+export const CompressionLevel = { None: 0, Lz4: 1, Deflate: 2 } as const;
+
 /** Bits of `BatchHeader.flags`. `Sessions`: at least one entry carries (client id, sequence). */
 export const BatchFlag = { Sessions: 1 } as const;
 
@@ -70,7 +76,7 @@ export interface Configuration {
    * where there is none. Whoever comes back as one of them is told so and listened to no more.
    */
   removed?: MemberIncarnation[];
-  /** Which codecs a leader may use: 0 none, 1 up to LZ4. */
+  /** Which codecs a leader may use: see `CompressionLevel`. */
   compressionLevel: number;
 }
 

@@ -164,6 +164,15 @@ export class Group {
     this.#turn.tune(this.id, pipeline);
   }
 
+  /**
+   * Sets what leaders of this group may compress with, in its configuration: 0 nothing, 1 LZ4 (how every cluster begins), 2 deflate as well. It is in
+   * force for what is sealed once it is committed. Every node reads all of it; only go beyond 1 when no member is of a version that does
+   * not know level 2. Outcomes as of `addMember`.
+   */
+  setCompressionLevel(level: number, options: ChangeOptions = {}): Promise<MembersView> {
+    return this.#change({ type: 'compression', level }, options);
+  }
+
   status(): GroupStatus {
     return groupStatus(this.#turn.replica(this.id), this.#turn);
   }

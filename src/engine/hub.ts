@@ -28,6 +28,8 @@ export interface HubParts {
  */
 export class Hub {
   readonly slots: ProposalSlots;
+  /** Batches that were published in the proposal ring. */
+  sealed = 0;
   readonly #parts: HubParts;
   #newestOrder: OrderId = 0;
   #wakeWal = false;
@@ -83,6 +85,7 @@ export class Hub {
 
   /** A sealed batch was published in the proposal ring: takes the applier's hold on it. */
   takeSlot(): RingConsumer {
+    this.sealed++;
     this.#parts.slotRing.poll();
     this.#wakeEncoder = true;
     return this.#parts.slotRing;

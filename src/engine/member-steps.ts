@@ -39,6 +39,8 @@ export class MemberSteps {
         return [{ target: (current) => this.#promoted(current, request.id) }];
       case 'remove':
         return [{ target: (current) => this.#without(current, request.id) }];
+      case 'compression':
+        return [{ target: (current) => this.#compressing(current, request.level) }];
       case 'set':
         return [{ target: (current) => this.#exactly(current, request) }];
     }
@@ -91,6 +93,12 @@ export class MemberSteps {
     if (stranger !== undefined) throw invalid(`node ${stranger} is no member; add it first`);
     if (isSame(voters, current.voters) && isSame(learners, current.learners)) return undefined;
     return this.#filled(current, [...voters], [...learners]);
+  }
+
+  #compressing(current: Configuration, level: number): ConfigurationTarget | undefined {
+    if (level === current.compressionLevel) return undefined;
+    const { voters, learners } = current;
+    return { ...this.#filled(current, [...voters], [...learners]), compressionLevel: level };
   }
 
   /** With what this leader knows of its members and the configuration does not say yet. */

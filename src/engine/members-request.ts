@@ -1,7 +1,7 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import { type Incarnation, type LogIndex, type NodeId, U32_MAX } from '../base/ids.js';
 import { ADDRESS_CHARS_MAX } from '../base/limits.js';
-import type { MemberIncarnation } from '../base/messages.js';
+import { CompressionLevel, type MemberIncarnation } from '../base/messages.js';
 
 /** The members of a group, as this node's log has them: on the leader the newest, elsewhere perhaps behind. */
 export interface MembersView {
@@ -30,12 +30,13 @@ export type MembersRequest =
   | { type: 'add'; id: NodeId; address: string; as: 'voter' | 'learner' }
   | { type: 'promote'; id: NodeId }
   | { type: 'remove'; id: NodeId }
+  | { type: 'compression'; level: number }
   | { type: 'set'; voters: readonly NodeId[]; learners: readonly NodeId[] };
 
 /** Input from outside. @throws RaftlineError `RAFTLINE_OPTION_INVALID` */
 export function checkRequest(request: MembersRequest, options: ChangeOptions): void {
-  const ids = request.type === 'set' ? [...request.voters, ...request.learners] : [request.id];
-  for (const id of ids) checkWhole('id', id, 1, U32_MAX);
+  for (const id of namedIn(request)) checkWhole('id', id, 1, U32_MAX);
+  if (request.type === 'compression') checkWhole('level', request.level, 0, CompressionLevel.Deflate);
   if (request.type === 'add') {
     const { address } = request;
     if (typeof address !== 'string' || address.length > ADDRESS_CHARS_MAX || !/^.+:\d{1,5}$/.test(address)) {
@@ -45,6 +46,11 @@ export function checkRequest(request: MembersRequest, options: ChangeOptions): v
   if (options.timeoutMs !== undefined) checkWhole('timeoutMs', options.timeoutMs, 1, 0x7fff_ffff);
   if (options.expectedIndex !== undefined)
     checkWhole('expectedIndex', options.expectedIndex, 0, Number.MAX_SAFE_INTEGER);
+}
+
+function namedIn(request: MembersRequest): readonly NodeId[] {
+  if (request.type === 'compression') return [];
+  return request.type === 'set' ? [...request.voters, ...request.learners] : [request.id];
 }
 
 function checkWhole(path: string, value: number, min: number, max: number): void {

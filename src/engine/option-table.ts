@@ -66,9 +66,10 @@ export const optionTable: readonly OptionRow[] = [
   {
     path: 'compression',
     type: 'string',
-    default: 'lz4',
-    oneOf: ['lz4', 'none'],
-    meaning: 'codec for batches that this node seals as leader; any node reads all',
+    default: 'auto',
+    oneOf: ['auto', 'lz4', 'deflate', 'none'],
+    meaning:
+      "codec for batches that this node seals as leader: 'auto' is LZ4 where a look says that it saves, 'deflate' is used where the group's compression level allows it, else LZ4; any node reads all",
   },
   {
     path: 'lz4',

@@ -17,6 +17,9 @@ export interface GroupOptions {
 /** How a read is made linearizable: a quorum is asked, or the leader's lease is trusted while it holds. */
 export type ReadPolicy = 'readIndex' | 'lease';
 
+/** How a leader compresses what it seals, within what the configuration allows (its `compressionLevel`). */
+export type CompressionPolicy = 'auto' | 'lz4' | 'deflate' | 'none';
+
 /** Takes one transition; must not call back into the engine. `timeMs`: ms since 1970, for people only. */
 export type TraceSink = (event: { timeMs: number } & TraceEvent) => void;
 
@@ -35,7 +38,7 @@ export interface EngineOptions {
   join?: boolean;
   insecure?: boolean;
   threads?: 'auto' | 'shared' | 'spread';
-  compression?: 'lz4' | 'none';
+  compression?: CompressionPolicy;
   lz4?: 'auto' | 'native' | 'pure';
   entryBytesMax?: number;
   uncommittedBytesMax?: number;
@@ -72,7 +75,7 @@ export interface Config {
   readonly join: boolean;
   readonly insecure: boolean;
   readonly threads: 'auto' | 'shared' | 'spread';
-  readonly compression: 'lz4' | 'none';
+  readonly compression: CompressionPolicy;
   readonly lz4: 'auto' | 'native' | 'pure';
   readonly entryBytesMax: number;
   readonly uncommittedBytesMax: number;

@@ -1,7 +1,7 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, Term } from '../base/ids.js';
 import { FORMAT_VERSION } from '../base/limits.js';
-import { Codec } from '../base/messages.js';
+import { BatchKind, Codec, CompressionLevel } from '../base/messages.js';
 import { BATCH_PAYLOAD_OFFSET, writeBatchHead } from '../codec/batch.js';
 import { encodeConfiguration } from '../codec/configuration.js';
 import { packEntry, packedEntryBytes } from '../codec/entries.js';
@@ -22,6 +22,8 @@ export interface Leadership {
   readonly group: GroupId;
   readonly leads: boolean;
   readonly commitIndex: LogIndex;
+  /** What a leader may use: see `CompressionLevel`. */
+  readonly compressionLevel: number;
   notLeader(): RaftlineError;
   /** The core's word on a batch of so many entries and bytes. */
   place(entries: number, bytes: number): ReturnType<Raft['propose']>;
@@ -242,13 +244,27 @@ export class Proposals {
     return this.#open.fits(packedBytes, entries) || this.seal();
   }
 
+  /** What the encoder may use: as the option says, and no more than every configuration that may be in force allows. */
+  #codec(): Codec {
+    const level = this.#leadership.compressionLevel;
+    switch (this.#config.compression) {
+      case 'none':
+        return Codec.None;
+      case 'deflate':
+        return level >= CompressionLevel.Deflate ? Codec.Deflate : lz4Within(level);
+      default:
+        return lz4Within(level);
+    }
+  }
+
   /** Writes the head of a batch whose payload stands in the claimed slot, and publishes it. */
   #publish(batch: ProposedBatch, rawLength: number, flags: number, waiters: Waiters): void {
     const { proposals } = this.#hub;
     const byteLength = BATCH_PAYLOAD_OFFSET + rawLength;
     const { kind, term, firstIndex, prevTerm, count } = batch;
     const place = { group: this.#leadership.group, kind, flags, term, firstIndex, count, prevTerm };
-    const form = { formatVersion: FORMAT_VERSION, codec: Codec.None, rawLength, byteLength, checksum: 0 };
+    const codec = kind === BatchKind.Data ? this.#codec() : Codec.None;
+    const form = { formatVersion: FORMAT_VERSION, codec, rawLength, byteLength, checksum: 0 };
     writeBatchHead(proposals.bytes, proposals.offset, {
       ...place,
       ...form,
@@ -273,4 +289,8 @@ export class Proposals {
     this.#hub.slots.add(slot);
     this.near.add(slot);
   }
+}
+
+function lz4Within(level: number): Codec {
+  return level >= CompressionLevel.Lz4 ? Codec.Lz4 : Codec.None;
 }

@@ -4,6 +4,7 @@ import {
   type AppendReply,
   type BatchHeader,
   BatchKind,
+  CompressionLevel,
   type ControlMessage,
   type PeerMessage,
 } from '../base/messages.js';
@@ -146,6 +147,14 @@ export class Replica implements Leadership {
 
   get configurations(): Raft['configurations'] {
     return this.#raft.configurations;
+  }
+
+  /** The lowest of the configurations that may be in force: the committed one, and those that may follow it. */
+  get compressionLevel(): number {
+    let level: number = CompressionLevel.Deflate;
+    for (const { configuration } of this.configurations)
+      level = Math.min(level, configuration.compressionLevel);
+    return level;
   }
 
   get firstChecksum(): number {

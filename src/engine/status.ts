@@ -42,6 +42,20 @@ export interface GroupStatus {
   followers: FollowerStatus[];
 }
 
+/** What this node made of batches that it sealed as leader, since it was opened. What it received it never encodes. */
+export interface EncoderStatus {
+  /** Batches that the main thread has sealed; over a cluster their sum is the number of all batches. */
+  sealed: number;
+  /** Batches that were encoded: once for each sealed one, and nowhere else in the cluster. */
+  batches: number;
+  /** Of those, how many were given whole to a compressor, and how many were stored compressed. */
+  compressions: number;
+  compressed: number;
+  /** Before and after, heads included. */
+  rawBytes: number;
+  storedBytes: number;
+}
+
 export interface EngineStatus {
   /** `failed`: it ended by itself, and `failure` says why. */
   state: 'running' | 'closed' | 'failed';
@@ -59,7 +73,7 @@ export interface EngineStatus {
   health: HealthStatus;
   /** How full the rings between the threads are. */
   rings: Record<string, { usedBytes: number; capacityBytes: number }>;
-  encoder: { batches: number; compressed: number; rawBytes: number; storedBytes: number };
+  encoder: EncoderStatus;
   rssBytes: number;
   groups: GroupStatus[];
 }

@@ -172,7 +172,9 @@ export class Turn {
       rings: ringUse(memory),
       disk: { bytesWritten: read('walBytes'), syncs, flush },
       encoder: {
+        sealed: this.#hub.sealed,
         batches: read('encoderBatches'),
+        compressions: read('encoderCompressions'),
         compressed: read('encoderCompressed'),
         rawBytes: read('encoderRawBytes'),
         storedBytes: read('encoderStoredBytes'),

@@ -1,6 +1,5 @@
-import { BatchKind } from '../base/messages.js';
-import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../codec/batch.js';
-import type { Compression } from '../codec/compression.js';
+import { BATCH_PAYLOAD_OFFSET } from '../codec/batch.js';
+import type { Compressor } from '../codec/compressor.js';
 import { encodeBatch, encodedBytesMax } from '../codec/encoder.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import type { Cursor } from '../ring/cursor.js';
@@ -14,8 +13,14 @@ export interface EncoderPorts {
   proposals: RingConsumer;
   batches: RingProducer;
   /** Undefined: batches are stored as they are. */
-  compression: Compression | undefined;
-  counters: { batches: Cursor; compressed: Cursor; rawBytes: Cursor; storedBytes: Cursor };
+  compressor: Compressor | undefined;
+  counters: {
+    batches: Cursor;
+    compressions: Cursor;
+    compressed: Cursor;
+    rawBytes: Cursor;
+    storedBytes: Cursor;
+  };
   /** Wakes the wal-writer and the replicators. */
   wake: () => void;
   /** Wakes main, which may have been waiting for room in the ring of proposals. */
@@ -29,7 +34,6 @@ export class Encoder implements Program {
   /** The proposal polled last still waits for room in the batch ring. */
   #waiting = false;
   #batches = 0;
-  #compressed = 0;
   #rawBytes = 0;
   #storedBytes = 0;
 
@@ -59,25 +63,23 @@ export class Encoder implements Program {
 
   /** False: the batch ring is full; the proposal keeps its slot and main feels the back-pressure in its ring. */
   #encode(proposals: RingConsumer): boolean {
-    const { batches, compression } = this.#ports;
+    const { batches, compressor } = this.#ports;
     const rawLength = proposals.length - BATCH_PAYLOAD_OFFSET;
     if (!batches.claim(encodedBytesMax(rawLength))) return false;
-    const { kind } = readBatchHeader(proposals.bytes, proposals.offset);
-    const useful = kind === BatchKind.Data ? compression : undefined;
-    const length = encodeBatch(proposals.bytes, proposals.offset, batches.bytes, batches.offset, useful);
+    const length = encodeBatch(proposals.bytes, proposals.offset, batches.bytes, batches.offset, compressor);
     batches.publish(length);
     proposals.release();
     this.#batches++;
-    if (length < proposals.length) this.#compressed++;
     this.#rawBytes += proposals.length;
     this.#storedBytes += length;
     return true;
   }
 
   #count(): void {
-    const { counters } = this.#ports;
+    const { counters, compressor } = this.#ports;
     counters.batches.store(this.#batches);
-    counters.compressed.store(this.#compressed);
+    counters.compressions.store(compressor?.compressions ?? 0);
+    counters.compressed.store(compressor?.kept ?? 0);
     counters.rawBytes.store(this.#rawBytes);
     counters.storedBytes.store(this.#storedBytes);
   }

@@ -50,6 +50,7 @@ const CURSORS = [
   'walFlushUs',
   'walFlushUsMax',
   'encoderBatches',
+  'encoderCompressions',
   'encoderCompressed',
   'encoderRawBytes',
   'encoderStoredBytes',

@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { ErrorCode, type PlainError, RaftlineError, toRaftlineError } from '../base/errors.js';
 import { MESSAGE_BYTES_CEILING } from '../base/limits.js';
 import { loadCompression } from '../codec/compression.js';
+import { Compressor } from '../codec/compressor.js';
 import { RingConsumer } from '../ring/consumer.js';
 import type { Gate } from '../ring/gate.js';
 import { RingProducer } from '../ring/producer.js';
@@ -161,9 +162,10 @@ function makeEncoder(memory: EngineMemory, settings: WorkerSettings): Encoder {
   return new Encoder({
     proposals: new RingConsumer(memory.rings.proposal, 0),
     batches: new RingProducer(memory.rings.batch),
-    compression: settings.compression === 'lz4' ? loadCompression(settings.lz4) : undefined,
+    compressor: makeCompressor(settings),
     counters: {
       batches: cursorOf(memory, 'encoderBatches'),
+      compressions: cursorOf(memory, 'encoderCompressions'),
       compressed: cursorOf(memory, 'encoderCompressed'),
       rawBytes: cursorOf(memory, 'encoderRawBytes'),
       storedBytes: cursorOf(memory, 'encoderStoredBytes'),
@@ -171,6 +173,12 @@ function makeEncoder(memory: EngineMemory, settings: WorkerSettings): Encoder {
     wake: waker(memory, ['wal', 'network']),
     wakeMain: waker(memory, ['main']),
   });
+}
+
+/** Which codec it is that is used main says batch by batch: the option, within what the configuration allows. */
+function makeCompressor({ compression, lz4 }: WorkerSettings): Compressor | undefined {
+  if (compression === 'none') return undefined;
+  return new Compressor(loadCompression(lz4), compression === 'auto' ? 'sampled' : 'always');
 }
 
 function makeTransport(settings: WorkerSettings): GrpcTransport {

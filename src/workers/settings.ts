@@ -27,7 +27,7 @@ export interface WorkerSettings {
   readonly peers: readonly { id: NodeId; address: string }[];
   readonly groups: readonly GroupId[];
   readonly insecure: boolean;
-  readonly compression: 'lz4' | 'none';
+  readonly compression: 'auto' | 'lz4' | 'deflate' | 'none';
   readonly lz4: 'auto' | 'native' | 'pure';
   readonly entryBytesMax: number;
   /** The largest payload of one batch, and the most entries in it; the same on every node. */

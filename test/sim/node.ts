@@ -2,6 +2,7 @@ import { ErrorCode, RaftlineError, toRaftlineError } from '../../src/base/errors
 import type { GroupId } from '../../src/base/ids.js';
 import { seededRandom } from '../../src/base/prng.js';
 import { loadCompression } from '../../src/codec/compression.js';
+import { Compressor } from '../../src/codec/compressor.js';
 import type { TraceEvent } from '../../src/core/trace-event.js';
 import type { Clock } from '../../src/engine/clock.js';
 import type { ReadPolicy } from '../../src/engine/options.js';
@@ -476,9 +477,10 @@ function makeEncoder(memory: EngineMemory): Encoder {
   return new Encoder({
     proposals: new RingConsumer(memory.rings.proposal, 0),
     batches: new RingProducer(memory.rings.batch),
-    compression: loadCompression('pure'),
+    compressor: new Compressor(loadCompression('pure'), 'sampled'),
     counters: {
       batches: cursorOf(memory, 'encoderBatches'),
+      compressions: cursorOf(memory, 'encoderCompressions'),
       compressed: cursorOf(memory, 'encoderCompressed'),
       rawBytes: cursorOf(memory, 'encoderRawBytes'),
       storedBytes: cursorOf(memory, 'encoderStoredBytes'),

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { BatchKind, Codec } from '../../src/base/messages.js';
+import { Codec } from '../../src/base/messages.js';
 import { seededRandom } from '../../src/base/prng.js';
 import { CEILING_LIMITS, readBatchHeader, verifyBatch } from '../../src/codec/batch.js';
 import { type Compression, loadCompression } from '../../src/codec/compression.js';
+import { Compressor } from '../../src/codec/compressor.js';
 import { decodePayload } from '../../src/codec/encoder.js';
 import { Encoder } from '../../src/workers/encoder.js';
 import { jsonLike, packEntries, randomBytes, sampleBatch } from '../codec/samples.js';
@@ -10,24 +11,26 @@ import { makeCursor, putBytes, ringPair, takeAll } from './parts.js';
 
 const pure = loadCompression('pure');
 
-function makeEncoder(compression: Compression | undefined, capacity = 65_536) {
+function makeEncoder(lz4: Compression | undefined, capacity = 65_536) {
+  const compressor = lz4 === undefined ? undefined : new Compressor(lz4, 'always');
   const proposals = ringPair(65_536, 2);
   const batches = ringPair(capacity);
   const counters = {
     batches: makeCursor(),
+    compressions: makeCursor(),
     compressed: makeCursor(),
     rawBytes: makeCursor(),
     storedBytes: makeCursor(),
   };
   const state = { wakes: 0, wakesOfMain: 0 };
-  const ports = { proposals: proposals.consumer, batches: batches.producer, compression, counters };
+  const ports = { proposals: proposals.consumer, batches: batches.producer, compressor, counters };
   const encoder = new Encoder({ ...ports, wake: () => state.wakes++, wakeMain: () => state.wakesOfMain++ });
   return { encoder, proposals, batches, counters, state };
 }
 
-/** What main publishes: the checksum is not there yet. */
-function proposal(payload: Buffer, firstIndex: number, kind: BatchKind = BatchKind.Data): Buffer {
-  const batch = sampleBatch(payload, { firstIndex, kind });
+/** What main publishes: the codec is the one that may be used, and the checksum is not there yet. */
+function proposal(payload: Buffer, firstIndex: number, codec: Codec = Codec.Lz4): Buffer {
+  const batch = sampleBatch(payload, { firstIndex, codec });
   batch.writeUInt32LE(0, 24);
   return batch;
 }
@@ -52,6 +55,7 @@ describe('the encoder', () => {
       expect(decodePayload(batch, 0, headers[at]!, pure).equals(payloads[at]!)).toBe(true);
     });
     expect(counters.batches.load()).toBe(3);
+    expect(counters.compressions.load(), 'the third is too small to be tried').toBe(2);
     expect(counters.compressed.load()).toBe(1);
     expect(counters.rawBytes.load()).toBe(payloads.reduce((sum, { length }) => sum + 84 + length, 0));
     expect(counters.storedBytes.load()).toBe(stored.reduce((sum, { length }) => sum + length, 0));
@@ -70,15 +74,15 @@ describe('the encoder', () => {
     expect(encode(2)).toBe(1);
   });
 
-  it('leaves what is not data as it is, since heads are read without a decompressor', () => {
+  it('uses the codec that main allows for the batch', () => {
     const { encoder, proposals, batches } = makeEncoder(pure);
     const payload = packEntries([Buffer.alloc(4000, 7)]);
-    for (const kind of [BatchKind.Configuration, BatchKind.NoOp, BatchKind.Data]) {
-      putBytes(proposals.producer, proposal(payload, 9, kind));
+    for (const codec of [Codec.None, Codec.Deflate, Codec.Lz4]) {
+      putBytes(proposals.producer, proposal(payload, 9, codec));
     }
     while (encoder.poll());
     const codecs = takeAll(batches.consumer).map((batch) => readBatchHeader(batch, 0).codec);
-    expect(codecs).toEqual([Codec.None, Codec.None, Codec.Lz4]);
+    expect(codecs).toEqual([Codec.None, Codec.Deflate, Codec.Lz4]);
   });
 
   it('with a full batch ring it keeps the proposal, and main feels it', () => {

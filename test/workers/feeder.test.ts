@@ -4,6 +4,7 @@ import { Codec, lastIndexOf } from '../../src/base/messages.js';
 import { randomInteger, seededRandom } from '../../src/base/prng.js';
 import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../../src/codec/batch.js';
 import { loadCompression } from '../../src/codec/compression.js';
+import { Compressor } from '../../src/codec/compressor.js';
 import { encodeBatch } from '../../src/codec/encoder.js';
 import { LogReader } from '../../src/wal/log-reader.js';
 import { Feeder } from '../../src/workers/feeder.js';
@@ -132,9 +133,16 @@ describe('the feeder', () => {
   it('decompresses: what is in the apply ring is raw, and says so', () => {
     const { feeder, write, settle, apply } = makeWorld();
     const payload = packEntries([jsonLike(seededRandom(1), 4000), Buffer.alloc(0)]);
-    const raw = sampleBatch(payload, { group: 1, term: 1, firstIndex: 1, prevTerm: 0, count: 2 });
+    const raw = sampleBatch(payload, {
+      group: 1,
+      term: 1,
+      firstIndex: 1,
+      prevTerm: 0,
+      count: 2,
+      codec: Codec.Lz4,
+    });
     const stored = Buffer.alloc(raw.length);
-    const length = encodeBatch(raw, 0, stored, 0, pure);
+    const length = encodeBatch(raw, 0, stored, 0, new Compressor(pure, 'always'));
     expect(length).toBeLessThan(raw.length);
     write(stored.subarray(0, length));
     feeder.feed(1, 1, 2);

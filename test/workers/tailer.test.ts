@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ErrorCode } from '../../src/base/errors.js';
-import { BatchFlag } from '../../src/base/messages.js';
+import { BatchFlag, Codec } from '../../src/base/messages.js';
 import { loadCompression } from '../../src/codec/compression.js';
+import { Compressor } from '../../src/codec/compressor.js';
 import { encodeBatch } from '../../src/codec/encoder.js';
 import { EntryCursor, packEntry, packSessionEntry } from '../../src/codec/entries.js';
 import { LogReader } from '../../src/wal/log-reader.js';
@@ -137,9 +138,10 @@ describe('the tailer', () => {
         term: 1,
         firstIndex: index,
         prevTerm: index === 1 ? 0 : 1,
+        codec: Codec.Lz4,
       });
       const stored = Buffer.alloc(raw.length);
-      write(stored.subarray(0, encodeBatch(raw, 0, stored, 0, pure)));
+      write(stored.subarray(0, encodeBatch(raw, 0, stored, 0, new Compressor(pure, 'always'))));
     }
     settle();
     expect(entriesOf(client)).toEqual(Array.from({ length: 40 }, (_, at) => `${at + 1} 200000`));

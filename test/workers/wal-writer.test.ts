@@ -220,6 +220,7 @@ describe('the wal-writer', () => {
     const proposals = ringPair(4096);
     const counters = {
       batches: makeCursor(),
+      compressions: makeCursor(),
       compressed: makeCursor(),
       rawBytes: makeCursor(),
       storedBytes: makeCursor(),
@@ -227,7 +228,7 @@ describe('the wal-writer', () => {
     const encoder = new Encoder({
       proposals: proposals.consumer,
       batches: batches.producer,
-      compression: undefined,
+      compressor: undefined,
       counters,
       wake: () => {},
       wakeMain: () => {},
