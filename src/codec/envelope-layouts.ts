@@ -70,6 +70,7 @@ export const LAYOUTS: { readonly [Type in FlatMessage['type']]: Layout<Type> } =
       choice('lane', 'control', 'append', 'snapshot'),
       { name: 'groups', kind: 'list', countMax: GROUPS_MAX },
       u32('bootstrapChecksum'),
+      u32('leaseMs'),
     ],
   },
   helloReply: {

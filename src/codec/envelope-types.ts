@@ -26,6 +26,8 @@ export interface Hello {
   groups: GroupId[];
   /** CRC-32 of the bootstrap configuration: tells two clusters with the same name apart. */
   bootstrapChecksum: number;
+  /** For how long an answered heartbeat keeps the sender from voting, as its own reads rest on it; 0: they do not. */
+  leaseMs: number;
 }
 
 /** `accepted: false` says why in `code` (an error code) and `message`; the stream is closed after it. */

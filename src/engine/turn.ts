@@ -14,7 +14,7 @@ import type { Clock } from './clock.js';
 import { Health, handOverUnfit } from './health.js';
 import { Hub } from './hub.js';
 import { Inbox } from './inbox.js';
-import { leaseOf } from './lease.js';
+import { leaseOf, tickMsOf, ticksOf } from './lease.js';
 import type { ChangeOptions, MembersRequest, MembersView } from './members-request.js';
 import type { Config, TraceSink } from './options.js';
 import { Outgoing } from './outgoing.js';
@@ -117,7 +117,7 @@ export class Turn {
       },
     });
     this.#applyRing = new RingConsumer(rings.apply, 0);
-    this.#tickMs = Math.max(5, Math.floor(config.election.heartbeatIntervalMs / 4));
+    this.#tickMs = tickMsOf(config);
     const { facts, address } = parts;
     const book = {
       self: config.id,
@@ -436,9 +436,9 @@ export class Turn {
     const { config, recovered, random } = this.#parts;
     const { election } = config;
     const found = recovered.get(group.id)!;
-    const ticks = (ms: number): number => Math.max(1, Math.ceil(ms / this.#tickMs));
+    const ticks = (ms: number): number => ticksOf(config, ms);
     const electionTicksMin = ticks(election.timeoutMsMin);
-    const lease = leaseOf(config, this.#clock, { electionTicksMin, tickMs: this.#tickMs });
+    const lease = leaseOf(config, this.#clock);
     const options = {
       group: group.id,
       id: config.id,

@@ -1,6 +1,7 @@
 import { BATCH_ENTRIES_CEILING, BATCH_RAW_BYTES_CEILING, PROPOSE_BYTES_MAX } from '../base/limits.js';
 import type { Configuration } from '../base/messages.js';
 import type { WorkerSettings } from '../workers/settings.js';
+import { leaseMsOf } from './lease.js';
 import { batchBytesCeiling, type Config } from './options.js';
 import { Pipelines } from './pipeline.js';
 
@@ -35,6 +36,7 @@ export function workerSettings(config: Config): WorkerSettings {
     segmentBytes: config.segmentBytes,
     heartbeatIntervalMs: config.election.heartbeatIntervalMs,
     heartbeatLifeMs: config.election.timeoutMsMin / 2,
+    leaseMs: leaseMsOf(config),
     receiveWindowBytes: config.transport.receiveWindowBytes,
     clientStreams: config.limits.clientStreams,
     tailStreams: config.limits.tailStreams,

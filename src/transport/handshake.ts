@@ -12,6 +12,8 @@ export interface Self {
   groups: GroupId[];
   /** CRC-32 of the bootstrap configuration; 0 for a node that joined later and never saw it. */
   bootstrapChecksum: number;
+  /** The lease that reads rest on, ms, before `clockDriftMax`; 0: reads ask a quorum. */
+  leaseMs: number;
 }
 
 /** What this node knows of the others. */
@@ -33,6 +35,7 @@ export type Mismatch =
   | 'formatVersion'
   | 'cluster'
   | 'bootstrap'
+  | 'lease'
   | 'receiver'
   | 'node'
   | 'removed'
@@ -44,7 +47,7 @@ export type Verdict = { accepted: true } | { accepted: false; code: string; mess
 const ACCEPTED: Verdict = { accepted: true };
 
 export function makeHello(self: Self, receiver: NodeId, lane: Hello['lane']): Hello {
-  const { clusterId, node, incarnation, groups, bootstrapChecksum } = self;
+  const { clusterId, node, incarnation, groups, bootstrapChecksum, leaseMs } = self;
   return {
     type: 'hello',
     protocolVersion: PROTOCOL_VERSION,
@@ -56,6 +59,7 @@ export function makeHello(self: Self, receiver: NodeId, lane: Hello['lane']): He
     lane,
     groups,
     bootstrapChecksum,
+    leaseMs,
   };
 }
 
@@ -108,6 +112,11 @@ export function checkHello(self: Self, peers: Acquaintances, hello: Hello): Verd
   }
   const incarnation = checkIncarnation(hello.node, peers.knownIncarnation(hello.node), hello.incarnation);
   if (!incarnation.accepted) return incarnation;
+  // A lease is worth what every voter promises for it (H68). Who promises less, or nothing, must not vote here.
+  if (hello.leaseMs !== self.leaseMs) {
+    const what = 'reads.policy and election options, the same on every node: lease in ms, 0 for readIndex';
+    return refuse('lease', what, self.leaseMs, hello.leaseMs);
+  }
   const shared = hello.groups.some((group) => self.groups.includes(group));
   if (!shared && hello.groups.length > 0 && self.groups.length > 0) {
     return refuse('groups', 'groups', `some of ${list(self.groups)}`, list(hello.groups));

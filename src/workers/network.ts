@@ -91,7 +91,13 @@ export class Network implements Program {
     this.#peers = new Peers(
       {
         ...shared,
-        self: { clusterId: cluster, node: id, incarnation: facts.incarnation, groups: [...groups] },
+        self: {
+          clusterId: cluster,
+          node: id,
+          incarnation: facts.incarnation,
+          groups: [...groups],
+          leaseMs: settings.leaseMs,
+        },
         transport,
         identity,
         near: this.#near,

@@ -39,6 +39,8 @@ export interface WorkerSettings {
   readonly heartbeatIntervalMs: number;
   /** How long a heartbeat of main's may be repeated in its name. */
   readonly heartbeatLifeMs: number;
+  /** See `Self`. */
+  readonly leaseMs: number;
   readonly receiveWindowBytes: number;
   readonly clientStreams: number;
   readonly tailStreams: number;

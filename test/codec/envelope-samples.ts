@@ -16,6 +16,7 @@ export const SAMPLES: readonly Envelope[] = [
     lane: 'append',
     groups: [1, 9, U32_MAX],
     bootstrapChecksum: 0xdead_beef,
+    leaseMs: 450,
   },
   {
     type: 'helloReply',

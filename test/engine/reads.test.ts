@@ -41,6 +41,25 @@ describe('reads and transfer', () => {
     },
   );
 
+  it("H68 a member whose reads rest on something else than the others' is kept out, and told why", async () => {
+    const cluster = await Cluster.start((id) => (id === 3 ? { reads: { policy: 'lease' } } : {}));
+    const odd = cluster.node(3);
+    try {
+      await until('it was told', () =>
+        odd.logs.some((line) => line.includes('reads.policy and election options')),
+      );
+      const late = await errorOf(odd.engine!.group(1).read());
+      expect(late.code).toBe(ErrorCode.NotLeader);
+      await cluster.stop(3);
+      await cluster.put('without it');
+      await cluster.open(3, { reads: { policy: 'readIndex' } });
+      await cluster.agree(1);
+      await odd.engine!.group(1).read();
+    } finally {
+      await cluster.close();
+    }
+  });
+
   it('a read on a follower outlives its leader, or says in bounded time that there is none (H66)', async () => {
     const cluster = await Cluster.start();
     try {

@@ -3,13 +3,29 @@ import { PROPOSE_BYTES_MAX } from '../../src/base/limits.js';
 import { parseOptions } from '../../src/engine/options.js';
 import { workerSettings } from '../../src/engine/worker-settings.js';
 
+const OPTIONS = {
+  id: 1,
+  cluster: 'test',
+  dataDirectory: 'data',
+  groups: [{ id: 1, stateMachine: { apply: () => undefined } }],
+};
+
 describe('what the threads are told', () => {
+  it('H68: the lease that reads rest on, the same on every node, whatever the clocks are thought to do', () => {
+    const leaseMs = (reads: object, election: object = {}): number =>
+      workerSettings(parseOptions({ ...OPTIONS, reads, election })).leaseMs;
+    expect(leaseMs({})).toBe(0);
+    expect(leaseMs({ policy: 'readIndex', clockDriftMax: 2 })).toBe(0);
+    // 500 ms less two ticks of a quarter of 100 ms.
+    expect(leaseMs({ policy: 'lease' })).toBe(450);
+    expect(leaseMs({ policy: 'lease', clockDriftMax: 2 })).toBe(450);
+    expect(leaseMs({ policy: 'lease' }, { timeoutMsMin: 600 })).toBe(550);
+    expect(leaseMs({ policy: 'lease' }, { heartbeatIntervalMs: 40 })).toBe(480);
+  });
+
   it('H69: a full message of a remote client fits, however small entries and batches may be here', () => {
     const config = parseOptions({
-      id: 1,
-      cluster: 'test',
-      dataDirectory: 'data',
-      groups: [{ id: 1, stateMachine: { apply: () => undefined } }],
+      ...OPTIONS,
       entryBytesMax: 16 * 1024,
       pipeline: { batchBytesMax: 16 * 1024 },
     });

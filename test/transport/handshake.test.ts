@@ -11,8 +11,22 @@ import {
   type Self,
 } from '../../src/transport/handshake.js';
 
-const one: Self = { clusterId: 'orders', node: 1, incarnation: 111, groups: [1, 2], bootstrapChecksum: 77 };
-const two: Self = { clusterId: 'orders', node: 2, incarnation: 222, groups: [2, 3], bootstrapChecksum: 77 };
+const one: Self = {
+  clusterId: 'orders',
+  node: 1,
+  incarnation: 111,
+  groups: [1, 2],
+  bootstrapChecksum: 77,
+  leaseMs: 0,
+};
+const two: Self = {
+  clusterId: 'orders',
+  node: 2,
+  incarnation: 222,
+  groups: [2, 3],
+  bootstrapChecksum: 77,
+  leaseMs: 0,
+};
 const PORTS = { controlPort: 1, dataPort: 2, clientPort: 0 };
 
 const knows = (known: Record<number, number>): Acquaintances => ({
@@ -67,6 +81,12 @@ describe('handshake', () => {
       { incarnation: 112 },
       'incarnation',
       /wiped node under an old id.*expected 111, received 112/,
+    ],
+    [
+      'H68 the lease that reads rest on',
+      { leaseMs: 450 },
+      'lease',
+      /reads\.policy .*: expected 0, received 450/,
     ],
     ['groups', { groups: [7, 8] }, 'groups', /expected some of 2, 3, received 7, 8/],
   ];

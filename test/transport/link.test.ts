@@ -13,8 +13,22 @@ import { MemoryNetwork } from '../../src/transport/memory.js';
 import type { Listener, MessageStream } from '../../src/transport/transport.js';
 import { LIMITS } from './suite.js';
 
-const one: Self = { clusterId: 'orders', node: 1, incarnation: 111, groups: [1], bootstrapChecksum: 7 };
-const two: Self = { clusterId: 'orders', node: 2, incarnation: 222, groups: [1], bootstrapChecksum: 7 };
+const one: Self = {
+  clusterId: 'orders',
+  node: 1,
+  incarnation: 111,
+  groups: [1],
+  bootstrapChecksum: 7,
+  leaseMs: 0,
+};
+const two: Self = {
+  clusterId: 'orders',
+  node: 2,
+  incarnation: 222,
+  groups: [1],
+  bootstrapChecksum: 7,
+  leaseMs: 0,
+};
 const PORTS = { controlPort: 0, dataPort: 9001, clientPort: 0 };
 const everyone = { knownIncarnation: () => undefined, isKnownPeer: () => true, isRemoved: () => false };
 

@@ -5,7 +5,7 @@ import { makeHello } from '../../src/transport/handshake.js';
 import { Gatekeeper } from '../../src/workers/gatekeeper.js';
 import { append, Meeting } from './parts.js';
 
-const PEER = { clusterId: 'c', node: 1, incarnation: 111, groups: [1], bootstrapChecksum: 5 };
+const PEER = { clusterId: 'c', node: 1, incarnation: 111, groups: [1], bootstrapChecksum: 5, leaseMs: 0 };
 
 /** Node 2 at its door. It knows nodes 1 and 3, node 1 by its incarnation. */
 async function makeWorld() {

@@ -83,8 +83,13 @@ bootstrapChecksum():number {
   return offset ? this.bb!.readUint32(this.bb_pos + offset) : 0;
 }
 
+leaseMs():number {
+  const offset = this.bb!.__offset(this.bb_pos, 22);
+  return offset ? this.bb!.readUint32(this.bb_pos + offset) : 0;
+}
+
 static startHello(builder:flatbuffers.Builder) {
-  builder.startObject(9);
+  builder.startObject(10);
 }
 
 static addProtocolVersion(builder:flatbuffers.Builder, protocolVersion:number) {
@@ -140,12 +145,16 @@ static addBootstrapChecksum(builder:flatbuffers.Builder, bootstrapChecksum:numbe
   builder.addFieldInt32(8, bootstrapChecksum, 0);
 }
 
+static addLeaseMs(builder:flatbuffers.Builder, leaseMs:number) {
+  builder.addFieldInt32(9, leaseMs, 0);
+}
+
 static endHello(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   return offset;
 }
 
-static createHello(builder:flatbuffers.Builder, protocolVersion:number, formatVersion:number, clusterIdOffset:flatbuffers.Offset, node:number, incarnation:bigint, receiver:number, lane:Lane, groupsOffset:flatbuffers.Offset, bootstrapChecksum:number):flatbuffers.Offset {
+static createHello(builder:flatbuffers.Builder, protocolVersion:number, formatVersion:number, clusterIdOffset:flatbuffers.Offset, node:number, incarnation:bigint, receiver:number, lane:Lane, groupsOffset:flatbuffers.Offset, bootstrapChecksum:number, leaseMs:number):flatbuffers.Offset {
   Hello.startHello(builder);
   Hello.addProtocolVersion(builder, protocolVersion);
   Hello.addFormatVersion(builder, formatVersion);
@@ -156,6 +165,7 @@ static createHello(builder:flatbuffers.Builder, protocolVersion:number, formatVe
   Hello.addLane(builder, lane);
   Hello.addGroups(builder, groupsOffset);
   Hello.addBootstrapChecksum(builder, bootstrapChecksum);
+  Hello.addLeaseMs(builder, leaseMs);
   return Hello.endHello(builder);
 }
 }
