@@ -19,6 +19,8 @@ export class Progress {
   roundAnswered = 0;
   /** While in `snapshot`: one was asked for, and nothing was heard of how it ended. */
   snapshotWanted = false;
+  /** The leader's tick when a snapshot was asked for last. */
+  snapshotAskedAt = 0;
   #state: ProgressState = 'probe';
   #session: SessionCounter = 0;
   /** Highest index known to be durable at the follower in this term. Goes back only in `forget`. */
@@ -80,10 +82,11 @@ export class Progress {
   }
 
   /** Any state → snapshot: the log does not reach back to what the follower needs (A4). */
-  snapshot(out: SessionCommand[]): void {
+  snapshot(out: SessionCommand[], tick: number): void {
     this.close(out);
     this.#state = 'snapshot';
     this.snapshotWanted = true;
+    this.snapshotAskedAt = tick;
   }
 
   close(out: SessionCommand[]): void {

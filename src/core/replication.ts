@@ -56,9 +56,16 @@ export function probeAt(state: RaftState, progress: Progress, prevIndex: LogInde
   progress.probe(state.outbox.sessions, state.sessionCounter, state.term, prevIndex, prevTerm);
 }
 
+/** A newcomer whose log is empty knows no addresses and answers no heartbeat: what failed once is tried again by time alone. */
+function maybeAskAgain(state: RaftState, progress: Progress): void {
+  const { state: is, snapshotWanted, snapshotAskedAt } = progress;
+  const due = snapshotAskedAt + state.options.electionTicksMax;
+  if (is === 'snapshot' && !snapshotWanted && state.ticks >= due) askForSnapshot(state, progress);
+}
+
 /** The log does not reach back to what a follower needs. */
 export function askForSnapshot(state: RaftState, progress: Progress): void {
-  progress.snapshot(state.outbox.sessions);
+  progress.snapshot(state.outbox.sessions, state.ticks);
   const { term, log, outbox } = state;
   outbox.snapshots.push({ peer: progress.id, term, index: log.baseIndex });
 }
@@ -84,6 +91,7 @@ export function broadcastHeartbeat(state: RaftState): void {
   state.round += 1;
   if (lease !== undefined) state.roundTimes.push({ round: state.round, sentAt: lease.now() });
   for (const progress of state.progress.values()) {
+    maybeAskAgain(state, progress);
     progress.heartbeatSent(state.round);
     sendTermOnly(state, {
       type: 'heartbeat',

@@ -36,7 +36,7 @@ export function noteSnapshotChunk(state: RaftState, from: NodeId, term: number):
 
 /**
  * How sending a snapshot ended. A sent one proves nothing yet: the follower is asked where it stands. After a failure it is
- * offered again once the follower is heard.
+ * offered again once the follower is heard, or an election timeout after the last offer.
  */
 export function handleSnapshotResult(state: RaftState, peer: NodeId, index: LogIndex, ok: boolean): void {
   const progress = state.progress.get(peer);

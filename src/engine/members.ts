@@ -17,6 +17,7 @@ import type { PeerBook } from './peer-book.js';
 export interface MembersReplica {
   readonly group: GroupId;
   readonly leads: boolean;
+  readonly term: Term;
   readonly commitIndex: LogIndex;
   readonly configurations: readonly ConfigurationAt[];
   termAt(index: LogIndex): Term | undefined;
@@ -239,10 +240,12 @@ export class Members {
 
   /** Committed, and not joint any more. Throws when another entry took its place. */
   #isDone({ index, term }: { index: LogIndex; term: Term }): boolean {
-    const { commitIndex, configurations } = this.#replica;
+    const { commitIndex, configurations, leads, term: now } = this.#replica;
     if (commitIndex < index) return false;
-    const found = this.#replica.termAt(index);
-    if (found !== undefined && found !== term) throw this.#replica.notLeader();
+    // What is in the log no more is the own entry for certain only as long as the leadership lasts in which it was made.
+    const found = this.#replica.termAt(index) ?? (leads ? now : undefined);
+    if (found === undefined) throw this.#unknown('a snapshot took its place');
+    if (found !== term) throw this.#replica.notLeader();
     const committed = configurations[0];
     return (
       committed !== undefined &&

@@ -139,6 +139,18 @@ describe('a follower that needs a snapshot', () => {
     expect(raft.ready()).toBeUndefined();
   });
 
+  it('and to one that is never heard, as a newcomer whose log is empty, an election timeout after it was offered last', () => {
+    const raft = leader();
+    take(raft);
+    raft.step({ type: 'snapshotResult', peer: 2, index: 10, ok: false });
+    for (let ticks = 1; ticks < 10; ticks++) raft.tick();
+    expect(take(raft).snapshots).toEqual([]);
+    // The third keeps the quorum.
+    raft.step(heartbeatReply(3, 2, 0, 13));
+    raft.tick();
+    expect(take(raft).snapshots).toEqual([{ peer: 2, term: 2, index: 10 }]);
+  });
+
   it('a snapshot that compaction has overtaken is followed by a newer one', () => {
     const raft = leader();
     raft.step(accepted(3, 2, sessionTo(raft, 3), 13));

@@ -22,6 +22,11 @@ export class TraceModel {
     this.#guards = guards;
   }
 
+  /** The member lost all that it had on disk, and its votes with it. */
+  forget(node: number): void {
+    this.#lives.delete(node);
+  }
+
   take(event: TraceEvent): void {
     const { node, step, state, door } = event;
     const fault = (what: string) => this.faults.push(`node ${node}, step ${step}: ${what}`);

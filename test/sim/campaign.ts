@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
+import type { RunReport } from './report.js';
 import type { ScenarioOptions } from './scenario.js';
-import { type RunReport, runSeed } from './simulation.js';
+import { runSeed } from './simulation.js';
 
 export interface CampaignOptions {
   /** The first seed, and how many from there on. */

@@ -1,10 +1,13 @@
 import type { RaftlineError } from '../../src/base/errors.js';
+import type { GroupId } from '../../src/base/ids.js';
 import { crc32 } from '../../src/codec/checksum.js';
 import type { RaftStatus } from '../../src/core/ready.js';
 import type { SnapshotMachine } from '../../src/engine/snapshot-store.js';
 import { Broken, must } from './broken.js';
+import { ConfigurationChecks } from './configuration-checks.js';
 import type { History } from './history.js';
-import { GROUP, type SimNode } from './node.js';
+import { hasLost, tellView } from './member-operator.js';
+import type { SimNode } from './node.js';
 
 /** What the last look at a node saw. */
 interface Seen {
@@ -35,26 +38,44 @@ export class Checks {
   readonly #applied: (Applied | undefined)[] = [];
   readonly #chains = new Map<SimNode, number>();
   readonly #seen = new Map<SimNode, Seen>();
-  /** `term/voter` → whom it voted for, ever. */
+  /** `term/voter/incarnation` → whom it voted for, ever. */
   readonly #votes = new Map<string, number>();
+  readonly #configurations: ConfigurationChecks;
+  readonly #group: GroupId;
+  readonly #alone: boolean;
   readonly #nodes: readonly SimNode[];
   readonly #history: History;
 
-  constructor(nodes: readonly SimNode[], history: History) {
+  /** `alone`: there are no other groups. */
+  constructor(group: GroupId, alone: boolean, nodes: readonly SimNode[], history: History) {
+    this.#group = group;
+    this.#alone = alone;
+    this.#configurations = new ConfigurationChecks(group);
     this.#nodes = nodes;
     this.#history = history;
   }
 
   /** Looks at what the main thread of `node` has just done. */
   afterTurn(node: SimNode): void {
-    const replica = node.turn!.replica(GROUP);
+    const reconfigured = this.#configurations.look(node);
+    this.#look(node);
+    if (reconfigured) this.#configurations.oneAtATime(node, this.committed.length - 1);
+  }
+
+  #look(node: SimNode): void {
+    const replica = node.replica(this.#group);
     const { applied } = replica.applier;
     const seen = this.#seen.get(node) ?? { commit: 0, term: 0, role: '', applied: 0, leaderOf: 0 };
     this.#seen.set(node, seen);
     const { commitIndex, term, role } = replica;
     if (seen.commit === commitIndex && seen.term === term && seen.role === role && seen.applied === applied)
       return;
-    if (seen.role !== role || seen.term !== term) this.#heardNoNonsense(node);
+    if (seen.role !== role || seen.term !== term) {
+      this.#heardNoNonsense(node);
+      // H16, H60: a leader that was removed is one until it has handed over.
+      const quiet = role === 'follower' || role === 'leader' || !replica.retired;
+      must(quiet, () => `${node.host} was removed, knows it, and is ${role} in term ${term}`);
+    }
     seen.role = role;
     seen.applied = applied;
     const { durableIndex } = replica;
@@ -76,7 +97,7 @@ export class Checks {
   }
 
   #heardNoNonsense(node: SimNode): void {
-    const { invalidMessages } = node.turn!.replica(GROUP).status();
+    const { invalidMessages } = node.replica(this.#group).status();
     must(invalidMessages === 0, () => `${node.host} was sent nonsense by a correct peer`);
   }
 
@@ -90,15 +111,16 @@ export class Checks {
 
   /** A process has found its log. H1, H31, H76: what was promised is there. */
   recovered(node: SimNode): void {
-    const { durable } = node;
+    const durable = node.durable(this.#group);
     const { lastIndex, hardState } = durable.promised;
     this.#seen.delete(node);
+    this.#configurations.forget(node);
     this.#chains.set(node, 0);
     // H49: what is not in the log is in a snapshot.
     must(
-      durable.base <= node.snapshots.newest(),
+      durable.base <= node.snapshots.newest(this.#group),
       () =>
-        `${node.host}: the log begins behind ${durable.base}, the newest snapshot ends at ${node.snapshots.newest()}`,
+        `${node.host}: the log begins behind ${durable.base}, the newest snapshot ends at ${node.snapshots.newest(this.#group)}`,
     );
     const from = Math.max(durable.promised.base, durable.base, lastIndex - 64);
     for (let index = lastIndex; index > from; index--) {
@@ -121,7 +143,7 @@ export class Checks {
 
   /** H31: an acknowledgement was put on the wire. */
   acknowledged(node: SimNode, term: number, match: number): void {
-    const { lastIndex, hardState } = node.durable;
+    const { lastIndex, hardState } = node.durable(this.#group);
     // Said in a term that was left since, it may be a late word about entries that are gone.
     must(
       hardState.term > term || lastIndex >= match,
@@ -132,13 +154,13 @@ export class Checks {
   /** A vote, for itself or for another, was put on the wire. H1, H2: durable by then, and one a term, for ever. */
   voted(node: SimNode, term: number, candidate: number): void {
     const voter = node.id;
-    const { hardState } = node.durable;
+    const { hardState } = node.durable(this.#group);
     must(
       hardState.term > term || (hardState.term === term && hardState.vote === candidate),
       () =>
         `${node.host} said that it votes for ${candidate} in term ${term}, durable is ${hardState.term}/${hardState.vote}`,
     );
-    const key = `${term}/${voter}`;
+    const key = `${term}/${voter}/${node.incarnation}`;
     const known = this.#votes.get(key);
     must(
       known === undefined || known === candidate,
@@ -206,12 +228,13 @@ export class Checks {
       () => `two leaders in term ${term}: ${known} and ${node.id}`,
     );
     this.leaders.set(term, node.id);
+    this.#hasVotes(node, term);
     if (term <= this.leaderTerm) return;
     this.leaderTerm = term;
-    const replica = node.turn!.replica(GROUP);
+    const replica = node.replica(this.#group);
     const last = this.committed.length - 1;
     for (let index = last; index > Math.max(0, last - 8); index--) {
-      if (index < node.durable.base) continue;
+      if (index < node.durable(this.#group).base) continue;
       must(
         replica.termAt(index) === this.committed[index],
         () => `${node.host} leads term ${term} without the committed ${index}@${this.committed[index]}`,
@@ -219,8 +242,21 @@ export class Checks {
     }
   }
 
+  /** H3, H4, H61: by a quorum of the voters, each of whom is still the one that the configuration means. */
+  #hasVotes(node: SimNode, term: number): void {
+    const voted = (id: number): boolean => {
+      const voter = this.#nodes.find((each) => each.id === id)!;
+      const incarnation = this.#configurations.incarnationOf(node, id) || voter.incarnation;
+      return id === node.id || this.#votes.get(`${term}/${id}/${incarnation}`) === node.id;
+    };
+    must(
+      this.#configurations.isQuorumFor(node, voted),
+      () => `${node.host} leads term ${term}, and too few voted for it`,
+    );
+  }
+
   #committedTo(node: SimNode, from: number, to: number): void {
-    const replica = node.turn!.replica(GROUP);
+    const replica = node.replica(this.#group);
     const { committed } = this;
     const known = committed.length - 1;
     for (let index = from + 1; index <= to; index++) {
@@ -236,6 +272,7 @@ export class Checks {
         );
       } else {
         committed.push(term);
+        this.#configurations.committedAt(index, term);
       }
     }
     // The bootstrap entry is committed by decree.
@@ -250,42 +287,71 @@ export class Checks {
   /** H31, H34, H6: committed only on a quorum of durable copies. */
   #onQuorum(node: SimNode, index: number): void {
     const term = this.committed[index];
-    const copies = this.#nodes.filter((other) => other.durable.holds(index, term!));
+    const copies = this.#nodes.filter((other) => other.durable(this.#group).holds(index, term!));
+    const has = (id: number): boolean => {
+      const known = this.#configurations.incarnationOf(node, id);
+      return copies.some((other) => other.id === id && (known === 0 || known === other.incarnation));
+    };
+    // Who follows may not have the configuration yet by which its leader decided.
+    const leads = node.replica(this.#group).leads;
     must(
-      copies.length * 2 > this.#nodes.length,
+      leads ? this.#configurations.isQuorumFor(node, has) : this.#configurations.isQuorumForAny(has),
       () =>
-        `${node.host} committed ${index}@${term}, durable only on ${copies.map((each) => each.host).join(' ')}`,
+        `${node.host} committed ${index}@${term}, durable only on ${copies.map((each) => each.host).join(' ')}, while in force is ${tellView(node.replica(this.#group).members.view())}`,
     );
   }
 
   /** What still keeps the cluster from being one again; undefined when it is. */
   notConverged(): string | undefined {
-    const down = this.#nodes.find((node) => !node.up);
-    if (down !== undefined) return `${down.host} is down`;
-    const statuses = this.#nodes.map((node) => node.turn!.replica(GROUP).status());
-    const leaders = statuses.filter((status) => status.role === 'leader');
-    if (leaders.length !== 1) return `${leaders.length} leaders`;
-    const leader = leaders[0]!;
-    for (const [at, node] of this.#nodes.entries()) {
-      const status = statuses[at]!;
-      const { applied } = node.turn!.replica(GROUP).applier;
-      this.#heardNoNonsense(node);
-      if (status.leader !== leader.id) return `${node.host} follows ${status.leader}, not ${leader.id}`;
-      if (status.lastIndex !== leader.lastIndex)
-        return `${node.host} ends at ${status.lastIndex}, not ${leader.lastIndex}`;
-      if (status.commitIndex !== leader.lastIndex)
-        return `${node.host} committed ${status.commitIndex} of ${leader.lastIndex}`;
-      if (applied !== leader.lastIndex) return `${node.host} applied ${applied} of ${leader.lastIndex}`;
-      if (this.chainOf(node) !== this.chainOf(this.#nodes[0]!))
-        throw new Broken('equal logs, unequal states');
-      if (sessionsOf(node) !== sessionsOf(this.#nodes[0]!)) throw new Broken('equal logs, unequal sessions');
+    const leaders = this.#nodes.filter((node) => node.leads(this.#group));
+    const [leader] = leaders;
+    if (leader === undefined || leaders.length > 1) return `${leaders.length} leaders`;
+    const view = leader.replica(this.#group).members.view();
+    if (!view.committed || view.votersOutgoing.length > 0) return `in force is ${tellView(view)}`;
+    for (const node of this.#nodes) {
+      const isMember = view.voters.includes(node.id) || view.learners.includes(node.id);
+      const missing =
+        isMember && !hasLost(view, node) ? this.#lags(node, leader) : this.#isAbout(node, view.removed);
+      if (missing !== undefined) return missing;
     }
     return undefined;
   }
-}
 
-function sessionsOf(node: SimNode): string {
-  return JSON.stringify(node.turn!.replica(GROUP).applier.sessionRecords());
+  /** What a member has not yet of what the leader has. */
+  #lags(node: SimNode, leader: SimNode): string | undefined {
+    const { host } = node;
+    if (!node.up) return `${host} is down`;
+    this.#heardNoNonsense(node);
+    const replica = node.replica(this.#group);
+    const status = replica.status();
+    const { lastIndex } = leader.replica(this.#group).status();
+    if (status.leader !== leader.id) return `${host} follows ${status.leader}, not ${leader.id}`;
+    if (status.lastIndex !== lastIndex) return `${host} ends at ${status.lastIndex}, not ${lastIndex}`;
+    if (status.commitIndex !== lastIndex) return `${host} committed ${status.commitIndex} of ${lastIndex}`;
+    const { applied } = replica.applier;
+    if (applied !== lastIndex) return `${host} applied ${applied} of ${lastIndex}`;
+    if (this.chainOf(node) !== this.chainOf(leader)) throw new Broken('equal logs, unequal states');
+    if (this.#sessionsOf(node) !== this.#sessionsOf(leader)) throw new Broken('equal logs, unequal sessions');
+    return undefined;
+  }
+
+  /** H60: who was removed and can reach a member learns of it, unless it is still a member for the sake of another group. */
+  #isAbout(node: SimNode, removed: readonly { id: number; incarnation: number }[]): string | undefined {
+    const { id, incarnation, host } = node;
+    if (!this.#alone || !removed.some((gone) => gone.id === id && gone.incarnation === incarnation))
+      return undefined;
+    if (!node.up) return `${host} is down`;
+    const { retired, members } = node.replica(this.#group);
+    const { voters } = members.view();
+    const reaches = voters.some((voter) =>
+      this.#nodes.some((other) => other.id === voter && other.leads(this.#group)),
+    );
+    return retired || !reaches ? undefined : `${host} does not know that it was removed`;
+  }
+
+  #sessionsOf(node: SimNode): string {
+    return JSON.stringify(node.replica(this.#group).applier.sessionRecords());
+  }
 }
 
 /** Whether an engine's end is a fault of the engine: anything but what the simulation does to it. */

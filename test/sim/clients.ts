@@ -1,8 +1,10 @@
 import { ErrorCode, RaftlineError } from '../../src/base/errors.js';
+import type { GroupId } from '../../src/base/ids.js';
 import { RaftlineClient } from '../../src/client/client.js';
 import type { History } from './history.js';
 import type { SimNetwork } from './network.js';
-import { GROUP, type SimNode } from './node.js';
+import type { SimNode } from './node.js';
+import { addressOf } from './node-config.js';
 import type { Scheduler } from './scheduler.js';
 
 /** Someone who writes, until told to stop. */
@@ -27,6 +29,7 @@ export class LocalWriter implements Writer {
   constructor(
     readonly writer: number,
     readonly parts: {
+      group: GroupId;
       scheduler: Scheduler;
       history: History;
       nodes: readonly SimNode[];
@@ -51,16 +54,16 @@ export class LocalWriter implements Writer {
   }
 
   #propose(): void {
-    const { scheduler, nodes } = this.parts;
+    const { scheduler, nodes, group } = this.parts;
     const up = nodes.filter((node) => node.up);
     if (up.length === 0) return;
-    const leading = up.filter((node) => node.turn!.replica(GROUP).role === 'leader');
+    const leading = up.filter((node) => node.leads(group));
     const asked = leading.length > 0 && scheduler.chance(0.95) ? leading : up;
     this.proposeOn(scheduler.pick(asked));
   }
 
   proposeOn(node: SimNode): void {
-    const { scheduler, history } = this.parts;
+    const { scheduler, history, group } = this.parts;
     const number = ++this.#number;
     const bytes = history.entry(this.writer, number, filler(scheduler));
     const refused = (error: unknown): void => {
@@ -69,7 +72,7 @@ export class LocalWriter implements Writer {
       else history.refuse(this.writer, number, error.code);
     };
     try {
-      node.turn!.proposeMany(GROUP, [bytes], {
+      node.turn!.proposeMany(group, [bytes], {
         resolve: ({ index, term }) => history.acknowledge(this.writer, number, index, term),
         reject: refused,
       });
@@ -88,28 +91,31 @@ export class RemoteWriter implements Writer {
   constructor(
     readonly writer: number,
     readonly parts: {
+      group: GroupId;
+      /** The first members. */
+      servers: readonly number[];
       scheduler: Scheduler;
       history: History;
       network: SimNetwork;
-      nodes: readonly SimNode[];
       everyMs: number;
       burst: number;
       fail: (thrown: unknown) => void;
     },
   ) {
-    const { scheduler, history, network, nodes } = parts;
+    const { scheduler, history, network, group } = parts;
     history.keepsOrder(writer);
-    const servers = Object.fromEntries(nodes.map((node) => [node.id, `${node.host}:1`]));
+    const servers = Object.fromEntries(parts.servers.map((id) => [id, addressOf(id)]));
     this.#client = new RaftlineClient(
       {
         servers,
+        group,
         timeoutMs: scheduler.pick([1_500, 15_000]),
         serverTimeoutMs: 2_000,
         entriesMax: 32,
         bytesMax: 64 * 1024,
       },
       {
-        transport: network.transport(`c${writer}`),
+        transport: network.transport(`c${group}.${writer}`),
         clock: {
           now: () => scheduler.nowMs,
           after: (delayMs, run) =>

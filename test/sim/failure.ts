@@ -1,6 +1,7 @@
+import type { RunReport } from './report.js';
 import type { Scenario } from './scenario.js';
 import { shrink } from './shrink.js';
-import { type RunReport, run } from './simulation.js';
+import { run } from './simulation.js';
 
 /** The command that runs a scenario again: it is all in there. */
 export function commandOf(scenario: Scenario): string {
@@ -8,11 +9,13 @@ export function commandOf(scenario: Scenario): string {
 }
 
 /** What was done to the cluster, for people. */
-export function tellScenario({ nodes, clients, reads, faults, operations }: Scenario): string[] {
+export function tellScenario({ nodes, groups, clients, reads, faults, operations }: Scenario): string[] {
   const rates = nodes.map(({ clockRate }) => clockRate.toFixed(2)).join(' ');
+  const joiners = nodes.filter(({ joins }) => joins).length;
+  const those = joiners === 0 ? '' : `, the last ${joiners} no members at first`;
   const kinds = clients.map(({ kind }) => kind).join(', ');
   return [
-    `${nodes.length} nodes (clocks ${rates}), reads by ${reads}, clients: ${kinds}; faults until ${operations} operations are acknowledged:`,
+    `${nodes.length} nodes (clocks ${rates})${those}, ${groups.length} groups, reads by ${reads}, clients: ${kinds}; faults until ${operations} operations are acknowledged:`,
     ...faults.map(({ atMs, kind, forMs }) => `  at ${atMs} ms ${kind} for ${forMs} ms`),
   ];
 }

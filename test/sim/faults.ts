@@ -1,8 +1,10 @@
 import { ErrorCode, RaftlineError } from '../../src/base/errors.js';
-import { seededRandom } from '../../src/base/prng.js';
+import type { GroupId } from '../../src/base/ids.js';
+import { type Random, seededRandom } from '../../src/base/prng.js';
 import { Chance } from './chance.js';
+import type { MemberOperator } from './member-operator.js';
 import type { SimNetwork } from './network.js';
-import { GROUP, type SimNode } from './node.js';
+import type { SimNode } from './node.js';
 import { canCut, closeLinks, directionsOf, openLinks, type Partition } from './partitions.js';
 import type { Fault } from './profiles.js';
 import type { FaultEvent } from './scenario.js';
@@ -13,28 +15,42 @@ import { GOOD_MOOD } from './snapshot-store.js';
 const DOWN_MS_MAX = 5000;
 /** How long a roaming fault stays at one link. */
 const ROAMING_MS = 300;
+/** So that it comes between two other events, in every repetition. */
+const URGE_DELAY_MS = 0.01;
 /** A week, to either side. */
 const WALL_JUMP_MS = 7 * 24 * 3_600_000;
+
+export interface FaultsParts {
+  scheduler: Scheduler;
+  network: SimNetwork;
+  nodes: readonly SimNode[];
+  /** One for each group. */
+  operators: readonly MemberOperator[];
+  faults: readonly FaultEvent[];
+  /** Of what is done beyond `faults`. */
+  random: Random;
+}
 
 /** Does to a cluster what its scenario says, until told to stop; then mends everything. */
 export class Faults {
   /** How often each kind was done. */
   readonly done = new Map<Fault, number>();
+  /** What was done to help the run on: with these in its scenario the same happens without any help. */
+  readonly urged: FaultEvent[] = [];
+  readonly #parts: FaultsParts;
   readonly #scheduler: Scheduler;
   readonly #network: SimNetwork;
   readonly #nodes: readonly SimNode[];
+  readonly #urges: Chance;
   #stopped = false;
 
-  constructor(
-    scheduler: Scheduler,
-    network: SimNetwork,
-    nodes: readonly SimNode[],
-    faults: readonly FaultEvent[],
-  ) {
-    this.#scheduler = scheduler;
-    this.#network = network;
-    this.#nodes = nodes;
-    for (const fault of faults) scheduler.after(fault.atMs, () => this.#do(fault));
+  constructor(parts: FaultsParts) {
+    this.#parts = parts;
+    this.#scheduler = parts.scheduler;
+    this.#network = parts.network;
+    this.#nodes = parts.nodes;
+    this.#urges = new Chance(parts.random);
+    for (const fault of parts.faults) this.#later(fault);
   }
 
   /** The node's process is gone: it comes back after a while, or soon once the faults have ended. */
@@ -46,20 +62,13 @@ export class Faults {
     });
   }
 
-  /** Does one of `kinds` to whoever leads, now: the run lacks what follows from it. */
+  /** Does one of `kinds` right away: the run lacks what follows from it. */
   urge(kinds: readonly Fault[]): void {
-    const leader = this.#nodes.find((each) => each.up && each.turn!.replica(GROUP).role === 'leader');
-    if (leader === undefined) return;
-    const chance = new Chance(this.#scheduler.random);
-    const forMs = chance.between(1000, 4000);
-    if (kinds.includes('isolateLeader') && this.#part('isolateLeader', forMs, chance)) {
-      this.#count('isolateLeader');
-      return;
-    }
-    if (!kinds.includes('kill')) return;
-    this.#say(`kill ${leader.host}, which leads, for ${forMs} ms`);
-    this.#crashNow('kill', leader, forMs, chance);
-    this.#count('kill');
+    const chance = this.#urges;
+    const atMs = this.#scheduler.nowMs + URGE_DELAY_MS;
+    const fault = { atMs, kind: chance.pick(kinds), forMs: chance.integer(1000, 4000), seed: chance.seed() };
+    this.urged.push(fault);
+    this.#later(fault);
   }
 
   /** Mends links and disks, ends stalls, starts what is down. */
@@ -86,19 +95,19 @@ export class Faults {
     }
   }
 
-  #do(fault: FaultEvent): void {
-    if (this.#stopped) return;
-    const { kind } = fault;
-    if (this.#doNow(fault, new Chance(seededRandom(fault.seed)))) this.#count(kind);
-  }
-
-  #count(kind: Fault): void {
-    this.done.set(kind, (this.done.get(kind) ?? 0) + 1);
+  #later(fault: FaultEvent): void {
+    this.#scheduler.at(fault.atMs, () => {
+      if (this.#stopped) return;
+      const { kind } = fault;
+      if (!this.#do(fault, new Chance(seededRandom(fault.seed)))) return;
+      this.done.set(kind, (this.done.get(kind) ?? 0) + 1);
+    });
   }
 
   /** False: it makes no sense now. */
-  #doNow({ kind, forMs }: FaultEvent, chance: Chance): boolean {
+  #do({ kind, forMs }: FaultEvent, chance: Chance): boolean {
     const node = chance.pick(this.#nodes);
+    const operator = chance.pick(this.#parts.operators);
     switch (kind) {
       case 'breakStream':
         this.#say(kind);
@@ -110,6 +119,10 @@ export class Faults {
       case 'threadDeath':
       case 'crashInStart':
         return this.#crash(kind, node, forMs, chance);
+      case 'killLeader': {
+        const leader = this.#nodes.find((each) => each.leads(operator.group));
+        return leader !== undefined && this.#crash('kill', leader, forMs, chance);
+      }
       case 'slowDisk':
       case 'stuckDisk':
       case 'failingDisk':
@@ -123,21 +136,39 @@ export class Faults {
       case 'wallJump':
         return this.#clock(kind, node, forMs, chance);
       case 'transfer':
-        return this.#transfer(node);
+        return this.#transfer(operator.group, node);
       case 'slowSnapshots':
       case 'failingSnapshots':
-        this.#say(`${kind} ${node.host} for ${forMs} ms`);
-        if (kind === 'slowSnapshots') node.snapshots.mood.slowMs = chance.between(20, 3000);
-        else node.snapshots.mood.failing = 0.4;
-        this.#scheduler.after(forMs, () => Object.assign(node.snapshots.mood, GOOD_MOOD));
-        return true;
+        return this.#snapshots(kind, node, forMs, chance);
+      case 'addLearner':
+      case 'addVoter':
+      case 'promoteLearner':
+      case 'removeMember':
+      case 'removeLeader':
+      case 'exchangeSet':
+      case 'loseDirectory':
+        return operator.do(kind, forMs, chance);
       default:
-        return this.#part(kind, forMs, chance);
+        return this.#part(kind, operator.group, forMs, chance);
     }
   }
 
-  #part(kind: Partition, forMs: number, chance: Chance): boolean {
-    const directions = directionsOf(kind, this.#nodes, chance);
+  #snapshots(
+    kind: 'slowSnapshots' | 'failingSnapshots',
+    node: SimNode,
+    forMs: number,
+    chance: Chance,
+  ): boolean {
+    const { mood } = node.snapshots;
+    this.#say(`${kind} ${node.host} for ${forMs} ms`);
+    if (kind === 'slowSnapshots') mood.slowMs = chance.between(20, 3000);
+    else mood.failing = 0.4;
+    this.#scheduler.after(forMs, () => Object.assign(mood, GOOD_MOOD));
+    return true;
+  }
+
+  #part(kind: Partition, group: GroupId, forMs: number, chance: Chance): boolean {
+    const directions = directionsOf(kind, group, this.#nodes, chance);
     if (directions.length === 0) return false;
     const cut = canCut(kind) && chance.chance(0.5);
     const names = directions.map(([from, to]) => `${from.host}>${to.host}`).join(' ');
@@ -146,7 +177,7 @@ export class Faults {
     const stayMs = kind === 'roamingLink' ? Math.min(ROAMING_MS, forMs) : forMs;
     this.#scheduler.after(stayMs, () => {
       openLinks(this.#network, directions);
-      if (!this.#stopped && forMs > stayMs) this.#part(kind, forMs - stayMs, chance);
+      if (!this.#stopped && forMs > stayMs) this.#part(kind, group, forMs - stayMs, chance);
     });
     return true;
   }
@@ -242,24 +273,24 @@ export class Faults {
     forMs: number,
     chance: Chance,
   ): boolean {
-    const { threads } = node;
-    if (threads === undefined) return false;
+    const { process } = node;
+    if (process === undefined) return false;
     this.#say(`${kind} ${node.host} for ${forMs} ms`);
     const untilMs = this.#scheduler.nowMs + forMs;
-    if (kind !== 'stallThread') node.mainStalledUntilMs = untilMs;
+    if (kind !== 'stallThread') process.main.stalledUntilMs = untilMs;
     if (kind === 'stallMain') return true;
-    const all = [threads.wal, threads.network, threads.encoder].filter((thread) => thread !== undefined);
+    const all = Object.values(process.threads).filter((thread) => thread !== undefined);
     for (const thread of kind === 'stallNode' ? all : [chance.pick(all)]) thread.stalledUntilMs = untilMs;
     return true;
   }
 
   /** Whoever thinks that it leads is asked to hand over to `target`, up or down, near or far behind. */
-  #transfer(target: SimNode): boolean {
-    const leaders = this.#nodes.filter((each) => each.up && each.turn!.replica(GROUP).role === 'leader');
+  #transfer(group: GroupId, target: SimNode): boolean {
+    const leaders = this.#nodes.filter((each) => each.leads(group));
     for (const leader of leaders) {
       this.#say(`transfer from ${leader.host} to ${target.host}`);
       try {
-        leader.turn!.transferLeadership(GROUP, target.id);
+        leader.turn!.transferLeadership(group, target.id);
       } catch (thrown) {
         // To itself, or while another transfer is under way.
         if (!(thrown instanceof RaftlineError) || thrown.code === ErrorCode.Internal) throw thrown;

@@ -4,8 +4,9 @@ import { parseArgs } from 'node:util';
 import { Campaign, type CampaignOptions } from './campaign.js';
 import { tellScenario, tellShrunk } from './failure.js';
 import { PROFILES } from './profiles.js';
+import type { RunReport } from './report.js';
 import type { Scenario } from './scenario.js';
-import { type RunReport, run } from './simulation.js';
+import { run } from './simulation.js';
 import { Totals } from './totals.js';
 
 const USAGE = `Usage: npm run sim -- [options]

@@ -1,6 +1,7 @@
+import type { GroupId } from '../../src/base/ids.js';
 import type { Chance } from './chance.js';
 import type { SimNetwork } from './network.js';
-import { GROUP, type SimNode } from './node.js';
+import type { SimNode } from './node.js';
 
 export const PARTITIONS = [
   'split',
@@ -19,8 +20,13 @@ export type Partition = (typeof PARTITIONS)[number];
 /** What passes from the first to the second does so no more. */
 export type Direction = readonly [from: SimNode, to: SimNode];
 
-/** The directions that a partition closes. Empty: it makes no sense now. */
-export function directionsOf(kind: Partition, nodes: readonly SimNode[], chance: Chance): Direction[] {
+/** The directions that a partition closes, around the leader of `group` where it is about one. Empty: it makes no sense now. */
+export function directionsOf(
+  kind: Partition,
+  group: GroupId,
+  nodes: readonly SimNode[],
+  chance: Chance,
+): Direction[] {
   if (nodes.length < 2) return [];
   const mixed = chance.shuffled(nodes);
   const [a, b] = mixed as [SimNode, SimNode];
@@ -46,7 +52,7 @@ export function directionsOf(kind: Partition, nodes: readonly SimNode[], chance:
     case 'isolateLeader':
     case 'deafLeader':
     case 'muteLeader':
-      return aroundLeader(kind, nodes);
+      return aroundLeader(kind, group, nodes);
   }
 }
 
@@ -65,8 +71,8 @@ function majorityRing(nodes: readonly SimNode[]): Direction[] {
   return pairs(nodes, (from, to) => (from - to + length) % length > Math.floor(length / 2));
 }
 
-function aroundLeader(kind: Partition, nodes: readonly SimNode[]): Direction[] {
-  const leader = nodes.find((node) => node.up && node.turn!.replica(GROUP).role === 'leader');
+function aroundLeader(kind: Partition, group: GroupId, nodes: readonly SimNode[]): Direction[] {
+  const leader = nodes.find((node) => node.leads(group));
   if (leader === undefined) return [];
   const others = nodes.filter((node) => node !== leader);
   const toOthers = between([leader], others);

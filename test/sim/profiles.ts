@@ -1,3 +1,4 @@
+import { MEMBER_CHANGES } from './member-operator.js';
 import { PARTITIONS } from './partitions.js';
 
 /** The kinds of faults. */
@@ -7,6 +8,7 @@ export const FAULTS = [
   'slowLink',
   'powerCut',
   'kill',
+  'killLeader',
   'threadDeath',
   'crashInStart',
   'slowDisk',
@@ -21,30 +23,59 @@ export const FAULTS = [
   'transfer',
   'slowSnapshots',
   'failingSnapshots',
+  ...MEMBER_CHANGES,
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
 /** Kinds that surely end a leadership, done to whoever leads. */
-export const UNSEATING: readonly Fault[] = ['isolateLeader', 'kill'];
+export const UNSEATING: readonly Fault[] = ['isolateLeader', 'killLeader'];
+
+/** How many groups a run of a profile has at the least and at the most, and the chance that it has more than the least; else one. */
+export const GROUPS: Readonly<Record<string, { min: number; max: number; chance: number }>> = {
+  groups: { min: 2, max: 3, chance: 0.5 },
+  mixed: { min: 1, max: 2, chance: 0.2 },
+};
 
 /** The kinds of faults that a profile knows; each run draws which of them it has, and how often. */
 export const PROFILES: Readonly<Record<string, readonly Fault[]>> = {
   calm: [],
-  crash: ['powerCut', 'kill', 'threadDeath', 'crashInStart'],
+  crash: ['powerCut', 'kill', 'killLeader', 'threadDeath', 'crashInStart'],
   network: ['breakStream', ...PARTITIONS, 'slowLink'],
-  disk: ['powerCut', 'kill', 'slowDisk', 'stuckDisk', 'failingDisk', 'fullDisk'],
-  stall: ['stallMain', 'stallThread', 'stallNode', 'isolateLeader', 'kill'],
-  clock: ['clockSpeed', 'wallJump', 'stallMain', 'stallNode', 'isolateLeader', 'kill'],
-  transfer: ['transfer', 'oneLink', 'slowLink', 'stallMain', 'kill'],
+  disk: ['powerCut', 'kill', 'killLeader', 'slowDisk', 'stuckDisk', 'failingDisk', 'fullDisk'],
+  stall: ['stallMain', 'stallThread', 'stallNode', 'isolateLeader', 'kill', 'killLeader'],
+  clock: ['clockSpeed', 'wallJump', 'stallMain', 'stallNode', 'isolateLeader', 'kill', 'killLeader'],
+  transfer: ['transfer', 'oneLink', 'slowLink', 'stallMain', 'kill', 'killLeader'],
   snapshot: [
     'isolateLeader',
     'split',
     'kill',
+    'killLeader',
     'powerCut',
     'crashInStart',
     'stallNode',
     'slowSnapshots',
     'failingSnapshots',
+  ],
+  members: [
+    ...MEMBER_CHANGES,
+    'isolateLeader',
+    'split',
+    'oneWay',
+    'kill',
+    'killLeader',
+    'powerCut',
+    'transfer',
+    'stallNode',
+  ],
+  groups: [
+    ...MEMBER_CHANGES,
+    ...PARTITIONS,
+    'breakStream',
+    'kill',
+    'killLeader',
+    'powerCut',
+    'stallMain',
+    'transfer',
   ],
   mixed: FAULTS,
 };

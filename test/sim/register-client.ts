@@ -1,9 +1,10 @@
 import { RaftlineError } from '../../src/base/errors.js';
+import type { GroupId } from '../../src/base/ids.js';
 import type { ReadPolicy } from '../../src/engine/options.js';
 import { must } from './broken.js';
 import { isOpen, type Writer } from './clients.js';
 import type { History } from './history.js';
-import { GROUP, type SimNode } from './node.js';
+import type { SimNode } from './node.js';
 import { commandBytes, type RegisterCommand, type Registers } from './registers.js';
 import type { Scheduler } from './scheduler.js';
 
@@ -15,6 +16,7 @@ const LATE_TURNS_MAX = 20;
 const READ_PATIENCE_MS = 2 * 1000 + 100;
 
 export interface RegisterClientParts {
+  group: GroupId;
   scheduler: Scheduler;
   history: History;
   registers: Registers;
@@ -81,10 +83,10 @@ export class RegisterClient implements Writer {
   }
 
   #ask(): void {
-    const { scheduler, nodes } = this.#parts;
+    const { scheduler, nodes, group } = this.#parts;
     const up = nodes.filter((node) => node.up);
     if (up.length === 0) return;
-    const leading = up.filter((node) => node.turn!.replica(GROUP).role === 'leader');
+    const leading = up.filter((node) => node.leads(group));
     const node = scheduler.pick(leading.length > 0 && scheduler.chance(0.7) ? leading : up);
     const key = scheduler.integer(0, KEYS - 1);
     const kind = scheduler.random();
@@ -98,13 +100,13 @@ export class RegisterClient implements Writer {
   #onMain(node: SimNode, run: () => void): void {
     const { scheduler } = this.#parts;
     const { lives } = node;
-    const stalledMs = node.mainStalledUntilMs - scheduler.nowMs;
+    const stalledMs = node.mainStalledMs();
     if (stalledMs <= 0) run();
     else scheduler.after(stalledMs, () => node.up && node.lives === lives && this.#onMain(node, run));
   }
 
   #read(node: SimNode, key: number): void {
-    const { registers, scheduler, policies, fail } = this.#parts;
+    const { group, registers, scheduler, policies, fail } = this.#parts;
     const invoked = registers.now();
     const read = {
       node,
@@ -135,7 +137,7 @@ export class RegisterClient implements Writer {
       }
     };
     try {
-      node.turn!.read(GROUP, { policy: scheduler.pick(policies) }, answered, refused);
+      node.turn!.read(group, { policy: scheduler.pick(policies) }, answered, refused);
     } catch (thrown) {
       refused();
       if (!(thrown instanceof RaftlineError)) throw thrown;
@@ -143,7 +145,7 @@ export class RegisterClient implements Writer {
   }
 
   #change(node: SimNode, key: number, blindly: boolean): void {
-    const { registers, history } = this.#parts;
+    const { group, registers, history } = this.#parts;
     const number = ++this.#number;
     // No value is ever written twice.
     const value = this.writer * 2 ** 20 + number;
@@ -162,7 +164,7 @@ export class RegisterClient implements Writer {
       } else history.refuse(this.writer, number, error.code);
     };
     try {
-      node.turn!.proposeMany(GROUP, [bytes], {
+      node.turn!.proposeMany(group, [bytes], {
         resolve: ({ index, term, results }) => {
           this.#outstanding--;
           const found = Buffer.from(results![0]!).readUInt32LE(0);

@@ -1,7 +1,9 @@
+import type { GroupId } from '../../src/base/ids.js';
 import { seededRandom } from '../../src/base/prng.js';
 import type { ReadPolicy } from '../../src/engine/options.js';
 import { Chance } from './chance.js';
-import { type Fault, PROFILES, UNSEATING } from './profiles.js';
+import { MEMBER_CHANGES } from './member-operator.js';
+import { type Fault, GROUPS, PROFILES, UNSEATING } from './profiles.js';
 import { LEASE_CLOCK_SPREAD } from './sim-clock.js';
 
 /** One fault, at one time. On whom and how it falls is drawn from its own seed: leaving out others changes nothing of it. */
@@ -18,9 +20,12 @@ export interface NodePlan {
   readonly clockRate: number;
   /** Its encoder has a thread of its own. */
   readonly spread: boolean;
+  /** No member at first: waits to be added. These come last. */
+  readonly joins: boolean;
 }
 
 export interface ClientPlan {
+  readonly group: GroupId;
   readonly kind: 'local' | 'remote' | 'registers';
   /** Operations that it has at a time, at most; each time a number from 1 on. */
   readonly burst: number;
@@ -36,6 +41,8 @@ export interface Scenario {
   /** Of what is drawn on the way: delays, who runs first, what clients write. */
   readonly seed: number;
   readonly nodes: readonly NodePlan[];
+  /** All on the same nodes, at first. */
+  readonly groups: readonly GroupId[];
   readonly clients: readonly ClientPlan[];
   /** How the engines make reads linearizable. Leases: then no clock is faster than another by more than they are made for. */
   readonly reads: ReadPolicy;
@@ -80,14 +87,20 @@ export function drawScenario(options: ScenarioOptions): Scenario {
   const count = chance.chance(0.65) ? 3 : chance.chance(0.75) ? 5 : chance.chance(0.5) ? 4 : 1;
   const reads: ReadPolicy = chance.chance(0.4) ? 'lease' : 'readIndex';
   const spread = reads === 'lease' ? LEASE_CLOCK_SPREAD : CLOCK_SPREAD;
-  const nodes = Array.from({ length: count }, () => ({
+  const drawNode = (joins: boolean): NodePlan => ({
     clockRate: chance.chance(0.3) ? 1 : chance.between(1 - spread, 1 + spread),
     spread: chance.chance(0.5),
-  }));
-  const clients = drawClients(chance);
+    joins,
+  });
+  const founders = Array.from({ length: count }, () => drawNode(false));
+  const groups = drawGroups(chance, profile);
+  const clients = groups.flatMap((group) => drawClients(chance, group, groups.length));
   const faults = drawFaults(chance, kinds, operations * EVERY_MS * PATIENCE);
+  const adds = faults.some(({ kind }) => kind === 'addLearner' || kind === 'addVoter');
+  const joiners = Array.from({ length: adds ? chance.integer(1, 3) : 0 }, () => drawNode(true));
+  const nodes = [...founders, ...joiners];
   // A member that is alone loses its leadership only with its process.
-  const unseating = UNSEATING.filter((kind) => kinds.includes(kind) && (count > 1 || kind === 'kill'));
+  const unseating = UNSEATING.filter((kind) => kinds.includes(kind) && (count > 1 || kind === 'killLeader'));
   const leaderChanges = unseating.length > 0 ? options.leaderChanges : 0;
   const restarts = kinds.includes('kill') ? options.restarts : 0;
   const compaction = chance.chance(0.75)
@@ -96,6 +109,7 @@ export function drawScenario(options: ScenarioOptions): Scenario {
   return {
     seed,
     nodes,
+    groups,
     clients,
     reads,
     compaction,
@@ -108,20 +122,32 @@ export function drawScenario(options: ScenarioOptions): Scenario {
   };
 }
 
-function drawClients(chance: Chance): ClientPlan[] {
+function drawGroups(chance: Chance, profile: string): GroupId[] {
+  const { min, max, chance: more } = GROUPS[profile] ?? { min: 1, max: 1, chance: 0 };
+  const count = chance.chance(more) ? max : min;
+  return Array.from({ length: count }, (_, at) => at + 1);
+}
+
+/** `of`: so many groups share the work. */
+function drawClients(chance: Chance, group: GroupId, of: number): ClientPlan[] {
   const local = chance.integer(1, 2);
   const remote = chance.integer(1, 3);
   const burst = chance.pick([1, 4, 8, 16]);
-  const everyMs = ((local + remote) * EVERY_MS * (1 + burst)) / 2;
+  const everyMs = (of * (local + remote) * EVERY_MS * (1 + burst)) / 2;
   const writers = Array.from(
     { length: local + remote },
     (_, at): ClientPlan => ({
+      group,
       kind: at < local ? 'local' : 'remote',
       burst,
       everyMs,
     }),
   );
-  return [...writers, { kind: 'registers', burst: chance.integer(1, 4), everyMs: REGISTERS_EVERY_MS }];
+  const registers: ClientPlan = {
+    ...{ group, kind: 'registers', burst: chance.integer(1, 4) },
+    everyMs: of * REGISTERS_EVERY_MS,
+  };
+  return [...writers, registers];
 }
 
 /** Each run has some kinds of faults and not others, each with a rate of its own. */
@@ -129,8 +155,8 @@ function drawFaults(chance: Chance, kinds: readonly Fault[], untilMs: number): F
   const faults: FaultEvent[] = [];
   for (const kind of kinds) {
     if (chance.chance(0.35)) continue;
-    // From every three seconds to every minute.
-    const meanMs = 3000 * 20 ** chance.random();
+    // From every three seconds to every minute; changes of members, many of which make no sense when they are due, more often.
+    const meanMs = (isMemberChange(kind) ? 1000 : 3000) * 20 ** chance.random();
     for (let atMs = chance.wait(meanMs); atMs < untilMs; atMs += chance.wait(meanMs)) {
       faults.push({ atMs: round(atMs), kind, forMs: drawDuration(chance, kind), seed: chance.seed() });
     }
@@ -139,13 +165,26 @@ function drawFaults(chance: Chance, kinds: readonly Fault[], untilMs: number): F
 }
 
 const STALLS: readonly Fault[] = ['stallMain', 'stallThread', 'stallNode', 'slowLink'];
-const DOWN: readonly Fault[] = ['powerCut', 'kill', 'threadDeath', 'crashInStart'];
+const DOWN: readonly Fault[] = [
+  'powerCut',
+  'kill',
+  'killLeader',
+  'threadDeath',
+  'crashInStart',
+  'loseDirectory',
+];
+
+const STALL_MS_MAX = 10_000;
 
 /** Mostly short, at times long, never above ten seconds. */
 function drawDuration(chance: Chance, kind: Fault): number {
   if (DOWN.includes(kind)) return round(chance.between(50, 5000));
-  const maxMs = STALLS.includes(kind) ? 10_000 : 8000;
+  // A main thread that stands still for ten seconds must come often enough to be met in the middle of everything else.
+  if (kind === 'stallMain' && chance.chance(0.2)) return STALL_MS_MAX;
+  const maxMs = STALLS.includes(kind) ? STALL_MS_MAX : 8000;
   return round(20 * (maxMs / 20) ** chance.random());
 }
+
+const isMemberChange = (kind: Fault): boolean => (MEMBER_CHANGES as readonly Fault[]).includes(kind);
 
 const round = (ms: number): number => Math.round(10 * ms) / 10;

@@ -30,7 +30,12 @@ export class Scheduler extends Chance {
 
   /** Calls `run` once, `delayMs` from now. Returns what takes it back; late or twice is fine. */
   after(delayMs: number, run: () => void): () => void {
-    const event: Event = { atMs: this.nowMs + Math.max(0, delayMs), order: ++this.#order, run };
+    return this.at(this.nowMs + Math.max(0, delayMs), run);
+  }
+
+  /** As `after`, at a time that is not over. */
+  at(atMs: number, run: () => void): () => void {
+    const event: Event = { atMs, order: ++this.#order, run };
     push(this.#heap, event);
     return () => {
       event.run = undefined;

@@ -35,7 +35,7 @@ export class SimSnapshotStore implements SnapshotStore {
   received = 0;
   readonly #parts: StoreParts;
   /** On disk, each complete, in the order in which they became so. */
-  #complete: Snapshot[] = [];
+  #complete: { group: GroupId; snapshot: Snapshot }[] = [];
   #events: SnapshotEvent[] = [];
   /** Of the process; 0: it is down. What an earlier one began does not go on. */
   #life = 0;
@@ -55,26 +55,33 @@ export class SimSnapshotStore implements SnapshotStore {
     this.#life = 0;
   }
 
-  /** Where the newest snapshot on disk ends; 0: there is none. */
-  newest(): LogIndex {
-    return Math.max(0, ...this.#complete.map((snapshot) => snapshot.index));
+  /** The disk is gone. */
+  loseAll(): void {
+    this.#complete = [];
   }
 
-  load(_group: GroupId, fits: (end: SnapshotEnd) => boolean): Snapshot | undefined {
-    return this.#complete.filter(fits).sort((a, b) => b.index - a.index)[0];
+  /** Where the newest snapshot on disk ends; 0: there is none. */
+  newest(group: GroupId): LogIndex {
+    return Math.max(0, ...this.#of(group).map(({ index }) => index));
+  }
+
+  load(group: GroupId, fits: (end: SnapshotEnd) => boolean): Snapshot | undefined {
+    return this.#of(group)
+      .filter(fits)
+      .sort((a, b) => b.index - a.index)[0];
   }
 
   save(group: GroupId, snapshot: Snapshot): void {
     const { index } = snapshot;
     this.#later(() => {
-      const ok = this.#write(snapshot);
+      const ok = this.#write(group, snapshot);
       if (ok) this.saved++;
       this.#later(() => this.#tell({ type: 'saved', group, index, ok }));
     });
   }
 
-  forgetBefore(_group: GroupId, index: LogIndex): void {
-    this.#complete = this.#complete.filter((snapshot) => snapshot.index >= index);
+  forgetBefore(group: GroupId, index: LogIndex): void {
+    this.#complete = this.#complete.filter((each) => each.group !== group || each.snapshot.index >= index);
   }
 
   send(group: GroupId, peer: NodeId, term: Term, atLeast: LogIndex): void {
@@ -114,7 +121,7 @@ export class SimSnapshotStore implements SnapshotStore {
   #receive(group: GroupId, snapshot: Snapshot, answer: (ok: boolean) => void): void {
     const life = this.#life;
     this.#later(() => {
-      const ok = this.#write(snapshot);
+      const ok = this.#write(group, snapshot);
       if (ok) {
         this.received++;
         this.#later(() => this.#tell({ type: 'received', group, snapshot }));
@@ -127,10 +134,15 @@ export class SimSnapshotStore implements SnapshotStore {
     });
   }
 
-  #write(snapshot: Snapshot): boolean {
+  #of(group: GroupId): Snapshot[] {
+    return this.#complete.filter((each) => each.group === group).map(({ snapshot }) => snapshot);
+  }
+
+  #write(group: GroupId, snapshot: Snapshot): boolean {
     if (this.#breaks()) return false;
-    this.#complete = this.#complete.filter((each) => each.index !== snapshot.index);
-    this.#complete.push(snapshot);
+    const { index } = snapshot;
+    this.#complete = this.#complete.filter((each) => each.group !== group || each.snapshot.index !== index);
+    this.#complete.push({ group, snapshot });
     return true;
   }
 

@@ -1,5 +1,5 @@
 import { FAULTS } from './profiles.js';
-import type { RunReport } from './simulation.js';
+import type { RunReport } from './report.js';
 
 /** What many runs add up to. */
 export class Totals {
@@ -10,6 +10,8 @@ export class Totals {
     reads: 0,
     readsRefused: 0,
     undecided: 0,
+    changes: 0,
+    changesRefused: 0,
     simulatedMs: 0,
     acknowledged: 0,
     unknown: 0,
@@ -52,14 +54,15 @@ export class Totals {
   /** What was seen: per seed, and how often each kind of fault was done. */
   summary(): string {
     const { simulatedMs, acknowledged, unknown, leaderChanges, restarts } = this.#sums;
-    const { reads, readsRefused, undecided } = this.#sums;
+    const { reads, readsRefused, undecided, changes, changesRefused } = this.#sums;
     const each = (sum: number): string => (sum / Math.max(1, this.seeds)).toFixed(1);
     const least = this.#least;
     const kinds = FAULTS.map((kind) => `${kind} ${this.#faults.get(kind) ?? 0}`);
     return [
       `simulated ${duration(simulatedMs / 1000)}, ${each(simulatedMs / 1000)} s a seed`,
       `acknowledged ${acknowledged}: ${each(acknowledged)} a seed, at least ${least.acknowledged}; outcome unknown: ${unknown}`,
-      `linearizable reads ${reads}, refused ${readsRefused}; seeds whose registers could not be judged: ${undecided}`,
+      `linearizable reads ${reads}, refused ${readsRefused}; groups whose registers could not be judged: ${undecided}`,
+      `changes of members ${changes}: ${each(changes)} a seed; refused, or open: ${changesRefused}`,
       `changes of leader ${leaderChanges}: ${each(leaderChanges)} a seed, at least ${least.leaderChanges}`,
       `restarts ${restarts}: ${each(restarts)} a seed, at least ${least.restarts}`,
       `faults: ${kinds.join(', ')}`,
