@@ -82,7 +82,19 @@ export function report(answers: readonly Answer[]): string {
   const head = ['node', 'address', 'group', 'role', 'term', 'leader', ...counters, 'lz4'];
   const parts = [table([head, ...rows])];
   if (followers.length > 0) {
-    const title = ['group', 'follower', 'state', 'match', 'next', 'applied', 'behind', 'depth', 'connected'];
+    const title = [
+      'group',
+      'follower',
+      'state',
+      'match',
+      'next',
+      'applied',
+      'behind',
+      'depth',
+      'round trip',
+      'sync',
+      'connected',
+    ];
     parts.push('', "the leader's view", table([title, ...followers]));
   }
   if (pipelines.length > 0) parts.push('', ...pipelines);
@@ -107,9 +119,18 @@ function positions({
 }
 
 function pipelineLine({ group, pipeline }: GroupStatus): string {
-  const { depth, uncommittedBatches, inflightBytesMax, batchBytesMax, batchEntriesMax, lingerUs } = pipeline;
+  const { uncommittedBatches, inflightBytesMax, batchBytesMax, batchEntriesMax, lingerUs } = pipeline;
   const batches = `batches up to ${batchBytesMax / 1024} KiB or ${batchEntriesMax} entries, linger ${lingerUs} µs`;
-  return `pipeline of group ${group}: depth ${depth} (${uncommittedBatches} batches under way), in flight up to ${inflightBytesMax / 1024} KiB, ${batches}`;
+  return `pipeline of group ${group}: depth ${depthOf(pipeline)} (${uncommittedBatches} batches under way), in flight up to ${inflightBytesMax / 1024} KiB, ${batches}`;
+}
+
+/** As set, and what it comes to where it is found. */
+function depthOf({ depth, depthNow }: { depth: number | 'auto'; depthNow: number }): string {
+  return depth === 'auto' ? `auto ${depthNow}` : String(depth);
+}
+
+function times({ roundTripMs, syncMs }: { roundTripMs: number; syncMs: number }): string[] {
+  return [roundTripMs, syncMs].map((ms) => `${ms.toFixed(1)} ms`);
 }
 
 function followerRow(group: GroupStatus, follower: GroupStatus['followers'][number]): string[] {
@@ -120,7 +141,8 @@ function followerRow(group: GroupStatus, follower: GroupStatus['followers'][numb
     String(id),
     state,
     ...numbers,
-    String(pipeline.depth),
+    depthOf(pipeline),
+    ...times(pipeline),
     connected ? 'yes' : 'no',
   ];
 }

@@ -115,6 +115,8 @@ export class Inbox {
     const replica = this.#parts.replicas.get(group);
     if (replica === undefined) return;
     replica.peersApplied.set(from, applied);
+    const { depth, roundTripMs, durableMs } = record;
+    replica.peersFlow.set(from, { depth, roundTripMs, durableMs });
     const refused = record.refused === 1;
     const to = this.#parts.self;
     replica.step({

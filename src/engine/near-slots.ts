@@ -11,14 +11,14 @@ const COMPACT_AT = 256;
 export class NearSlots {
   #slots: ProposalSlot[] = [];
   #head = 0;
-  /** Last indexes of batches that were sealed and may not be committed yet, ascending. */
-  #sealed: LogIndex[] = [];
+  /** Batches that were sealed and may not be committed yet, ascending. */
+  #sealed: { readonly lastIndex: LogIndex; readonly sealedMs: number }[] = [];
   /** Payload bytes held. */
   bytes = 0;
 
-  add(slot: ProposalSlot): void {
+  add(slot: ProposalSlot, sealedMs: number): void {
     this.#slots.push(slot);
-    this.#sealed.push(lastIndexOf(slot));
+    this.#sealed.push({ lastIndex: lastIndexOf(slot), sealedMs });
     this.bytes += slot.end - slot.start;
   }
 
@@ -40,13 +40,17 @@ export class NearSlots {
     this.bytes -= slot.end - slot.start;
   }
 
-  /** Sealed batches beyond `commit`: what the depth of the pipeline counts. */
-  uncommitted(commit: LogIndex): number {
+  /** Sealed batches that are not committed: what the depth of the pipeline counts. */
+  get uncommitted(): number {
+    return this.#sealed.length;
+  }
+
+  /** Takes out what is committed, and tells when it was sealed. */
+  committed(commit: LogIndex, done: (sealedMs: number) => void): void {
     const sealed = this.#sealed;
-    let committed = 0;
-    while (committed < sealed.length && sealed[committed]! <= commit) committed++;
-    if (committed > 0) sealed.splice(0, committed);
-    return sealed.length;
+    let count = 0;
+    while (count < sealed.length && sealed[count]!.lastIndex <= commit) done(sealed[count++]!.sealedMs);
+    if (count > 0) sealed.splice(0, count);
   }
 
   /** Takes out every slot that is not of `term`. */
@@ -54,7 +58,8 @@ export class NearSlots {
     const slots = this.#slots.slice(this.#head);
     this.#slots = slots.filter((slot) => slot.term === term);
     this.#head = 0;
-    this.#sealed = this.#slots.map(lastIndexOf);
+    const left = this.#slots.length === 0 ? undefined : this.#slots[0]!.firstIndex;
+    this.#sealed = this.#sealed.filter(({ lastIndex }) => left !== undefined && lastIndex >= left);
     return slots.filter((slot) => slot.term !== term);
   }
 }

@@ -27,6 +27,7 @@ function describe(value: unknown): string {
 export function checkRow(row: OptionRow, given: unknown, path = row.path): unknown {
   const value = given === undefined ? row.default : given;
   const expected = expectation(row);
+  if (row.auto && value === 'auto') return value;
   if (row.type === 'integer') {
     if (!Number.isSafeInteger(value) || !isWithin(row, value as number)) throw invalid(path, expected, given);
   } else if (row.type === 'number') {
@@ -47,5 +48,6 @@ function expectation(row: OptionRow): string {
   if (row.type === 'boolean') return 'true or false';
   if (row.type === 'string') return 'a string that is not empty';
   const unit = row.unit === undefined ? '' : ` ${row.unit}`;
-  return `a ${row.type === 'integer' ? 'whole number' : 'number'} from ${row.min} to ${row.max}${unit}`;
+  const auto = row.auto ? " or 'auto'" : '';
+  return `a ${row.type === 'integer' ? 'whole number' : 'number'} from ${row.min} to ${row.max}${unit}${auto}`;
 }

@@ -10,6 +10,8 @@ export interface OptionRow {
   min?: number;
   max?: number;
   oneOf?: readonly string[];
+  /** Of a number: `'auto'` may stand for it. */
+  auto?: true;
   unit?: string;
   meaning: string;
 }
@@ -180,11 +182,13 @@ export const optionTable: readonly OptionRow[] = [
   {
     path: 'pipeline.depth',
     type: 'integer',
-    default: 8,
+    auto: true,
+    default: 'auto',
     min: 1,
     max: 1024,
     unit: 'batches',
-    meaning: 'batches in flight to a follower, and uncommitted ones before the open batch is left to grow',
+    meaning:
+      "messages in flight to a follower, and uncommitted batches before the open one is left to grow; 'auto' finds as many as are of use",
   },
   {
     path: 'pipeline.inflightBytesMax',

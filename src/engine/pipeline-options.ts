@@ -4,7 +4,7 @@ import { type OptionRow, optionTable } from './option-table.js';
 
 /** What of the pipeline may be set for one follower alone. */
 export interface FollowerPipelineOptions {
-  depth?: number;
+  depth?: number | 'auto';
   inflightBytesMax?: number;
 }
 

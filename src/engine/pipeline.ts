@@ -6,7 +6,7 @@ import { checkPipeline, type FollowerPipelineOptions, type PipelineOptions } fro
 
 /** What of a group's pipeline the main thread goes by. */
 export interface GroupPipeline {
-  readonly depth: number;
+  readonly depth: number | 'auto';
   readonly inflightBytesMax: number;
   readonly batchBytesMax: number;
   readonly batchEntriesMax: number;

@@ -7,6 +7,7 @@ import { encodeConfiguration } from '../codec/configuration.js';
 import { packEntry, packedEntryBytes } from '../codec/entries.js';
 import type { Raft } from '../core/raft.js';
 import type { ProposedBatch } from '../core/ready.js';
+import { AutoDepth } from '../workers/auto-depth.js';
 import type { Clock } from './clock.js';
 import type { Hub } from './hub.js';
 import { NearSlots } from './near-slots.js';
@@ -17,11 +18,13 @@ import type { ProposalSlot } from './proposal-slots.js';
 import { overloaded } from './refusals.js';
 import { type Listener, type Proposed, Waiters } from './waiters.js';
 
+/** Batches that wait beyond those that a commit keeps busy: one, to be taken up as soon as one of those is done. */
+const HEADROOM = 1;
+
 /** What proposals ask of the replica whose they are. */
 export interface Leadership {
   readonly group: GroupId;
   readonly leads: boolean;
-  readonly commitIndex: LogIndex;
   /** What a leader may use: see `CompressionLevel`. */
   readonly compressionLevel: number;
   notLeader(): RaftlineError;
@@ -41,6 +44,7 @@ export class Proposals {
   readonly #clock: Clock;
   readonly #open: OpenBatch;
   #pipeline: GroupPipeline;
+  readonly #auto = new AutoDepth(HEADROOM);
   /** When the open batch was first seen waiting for company, ms. */
   #lingersSinceMs: number | undefined;
 
@@ -114,9 +118,20 @@ export class Proposals {
     this.#open.setLimits(pipeline.batchBytesMax, pipeline.batchEntriesMax);
   }
 
-  /** Batches sealed and not committed: what the depth bounds, unless batches are full. */
-  get uncommitted(): number {
-    return this.near.uncommitted(this.#leadership.commitIndex);
+  /** Batches that may be sealed and not committed, unless they are full. */
+  get depth(): number {
+    const { depth } = this.#pipeline;
+    return depth === 'auto' ? this.#auto.depth : depth;
+  }
+
+  /** The shortest that a batch took of late from being sealed to its commit, ms; 0: not known. */
+  get commitMs(): number {
+    return this.#auto.shortestMs;
+  }
+
+  committed(commit: LogIndex): void {
+    const nowMs = this.#clock.nowMs();
+    this.near.committed(commit, (sealedMs) => this.#auto.done(sealedMs, nowMs));
   }
 
   /**
@@ -124,7 +139,11 @@ export class Proposals {
    * how much longer it lingers, ms; 0: it does not.
    */
   maybeSeal(): number {
-    if (this.#open.count === 0 || this.uncommitted >= this.#pipeline.depth) return 0;
+    if (this.#open.count === 0) return 0;
+    if (this.near.uncommitted >= this.depth) {
+      this.#auto.limited();
+      return 0;
+    }
     const lingersMs = this.#lingersMs();
     if (lingersMs === 0) this.seal();
     return lingersMs;
@@ -287,7 +306,7 @@ export class Proposals {
       done: false,
     };
     this.#hub.slots.add(slot);
-    this.near.add(slot);
+    this.near.add(slot, this.#clock.nowMs());
   }
 }
 

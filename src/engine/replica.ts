@@ -50,6 +50,14 @@ export interface ReplicaEvents {
   sessions: (replica: Replica, runs: SessionRun[]) => void;
 }
 
+/** What the window to one follower has come to: messages that may be in flight, and the shortest times of late, ms. */
+export interface FlowSeen {
+  depth: number;
+  roundTripMs: number;
+  /** Until it was durable there. */
+  durableMs: number;
+}
+
 /** What one follower said of how far it has applied. */
 export type AppliedByPeer = Map<NodeId, LogIndex>;
 
@@ -62,6 +70,7 @@ export class Replica implements Leadership {
   readonly applier: Applier;
   readonly proposals: Proposals;
   readonly peersApplied: AppliedByPeer = new Map();
+  readonly peersFlow = new Map<NodeId, FlowSeen>();
   readonly members: Members;
   readonly #book: PeerBook;
   /** The configurations as the book was told of them: the first, the last, and whether the first was committed. */
@@ -403,6 +412,7 @@ export class Replica implements Leadership {
       this.proposals.dropNear(leadership.role === 'leader' ? leadership.term : 0);
       this.proposals.rejectOpen(this.notLeader());
       this.peersApplied.clear();
+      this.peersFlow.clear();
     }
     this.#events.leadership(this, leadership);
   }
@@ -411,6 +421,7 @@ export class Replica implements Leadership {
     this.#commit = commit;
     this.#events.commit(this);
     if (!this.leads) return;
+    this.proposals.committed(commit);
     this.#hub.command({ type: 'commit', group: this.group, term: this.term, commit });
   }
 

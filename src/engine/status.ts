@@ -1,6 +1,7 @@
 import { ErrorCode, type RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, NodeId, Term } from '../base/ids.js';
 import type { Configuration } from '../base/messages.js';
+import type { FollowerFlow } from '../workers/settings.js';
 import type { HealthStatus } from './health.js';
 import type { Config } from './options.js';
 import type { GroupPipeline, Pipelines } from './pipeline.js';
@@ -17,8 +18,11 @@ export interface FollowerStatus {
   applied: LogIndex;
   /** Whether the append stream to it is up. */
   connected: boolean;
-  /** How much may be in flight to it. */
-  pipeline: { depth: number; inflightBytesMax: number };
+  /**
+   * How much may be in flight to it, as set; `depthNow` messages at this moment. What it is judged by where it is 'auto', the shortest of late:
+   * the round trip, and on top of it what the follower takes to write and sync, ms.
+   */
+  pipeline: FollowerFlow & { depthNow: number; roundTripMs: number; syncMs: number };
 }
 
 export interface GroupStatus {
@@ -37,8 +41,11 @@ export interface GroupStatus {
   configuration: Configuration;
   /** What this node is in it. `waiting`: to be added, or its log does not say yet. `removed`: its peers say so; it takes no part any more. */
   membership: 'voter' | 'learner' | 'waiting' | 'removed';
-  /** The settings in force, and the batches that are sealed and not committed. */
-  pipeline: GroupPipeline & { uncommittedBatches: number };
+  /**
+   * The settings in force; `depthNow` batches may be uncommitted at this moment, and so many are. `commitMs`: the shortest of late that a
+   * batch took from being sealed to its commit.
+   */
+  pipeline: GroupPipeline & { depthNow: number; uncommittedBatches: number; commitMs: number };
   followers: FollowerStatus[];
 }
 
@@ -98,7 +105,7 @@ export function groupStatus(
     duplicates,
     configuration: configuration.configuration,
     membership: membershipOf(replica, configuration.configuration),
-    pipeline: { ...replica.proposals.pipeline, uncommittedBatches: replica.proposals.uncommitted },
+    pipeline: pipelineOf(replica),
     followers: progress.map(({ id, state, match, next }) => ({
       id,
       state,
@@ -106,9 +113,23 @@ export function groupStatus(
       next,
       applied: replica.peersApplied.get(id) ?? 0,
       connected: isConnected(id),
-      pipeline: pipelines.ofFollower(replica.group, id),
+      pipeline: { ...pipelines.ofFollower(replica.group, id), ...flowSeen(replica, id) },
     })),
   };
+}
+
+function pipelineOf({ proposals }: Replica): GroupStatus['pipeline'] {
+  const { pipeline, depth: depthNow, commitMs, near } = proposals;
+  return { ...pipeline, depthNow, uncommittedBatches: near.uncommitted, commitMs };
+}
+
+function flowSeen({ peersFlow }: Replica, id: NodeId) {
+  const {
+    depth: depthNow,
+    roundTripMs,
+    durableMs,
+  } = peersFlow.get(id) ?? { depth: 0, roundTripMs: 0, durableMs: 0 };
+  return { depthNow, roundTripMs, syncMs: Math.max(0, durableMs - roundTripMs) };
 }
 
 function membershipOf(

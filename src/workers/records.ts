@@ -128,8 +128,21 @@ export const inboxCodec = new RecordCodec({
   control: ['peer'],
   /** An append whose batches now stand in the receive ring, in order; body: their heads (whole where not data). */
   append: ['group', 'peer', 'term', 'session', 'prevIndex', 'prevTerm', 'commit', 'batches'],
-  /** The newest durable (or refused) acknowledgement of a session. */
-  appendReply: ['group', 'peer', 'term', 'session', 'refused', 'match', 'hintIndex', 'hintTerm', 'applied'],
+  /** The newest durable (or refused) acknowledgement of a session, and what its window has come to. */
+  appendReply: [
+    'group',
+    'peer',
+    'term',
+    'session',
+    'refused',
+    'match',
+    'hintIndex',
+    'hintTerm',
+    'applied',
+    'depth',
+    'roundTripMs',
+    'durableMs',
+  ],
   sessionBroken: ['group', 'peer', 'session'],
   /** `lane` 0 control, 1 append; `incarnation` where it is up; body: JSON {code, message, address}, why it is down and where it leads. */
   peer: ['peer', 'lane', 'up', 'incarnation'],

@@ -30,6 +30,9 @@ interface Session {
   /** The leader's commit index, and the highest that was sent. */
   commit: LogIndex;
   commitSent: LogIndex;
+  /** How far the follower has received what was sent, and how far it is durable there, as heard since the last poll. */
+  received: LogIndex;
+  durable: LogIndex;
   /** The newest durable or refused acknowledgement that main has not been told of. */
   reply: AppendReplyEnvelope | undefined;
   broken: boolean;
@@ -68,7 +71,6 @@ export class Replicator implements Program {
     prevTerm: Term;
   }): void {
     const commit = this.#sessions.get(command.group);
-    const { depth, inflightBytesMax } = this.#ports.flow(command.group);
     this.#sessions.set(command.group, {
       group: command.group,
       counter: command.session,
@@ -80,9 +82,11 @@ export class Replicator implements Program {
       started: false,
       commit: commit?.term === command.term ? commit.commit : 0,
       commitSent: 0,
+      received: 0,
+      durable: 0,
       reply: undefined,
       broken: false,
-      window: new SendWindow(depth, inflightBytesMax),
+      window: new SendWindow(this.#ports.flow(command.group)),
     });
   }
 
@@ -92,6 +96,8 @@ export class Replicator implements Program {
     if (session?.counter !== command.session || session.mode !== 'probe') return;
     session.mode = 'stream';
     session.next = command.next;
+    session.received = 0;
+    session.durable = 0;
     session.window.reset();
   }
 
@@ -101,8 +107,7 @@ export class Replicator implements Program {
 
   /** The settings of a group have changed: its session goes by them at once, with all that is in flight. */
   retune(group: GroupId): void {
-    const { depth, inflightBytesMax } = this.#ports.flow(group);
-    this.#sessions.get(group)?.window.setLimits(depth, inflightBytesMax);
+    this.#sessions.get(group)?.window.setFlow(this.#ports.flow(group));
   }
 
   /** The leader of `term` has committed up to `commit`. */
@@ -120,8 +125,11 @@ export class Replicator implements Program {
     }
     if (session.mode === 'ended') return;
     // A probe stays in the window until main has decided on its answer: otherwise it would be sent again meanwhile.
-    if (session.mode === 'stream' && reply.kind !== 'refused') session.window.received(reply.match);
+    if (session.mode === 'stream' && reply.kind !== 'refused')
+      session.received = Math.max(session.received, reply.match);
     if (reply.kind === 'received') return;
+    if (session.mode === 'stream' && reply.kind === 'durable')
+      session.durable = Math.max(session.durable, reply.match);
     if (reply.kind === 'refused') session.mode = 'ended';
     if (session.reply?.kind !== 'refused') session.reply = reply;
   }
@@ -130,6 +138,7 @@ export class Replicator implements Program {
     const { link } = this.#ports;
     let worked = link.poll(nowMs);
     for (const session of this.#sessions.values()) {
+      takeIn(session, nowMs);
       if (this.#report(session)) worked = true;
       if (!link.up || session.broken) continue;
       if (session.mode === 'probe') worked = this.#probe(session, nowMs) || worked;
@@ -152,7 +161,9 @@ export class Replicator implements Program {
       const { group, term, match, hintIndex, hintTerm, applied } = reply;
       const refused = reply.kind === 'refused' ? 1 : 0;
       const record = { type: 'appendReply', group, peer, term, session: reply.session, refused } as const;
-      if (!push({ ...record, match, hintIndex, hintTerm, applied })) return false;
+      const { depth, roundTripMs, durableMs } = session.window;
+      const flow = { depth, roundTripMs, durableMs };
+      if (!push({ ...record, match, hintIndex, hintTerm, applied, ...flow })) return false;
       session.reply = undefined;
       told = true;
     }
@@ -174,7 +185,10 @@ export class Replicator implements Program {
     let sent = 0;
     while (sent < MESSAGES_PER_POLL) {
       const room = session.window.room();
-      if (room === 0) break;
+      if (room === 0) {
+        session.window.limited();
+        break;
+      }
       const run = this.#ports.source.next(
         session.group,
         session.term,
@@ -253,4 +267,12 @@ export class Replicator implements Program {
       session.broken = true;
     }
   }
+}
+
+/** What was heard since the last poll makes room. */
+function takeIn(session: Session, nowMs: number): void {
+  if (session.received > 0) session.window.received(session.received, nowMs);
+  if (session.durable > 0) session.window.durable(session.durable, nowMs);
+  session.received = 0;
+  session.durable = 0;
 }

@@ -1,26 +1,34 @@
 import type { LogIndex } from '../base/ids.js';
+import { AutoDepth, Shortest } from './auto-depth.js';
+import type { FollowerFlow } from './settings.js';
+
+/** Messages that wait beyond what the line and the follower's disk hold: one to be synced next, one that comes in. */
+const HEADROOM = 2;
 
 /**
  * What is in flight to one follower in one session: `complete | in flight | unsent`. Messages enter at the tail when
- * they are sent and leave from the head when the follower has *received* them; durability is another matter.
+ * they are sent, and leave from the head when the follower has *received* them; where the depth is `'auto'`, when they are *durable*
+ * there, so that its disk is a part of the line.
  * Bounded in messages and in bytes; an empty window always takes one message, however large.
  */
 export class SendWindow {
-  #depth: number;
-  #bytesMax: number;
+  #flow: FollowerFlow;
   /** Messages in flight, oldest first, ascending in `lastIndex`. */
   #inflight: { lastIndex: LogIndex; bytes: number; sentAtMs: number }[] = [];
   #bytes = 0;
+  /** How many of them, from the oldest on, were received. More than none only where the depth is `'auto'`. */
+  #received = 0;
+  readonly #auto = new AutoDepth(HEADROOM);
+  readonly #roundTrip = new Shortest();
 
-  constructor(depth: number, bytesMax: number) {
-    this.#depth = depth;
-    this.#bytesMax = bytesMax;
+  constructor(flow: FollowerFlow) {
+    this.#flow = flow;
   }
 
   /** From now on; what is in flight beyond it stays, and nothing more goes until it is less. */
-  setLimits(depth: number, bytesMax: number): void {
-    this.#depth = depth;
-    this.#bytesMax = bytesMax;
+  setFlow(flow: FollowerFlow): void {
+    this.#flow = flow;
+    if (flow.depth !== 'auto') this.#leave(this.#received);
   }
 
   get messages(): number {
@@ -31,11 +39,31 @@ export class SendWindow {
     return this.#bytes;
   }
 
+  /** Messages that may be in flight. */
+  get depth(): number {
+    return this.#flow.depth === 'auto' ? this.#auto.depth : this.#flow.depth;
+  }
+
+  /** The shortest of late from sending to `received`, and from sending to `durable`, ms; 0 where not known. */
+  get roundTripMs(): number {
+    return this.#roundTrip.ms;
+  }
+
+  get durableMs(): number {
+    return this.#auto.shortestMs;
+  }
+
   /** Bytes that may still be sent; 0 means full. */
   room(): number {
-    if (this.#inflight.length >= this.#depth) return 0;
-    if (this.#inflight.length === 0) return this.#bytesMax;
-    return Math.max(0, this.#bytesMax - this.#bytes);
+    const { inflightBytesMax } = this.#flow;
+    if (this.#inflight.length === 0) return inflightBytesMax;
+    if (this.#inflight.length >= this.depth) return 0;
+    return Math.max(0, inflightBytesMax - this.#bytes);
+  }
+
+  /** Something is ready to go and there is no room for it. */
+  limited(): void {
+    this.#auto.limited();
   }
 
   sent(lastIndex: LogIndex, bytes: number, sentAtMs: number): void {
@@ -43,28 +71,44 @@ export class SendWindow {
     this.#bytes += bytes;
   }
 
-  /** Takes out everything up to `index`. Returns the sending time of the last one taken out (A14); an acknowledgement that matches nothing yields none. */
-  received(index: LogIndex): number | undefined {
-    let sentAtMs: number | undefined;
-    let count = 0;
-    for (const message of this.#inflight) {
-      if (message.lastIndex > index) break;
-      count++;
-      this.#bytes -= message.bytes;
-      sentAtMs = message.sentAtMs;
-    }
-    if (count > 0) this.#inflight.splice(0, count);
+  /** The follower has received everything up to `index`. Returns when the newest that this is news of was sent (A14); undefined: it is news of none. */
+  received(index: LogIndex, nowMs: number): number | undefined {
+    let count = this.#received;
+    while (count < this.#inflight.length && this.#inflight[count]!.lastIndex <= index) count++;
+    if (count === this.#received) return undefined;
+    const { sentAtMs } = this.#inflight[count - 1]!;
+    this.#roundTrip.note(nowMs - sentAtMs, nowMs);
+    this.#received = count;
+    if (this.#flow.depth !== 'auto') this.#leave(count);
     return sentAtMs;
   }
 
-  /** When the oldest message in flight was sent. */
+  /** It is durable there up to `index`, and therefore received. */
+  durable(index: LogIndex, nowMs: number): void {
+    this.received(index, nowMs);
+    let count = 0;
+    for (const { lastIndex, sentAtMs } of this.#inflight) {
+      if (lastIndex > index) break;
+      this.#auto.done(sentAtMs, nowMs);
+      count++;
+    }
+    this.#leave(count);
+  }
+
+  /** When the oldest message that was not received was sent. */
   oldestSentAtMs(): number | undefined {
-    return this.#inflight[0]?.sentAtMs;
+    return this.#inflight[this.#received]?.sentAtMs;
   }
 
   /** A new session or stream: nothing sent before counts (H28). */
   reset(): void {
-    this.#inflight = [];
-    this.#bytes = 0;
+    this.#leave(this.#inflight.length);
+  }
+
+  #leave(count: number): void {
+    if (count === 0) return;
+    for (let at = 0; at < count; at++) this.#bytes -= this.#inflight[at]!.bytes;
+    this.#inflight.splice(0, count);
+    this.#received = Math.max(0, this.#received - count);
   }
 }

@@ -3,7 +3,8 @@ import type { Configuration, MemberIncarnation } from '../base/messages.js';
 
 /** How much may be in flight to one follower in one group. */
 export interface FollowerFlow {
-  readonly depth: number;
+  /** Messages; 'auto': as many as the follower can use. */
+  readonly depth: number | 'auto';
   readonly inflightBytesMax: number;
 }
 

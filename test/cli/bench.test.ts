@@ -65,7 +65,7 @@ describe('raftline bench', () => {
       );
       expect(code, stderr).toBe(0);
       expect(stdout).toContain(
-        '128 B entries (json), 3 nodes, batch 256 KiB, depth 8, lz4, synced on every node',
+        '128 B entries (json), 3 nodes, batch 256 KiB, depth auto, lz4, synced on every node',
       );
       expect(stdout).toMatch(/the cluster reaches 0?\.?\d.* of the bare pipe's entries\/s/);
       const results = JSON.parse(readFileSync(file, 'utf8')) as Results;

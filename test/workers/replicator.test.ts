@@ -8,6 +8,7 @@ import { LogReader } from '../../src/wal/log-reader.js';
 import { BatchSource } from '../../src/workers/batch-source.js';
 import { NearIndex } from '../../src/workers/near-index.js';
 import { Replicator } from '../../src/workers/replicator.js';
+import type { FollowerFlow } from '../../src/workers/settings.js';
 import { FaultyDisk } from '../wal/faulty-disk.js';
 import { makeBatch, makeIndex } from '../wal/log-tools.js';
 import { append, appendReply, Inbox, Meeting, putBytes, Remote, ringPair, takeAll } from './parts.js';
@@ -20,7 +21,7 @@ function self(node: number) {
 
 /** Node 1's replicator to node 2, whose end of the append stream the test holds by hand. */
 async function makeWorld(
-  options: { depth?: number; inflightBytesMax?: number; receiveWindowBytes?: number } = {},
+  options: { depth?: number | 'auto'; inflightBytesMax?: number; receiveWindowBytes?: number } = {},
 ) {
   const { receiveWindowBytes } = options;
   const meeting = new Meeting({
@@ -54,7 +55,10 @@ async function makeWorld(
   const near = new NearIndex(new RingObserver(region));
   const far = new LogReader(new FaultyDisk(1), '/data', makeIndex([1, 2]));
   const inbox = new Inbox();
-  let flow = { depth: options.depth ?? 4, inflightBytesMax: options.inflightBytesMax ?? 1 << 20 };
+  let flow: FollowerFlow = {
+    depth: options.depth ?? 4,
+    inflightBytesMax: options.inflightBytesMax ?? 1 << 20,
+  };
   const replicator = new Replicator({
     self: 1,
     peer: 2,
@@ -214,6 +218,26 @@ describe('the replicator', () => {
       Array.from({ length: batches }, (_, at) => prevIndex + 1 + at),
     );
     expect(covered).toEqual(Array.from({ length: 12 }, (_, at) => at + 1));
+  });
+
+  it('with auto it is the follower’s disk that makes room, and main is told what the depth comes to and why', async () => {
+    const world = await makeStreaming({ depth: 'auto' });
+    for (let index = 1; index <= 20; index++) {
+      world.publish(batchAt(index));
+      world.settle();
+    }
+    expect(world.heard().length, 'it begins with eight').toBe(8);
+    world.now = 4;
+    world.reply({ term: 3, kind: 'received', match: 8 });
+    expect(world.heard(), 'received, not durable').toEqual([]);
+    world.now = 10;
+    world.reply({ term: 3, kind: 'durable', match: 7 });
+    expect(world.heard().length).toBeGreaterThan(0);
+    world.reply({ term: 3, kind: 'durable', match: 8 });
+    expect(world.inbox.take('appendReply').at(-1)).toMatchObject({ match: 8, roundTripMs: 4, durableMs: 10 });
+    world.now += ACK_TIMEOUT_MS;
+    world.settle();
+    expect(world.link.up, 'a slow disk is no dead stream: what was received is not missed').toBe(true);
   });
 
   it('a message is its batches, byte for byte, in order', async () => {

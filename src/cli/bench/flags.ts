@@ -40,7 +40,7 @@ export const LOAD_FLAGS: readonly Flag[] = [
 /** One value of each; a sweep takes lists instead. */
 export const POINT_FLAGS: readonly Flag[] = [
   { name: 'payload', value: 'BYTES', help: 'bytes of an entry (default 128)' },
-  { name: 'depth', value: 'N|auto', help: 'batches in flight (default 8)' },
+  { name: 'depth', value: 'N|auto', help: 'batches in flight (default auto: as many as are of use)' },
   { name: 'batch', value: 'KIB', help: 'bytes of a batch, in KiB (default 256)' },
 ];
 
@@ -138,7 +138,7 @@ export class BenchArguments extends Arguments {
   point(): Point {
     return {
       payload: this.integer('payload', 1, KiB * KiB) ?? 128,
-      depth: this.text('depth') === 'auto' ? 'auto' : (this.integer('depth', 1, DEPTH_MAX) ?? 8),
+      depth: this.text('depth') === 'auto' ? 'auto' : (this.integer('depth', 1, DEPTH_MAX) ?? 'auto'),
       batchBytesMax: (this.integer('batch', 1, 16_384) ?? 256) * KiB,
       linkDelayMs: this.integer('followers-delay', 0, 10_000) ?? 0,
     };
