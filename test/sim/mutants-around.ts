@@ -162,8 +162,8 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
     id: 'A14',
     name: 'an acknowledgement yields no sending time',
     file: 'src/workers/send-window.ts',
-    find: 'sentAtMs = message.sentAtMs;',
-    replace: '',
+    find: 'return sentAtMs;',
+    replace: 'return undefined;',
   },
   {
     id: 'H24',
@@ -177,8 +177,8 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
     id: 'H39',
     name: 'the window has no bound in bytes',
     file: 'src/workers/send-window.ts',
-    find: 'return Math.max(0, this.#bytesMax - this.#bytes);',
-    replace: 'return this.#bytesMax;',
+    find: 'return Math.max(0, inflightBytesMax - this.#bytes);',
+    replace: 'return inflightBytesMax;',
   },
   {
     id: 'H42',
