@@ -2,11 +2,16 @@ import { fileURLToPath } from 'node:url';
 import { memory } from './memory.mjs';
 import { compareMicro, micro } from './micro.mjs';
 import { profile } from './profile.mjs';
+import { targets } from './targets/run.mjs';
 
 /** `npm run bench -- COMMAND`: `raftline bench` with a checkout's defaults, and what needs the tools of a checkout. */
 const COMMANDS = {
   micro: { run: micro, help: 'the parts one by one, with tinybench (also without a command)' },
   ratio: { run: ratio, help: 'the cluster against the bare pipe: raftline bench cluster --with-limit' },
+  targets: {
+    run: (args) => targets(withDefaults(args, { duration: '5' })),
+    help: 'what the engine is to reach, row by row',
+  },
   profile: { run: profile, help: 'one run of the cluster with a CPU profile of every thread, summed up' },
   memory: { run: memory, help: 'memory of every node while --gb gigabytes are replicated' },
   compare: { run: compareMicro, help: 'OLD NEW, two files of micro (for others: raftline bench compare)' },

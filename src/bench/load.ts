@@ -5,6 +5,8 @@ import { Histogram } from './histogram.js';
 const SAMPLED = 61;
 /** Above this rate an open loop takes the latency of one entry in `SAMPLED` as well. */
 const RATE_OF_ALL = 50_000;
+/** A closed loop of so few takes the latency of every entry. */
+const CONCURRENCY_OF_ALL = 64;
 /** How often an open loop looks what is due. */
 const LOOK_MS = 1;
 
@@ -47,7 +49,9 @@ export class Load {
   constructor(parts: LoadParts) {
     this.#parts = parts;
     this.#entriesMax = parts.entriesMax ?? Number.POSITIVE_INFINITY;
-    this.#sampled = parts.rate !== undefined && parts.rate <= RATE_OF_ALL ? 1 : SAMPLED;
+    const few =
+      parts.rate === undefined ? parts.concurrency <= CONCURRENCY_OF_ALL : parts.rate <= RATE_OF_ALL;
+    this.#sampled = few ? 1 : SAMPLED;
     this.#untilSample = this.#sampled;
     this.ended = new Promise((resolve) => {
       this.#finished = resolve;

@@ -60,3 +60,19 @@ export function nothingShown({ runs }: Quotient): string {
 function resampled(values: readonly number[], random: () => number): number[] {
   return values.map(() => values[Math.floor(random() * values.length)]!);
 }
+
+/**
+ * The line of least squares through points of x and y: how much y grows for one of x, and the standard error of that. Both are 0 with
+ * fewer than three points, through which any line goes.
+ */
+export function slopeOf(points: readonly (readonly [number, number])[]): { slope: number; error: number } {
+  const count = points.length;
+  if (count < 3) return { slope: 0, error: 0 };
+  const sum = (of: (x: number, y: number) => number): number =>
+    points.reduce((total, [x, y]) => total + of(x, y), 0);
+  const [meanX, meanY] = [sum((x) => x) / count, sum((_, y) => y) / count];
+  const squares = sum((x) => (x - meanX) ** 2);
+  const slope = sum((x, y) => (x - meanX) * (y - meanY)) / squares;
+  const left = sum((x, y) => (y - meanY - slope * (x - meanX)) ** 2);
+  return { slope, error: Math.sqrt(left / (count - 2) / squares) };
+}

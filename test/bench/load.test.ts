@@ -38,6 +38,8 @@ describe('a load', () => {
     expect(load.completed).toBe(10);
     expect(outstandingMax()).toBe(4);
     expect(seen.join('')).toBe('abcabcabca');
+    // Where so few are outstanding, every latency counts.
+    expect(load.latencies.samples).toBe(10);
   });
 
   it('proposes again what was refused as overloaded, and counts it; any other refusal ends it', async () => {

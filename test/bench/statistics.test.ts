@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/base/prng.js';
 import { compareResults, type Results } from '../../src/bench/results.js';
 import type { BenchSettings } from '../../src/bench/settings.js';
-import { compareRuns, nothingShown, spreadOf } from '../../src/bench/statistics.js';
+import { compareRuns, nothingShown, slopeOf, spreadOf } from '../../src/bench/statistics.js';
 import { SETTINGS } from './figures.js';
 
 /** Results in which a run's every figure is `scale` times the last one's. */
@@ -59,6 +59,29 @@ describe('figures of several runs', () => {
     expect(nothingShown(quotient)).toBe('no verdict below 4 runs');
     const [change] = compareResults(results([1]), results([2]));
     expect(change!.better).toBeUndefined();
+  });
+
+  it('that grow have a slope, and one that is no more than noise is not larger than twice its error', () => {
+    const noise = seededRandom(7);
+    const grown = Array.from({ length: 50 }, (_, at) => [at, 3 * at + noise()] as const);
+    const { slope, error } = slopeOf(grown);
+    expect(Math.abs(slope - 3)).toBeLessThan(3 * error);
+    expect(error).toBeLessThan(0.01);
+    const flat = slopeOf(grown.map(([at]) => [at, noise()]));
+    expect(Math.abs(flat.slope)).toBeLessThan(3 * flat.error);
+    expect(
+      slopeOf([
+        [0, 1],
+        [1, 2],
+        [2, 3],
+      ]),
+    ).toEqual({ slope: 1, error: 0 });
+    expect(
+      slopeOf([
+        [0, 1],
+        [1, 9],
+      ]),
+    ).toEqual({ slope: 0, error: 0 });
   });
 
   it('are never compared across other settings', () => {

@@ -1,0 +1,34 @@
+import { addedNodesRow } from './added-nodes.mjs';
+import { latencyRow, throughputRows } from './against-pipe.mjs';
+import { eventLoopRow } from './event-loop.mjs';
+import { soakRow } from './soak.mjs';
+
+/**
+ * A figure of a row: `low` and `high` are its spread over the runs.
+ * @typedef {{ name: string, value: number, low: number, high: number, met: boolean }} Figure
+ */
+
+/**
+ * What the engine is to reach. `run` measures one row; it prints what it sees by `context.output`, makes processes and directories by
+ * `context.workspace` and settings by `context.settings`, and returns its figures, the settings that stand beside them, lines that
+ * must be read with them, and all that was measured.
+ * @typedef {object} Row
+ * @property {string} name
+ * @property {string} measure
+ * @property {string} target
+ * @property {(context: Context) => Promise<{ figures: Figure[], settings: import('../../dist/bench/settings.js').BenchSettings, beside: string[], data: unknown }>} run
+ */
+
+/**
+ * @typedef {object} Context
+ * @property {import('../../dist/cli/output.js').Output} output
+ * @property {import('../../dist/bench/processes.js').Workspace} workspace
+ * @property {number} runs interleaved ones, of each side
+ * @property {number} minutes of rows that take long
+ * @property {number | undefined} rate entries a second, instead of the row's own
+ * @property {number | 'auto' | undefined} depth instead of the row's own
+ * @property {(point: object) => import('../../dist/bench/settings.js').BenchSettings} settings what is not given is as the flags say
+ */
+
+/** @type {Row[]} */
+export const ROWS = [...throughputRows, latencyRow, addedNodesRow, eventLoopRow, soakRow];

@@ -1,0 +1,107 @@
+import { writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
+import { Workspace } from '../../dist/bench/processes.js';
+import { conditionsText } from '../../dist/bench/settings.js';
+import { helpOf } from '../../dist/cli/arguments.js';
+import { BenchArguments, CONCURRENCY_FLAG, LOAD_FLAGS, OUTPUT_FLAGS } from '../../dist/cli/bench/flags.js';
+import { figure, printMachine } from '../../dist/cli/bench/print.js';
+import { Output } from '../../dist/cli/output.js';
+import { table } from '../../dist/cli/table.js';
+import { machineFigures, machineText } from './machine.mjs';
+import { ROWS } from './rows.mjs';
+
+const RUNS = 5;
+const MINUTES = 30;
+
+const SHAPE = {
+  name: 'targets',
+  summary: 'what the engine is to reach, row by row: measure, target, measured, spread',
+  flags: [
+    {
+      name: 'row',
+      value: 'NAME',
+      repeated: true,
+      help: `one of ${ROWS.map(({ name }) => name).join(', ')} (default: all)`,
+    },
+    { name: 'minutes', value: 'N', help: `of rows that take long (default ${MINUTES})` },
+    { name: 'depth', value: 'N|auto', help: "instead of the rows' own" },
+    CONCURRENCY_FLAG,
+    ...LOAD_FLAGS,
+    ...OUTPUT_FLAGS.filter(({ name }) => name !== 'compare'),
+  ],
+  notes: [
+    `Five runs of each side unless --runs says otherwise; the exit code is 1 when a target was missed.`,
+  ],
+};
+
+export async function targets(args) {
+  const output = new Output();
+  if (args.includes('--help')) return output.write(helpOf(SHAPE));
+  const given = new BenchArguments(SHAPE, args);
+  const rows = rowsOf(given.texts('row'));
+  const workspace = new Workspace(given.directory(), given.text('profile'));
+  try {
+    const machine = printMachine(output, workspace.root);
+    const simple = await machineFigures(workspace);
+    output.line(machineText(simple));
+    const context = contextOf(given, output, workspace);
+    const outcomes = [];
+    for (const row of rows) outcomes.push(await runRow(row, context));
+    printOutcomes(output, outcomes, simple);
+    const json = given.text('json');
+    const results = { benchmark: 'targets', machine, simple, outcomes };
+    if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
+    if (outcomes.some(({ met }) => !met)) process.exitCode = 1;
+  } finally {
+    workspace.dispose();
+  }
+}
+
+function rowsOf(names) {
+  const unknown = names.find((name) => !ROWS.some((row) => row.name === name));
+  if (unknown === undefined) return ROWS.filter(({ name }) => names.length === 0 || names.includes(name));
+  throw new Error(`--row: expected one of ${ROWS.map(({ name }) => name).join(', ')}, received '${unknown}'`);
+}
+
+function contextOf(given, output, workspace) {
+  const point = given.point();
+  return {
+    output,
+    workspace,
+    runs: given.text('runs') === undefined ? RUNS : given.runs(),
+    minutes: given.integer('minutes', 1, 10_000) ?? MINUTES,
+    rate: given.integer('rate', 1, 100_000_000),
+    depth: given.text('depth') === undefined ? undefined : point.depth,
+    settings: ({ nodes, ...asked }) => {
+      const settings = given.settings({ ...point, ...asked }, nodes);
+      return { ...settings, rate: undefined, ...asked };
+    },
+  };
+}
+
+async function runRow({ name, measure, target, run }, context) {
+  context.output.line(`\n== ${name}: ${measure}; target ${target}\n`);
+  const load = loadavg()[0];
+  const outcome = await run(context);
+  const met = outcome.figures.every((each) => each.met);
+  return { name, measure, target, met, load: [load, loadavg()[0]], ...outcome };
+}
+
+function printOutcomes(output, outcomes, simple) {
+  output.line('');
+  const rows = outcomes.flatMap(({ measure, target, figures }) =>
+    figures.map(({ name, value, low, high, met }, at) => [
+      at === 0 ? measure : '',
+      target,
+      `${name}: ${figure(value)} (${figure(low)}–${figure(high)})`,
+      met ? 'met' : 'MISSED',
+    ]),
+  );
+  output.line(table([['measure', 'target', 'measured (spread)', ''], ...rows]));
+  for (const { name, settings, beside, load } of outcomes) {
+    const shown = load.map((value) => value.toFixed(1)).join(' → ');
+    output.line(`\n${name}: ${conditionsText(settings)}; ${settings.seconds} s each; load ${shown}`);
+    for (const line of beside) output.line(`  ${line}`);
+  }
+  output.line(`\n${machineText(simple)}`);
+}
