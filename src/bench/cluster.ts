@@ -14,10 +14,20 @@ const OTHER_ELECTION = { timeoutMsMin: 4000, timeoutMsMax: 6000, heartbeatInterv
 /** What the engine lets a group hold, unless the load needs more. */
 const UNCOMMITTED_BYTES_MIN = 16 * MiB;
 const RING_BYTES = { min: 16 * MiB, max: 512 * MiB };
+/** What the client's option allows. */
+const CLIENT_BYTES = { min: MiB / 16, max: 1024 * MiB };
+/** More than what packing adds to an entry of a session. */
+const PACKED_EXTRA_BYTES = 32;
 const INFLIGHT_BYTES = { min: 4 * MiB, max: 256 * MiB };
 
 export const groupIdsOf = ({ groups }: BenchSettings): number[] =>
   Array.from({ length: groups }, (_, at) => at + 1);
+
+/** The window of a client that keeps so many entries outstanding; its bytes are packed ones. */
+export function clientWindow(entriesMax: number, payload: number): { entriesMax: number; bytesMax: number } {
+  const bytesMax = within(CLIENT_BYTES, entriesMax * (payload + PACKED_EXTRA_BYTES));
+  return { entriesMax, bytesMax };
+}
 
 /** Real processes over loopback, every batch synced on each, all of them applying. */
 export async function startCluster(settings: BenchSettings, workspace: Workspace): Promise<Side> {
@@ -107,7 +117,8 @@ async function startClients(
     workspace.fork(`client-${at + 1}`, './remote.js'),
   );
   const entriesMax = Math.max(1, Math.ceil(concurrency / clientProcesses));
-  const open: RemoteSettings = { servers, cluster: CLUSTER, entriesMax, bytesMax: entriesMax * payload };
+  const window = clientWindow(entriesMax, payload);
+  const open: RemoteSettings = { servers, cluster: CLUSTER, groupIds: groupIdsOf(settings), ...window };
   await Promise.all(clients.map((client) => client.ask('open', open)));
   return clients;
 }

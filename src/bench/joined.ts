@@ -1,5 +1,6 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { EngineStatus } from '../engine/status.js';
+import { clientWindow, groupIdsOf } from './cluster.js';
 import { Histogram } from './histogram.js';
 import type { LoadReport } from './load-report.js';
 import type { RunResult } from './measure.js';
@@ -18,8 +19,8 @@ interface Look {
 }
 
 /**
- * Loads a running cluster over the network. What only a node's own process knows (processor time, event loop) stays out of the
- * result: its lists are empty there.
+ * Loads a running cluster over the network. What a node does not tell about itself, its processor time, stays out of the result: its list is
+ * empty there. The delay of an event loop is that since the node started.
  */
 export async function measureJoined(
   settings: BenchSettings,
@@ -31,7 +32,8 @@ export async function measureJoined(
     workspace.fork(`client-${at + 1}`, './remote.js'),
   );
   const share = Math.max(1, Math.ceil(concurrency / clientProcesses));
-  const open: RemoteSettings = { servers: { ...servers }, entriesMax: share, bytesMax: share * payload };
+  const window = clientWindow(share, payload);
+  const open: RemoteSettings = { servers: { ...servers }, groupIds: groupIdsOf(settings), ...window };
   const load = { payload, data, concurrency: share, rate: rate && rate / clientProcesses };
   try {
     await Promise.all(clients.map((client) => client.ask('open', open)));
@@ -61,6 +63,14 @@ async function look(clients: readonly Child[], servers: Servers): Promise<Look> 
   return { loaders, statuses };
 }
 
+function leads({ groups }: EngineStatus): boolean {
+  return groups.some(({ role }) => role === 'leader');
+}
+
+function appliedBy({ groups }: EngineStatus): number {
+  return groups.reduce((sum, { appliedIndex }) => sum + appliedIndex, 0);
+}
+
 function summary(settings: BenchSettings, before: Look, after: Look): RunResult {
   const failure = after.loaders.find((loader) => loader.failure !== undefined)?.failure;
   if (failure !== undefined) throw new RaftlineError(ErrorCode.Internal, failure);
@@ -73,10 +83,12 @@ function summary(settings: BenchSettings, before: Look, after: Look): RunResult 
     overloaded += loader.overloaded - before.loaders[at]!.overloaded;
     if (loader.latencies !== undefined) latencies.add(loader.latencies);
   });
-  const nodes = after.statuses.flatMap((end, at) => {
-    const start = before.statuses[at];
-    return start === undefined || end === undefined ? [] : [{ start, end }];
-  });
+  const nodes = after.statuses
+    .flatMap((end, at) => {
+      const start = before.statuses[at];
+      return start === undefined || end === undefined ? [] : [{ start, end }];
+    })
+    .sort((a, b) => Number(leads(b.end)) - Number(leads(a.end)));
   const sum = (of: (status: EngineStatus) => number): number =>
     nodes.reduce((total, { start, end }) => total + of(end) - of(start), 0);
   const batches = sum(({ encoder }) => encoder.batches);
@@ -98,8 +110,8 @@ function summary(settings: BenchSettings, before: Look, after: Look): RunResult 
     cores: [],
     cpuUsPerEntry: 0,
     rssBytes: nodes.map(({ end }) => end.rssBytes),
-    loopDelayP99Ms: [],
-    behind: [],
+    loopDelayP99Ms: nodes.map(({ end }) => end.health.loop.delayMsP99),
+    behind: nodes.slice(1).map(({ end }) => Math.max(0, appliedBy(nodes[0]!.end) - appliedBy(end))),
     overloaded,
   };
 }

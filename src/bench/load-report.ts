@@ -17,15 +17,25 @@ export interface LoadSettings {
   entriesMax?: number | undefined;
 }
 
+type Propose = (bytes: Buffer) => Promise<unknown>;
+
+/** One after the other, over and over. */
+export function inTurn(proposers: readonly Propose[]): Propose {
+  const [only] = proposers;
+  if (proposers.length === 1) return only!;
+  let next = 0;
+  return (bytes) => {
+    const propose = proposers[next]!;
+    next = next + 1 === proposers.length ? 0 : next + 1;
+    return propose(bytes);
+  };
+}
+
 /** The load of one process, as its parent asks for it. */
 export class LoadRunner {
   #load: Load | undefined;
 
-  start(
-    propose: (bytes: Buffer) => Promise<unknown>,
-    pool: readonly Buffer[],
-    { concurrency, rate, entriesMax }: LoadSettings,
-  ): void {
+  start(propose: Propose, pool: readonly Buffer[], { concurrency, rate, entriesMax }: LoadSettings): void {
     this.#load = new Load({ propose, pool, concurrency, rate, entriesMax });
     this.#load.start();
   }

@@ -4,7 +4,7 @@ import type { CommittedBatch, StateMachine } from '../engine/state-machine.js';
 import { serveParent } from './child.js';
 import { type DataSettings, makePool } from './data.js';
 import type { LoadReport } from './load-report.js';
-import { LoadRunner, type LoadSettings } from './load-report.js';
+import { inTurn, LoadRunner, type LoadSettings } from './load-report.js';
 
 /** One member of the benchmark's cluster; on the leader the client as well. */
 
@@ -96,14 +96,8 @@ function ready(): { threads: Record<string, string[]>; address: string } | undef
 
 function start(settings: LoadSettings & DataSettings & { groupIds: readonly number[] }): void {
   const groups = settings.groupIds.map((id) => engine!.group(id));
-  let next = 0;
-  const propose = (bytes: Buffer): Promise<unknown> => {
-    const group = groups[next]!;
-    next = next + 1 === groups.length ? 0 : next + 1;
-    return group.propose(bytes);
-  };
-  const [only] = groups;
-  load.start(groups.length === 1 ? (bytes) => only!.propose(bytes) : propose, makePool(settings), settings);
+  const proposers = groups.map((group) => (bytes: Buffer) => group.propose(bytes));
+  load.start(inTurn(proposers), makePool(settings), settings);
 }
 
 function nodeSample(args: { latencies?: boolean }): NodeSample {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { Results } from '../../src/bench/results.js';
+import { Engine, Ledger } from '../engine/world.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
@@ -132,6 +133,50 @@ describe('raftline bench', () => {
       expect(page).toMatch(/set pipeline.depth to (1|8) and/);
       expect(readdirSync(directory).sort()).toEqual(['report.html', 'results.json']);
     } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  }, 120_000);
+
+  it('offers a rate to several groups over links that take longer, from clients in processes of their own', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'raftline-bench-'));
+    try {
+      const file = join(directory, 'results.json');
+      const clients = ['--clients', 'remote', '--client-processes', '2', '--groups', '2', '--rate', '500'];
+      const flags = ['--duration', '1', '--warmup', '1', '--followers-delay', '30', '--data', 'random'];
+      const where = ['--dir', directory, '--json', file];
+      const { code, stdout, stderr } = await raftline('bench', 'cluster', ...clients, ...flags, ...where);
+      expect(code, stderr).toBe(0);
+      expect(stdout).toContain('2 groups');
+      expect(stdout).toContain('remote 500 entries/s offered, links delayed by 30 ms each way');
+      const [measured] = (JSON.parse(readFileSync(file, 'utf8')) as Results).measured;
+      const [run] = measured!.cluster;
+      expect(run!.latency.samples).toBeGreaterThan(100);
+      // There and back: no commit can be faster than the link.
+      expect(run!.latency.p50Ms).toBeGreaterThan(60);
+      expect(run!.compressionRatio).toBeLessThan(1.1);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  }, 120_000);
+
+  it('loads a cluster that runs already, and tells what its nodes tell', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'raftline-bench-'));
+    const groups = [1, 2].map((id) => ({ id, stateMachine: new Ledger() }));
+    const dataDirectory = join(directory, 'node');
+    const engine = await Engine.open({ id: 1, cluster: 'running', dataDirectory, groups });
+    try {
+      const peer = ['--peer', `1=${engine.status().address}`, '--groups', '2', '--dir', directory];
+      const load = ['--duration', '1', '--warmup', '1', '--concurrency', '64'];
+      const { code, stdout, stderr } = await raftline('bench', 'cluster', ...peer, ...load);
+      expect(code, stderr).toBe(0);
+      expect(stdout).toMatch(/run 1 cluster: [\d,.]+ entries\/s/);
+      expect(stdout).toMatch(
+        /by node, leader first: syncs\/s [1-9]\d*, cores not known, RSS [1-9]\d* MiB, event loop p99 \d/,
+      );
+      const applied = engine.status().groups.map(({ entriesApplied }) => entriesApplied);
+      expect(Math.min(...applied)).toBeGreaterThan(10);
+    } finally {
+      await engine.close();
       rmSync(directory, { recursive: true, force: true });
     }
   }, 120_000);

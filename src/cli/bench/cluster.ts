@@ -84,16 +84,12 @@ function refuseCombinations(given: BenchArguments, settings: BenchSettings, join
       'batch',
       'compression',
       'threads',
-      'groups',
       'apply-us',
     ] as const) {
       if (given.text(name) !== undefined) {
         throw usageError(`--${name}: the cluster at --peer runs already and has its own`);
       }
     }
-  }
-  if (settings.clients === 'remote' && settings.groups > 1) {
-    throw usageError('--groups: a remote client appends to one group; use --clients in-process');
   }
   if (!given.flag('with-limit')) return;
   if (joins) throw usageError('--with-limit: the pipe is of this machine, the cluster at --peer may not be');

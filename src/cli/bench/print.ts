@@ -35,7 +35,7 @@ export function printData(output: Output, settings: BenchSettings): number {
 export function printRun(output: Output, settings: BenchSettings, run: number, result: RunResult): void {
   const { side, entriesPerSecond, mbPerSecond, latency } = result;
   const list = (values: readonly number[], digits: number): string =>
-    values.map((value) => value.toFixed(digits)).join('/');
+    values.length === 0 ? 'not known' : values.map((value) => value.toFixed(digits)).join('/');
   output.line(
     `run ${run} ${side}: ${figure(entriesPerSecond)} entries/s, ${figure(mbPerSecond)} MB/s [${conditionsText(settings)}]`,
   );
