@@ -109,7 +109,9 @@ export class TraceLife {
       }
     }
     const newest = this.configurations.at(-1);
-    if (newest?.index === state.configuration.index && newest.members === undefined)
+    // Who began with one that is cut off again had an older one, of which the trace says nothing.
+    const isUnknown = newest?.index === 0 && state.configuration.index <= commitIndex;
+    if (newest?.members === undefined && (newest?.index === state.configuration.index || isUnknown))
       this.configurations[this.configurations.length - 1] = tracedConfiguration(state);
     while ((this.configurations[1]?.index ?? Number.POSITIVE_INFINITY) <= commitIndex)
       this.configurations.shift();

@@ -9,13 +9,22 @@ export function commandOf(scenario: Scenario): string {
 }
 
 /** What was done to the cluster, for people. */
-export function tellScenario({ nodes, groups, clients, reads, faults, operations }: Scenario): string[] {
+export function tellScenario({
+  nodes,
+  groups,
+  clients,
+  reads,
+  links,
+  faults,
+  operations,
+}: Scenario): string[] {
   const rates = nodes.map(({ clockRate }) => clockRate.toFixed(2)).join(' ');
   const joiners = nodes.filter(({ joins }) => joins).length;
   const those = joiners === 0 ? '' : `, the last ${joiners} no members at first`;
+  const worst = Object.entries(links).map(([kind, rate]) => `${kind} ${rate}`);
   const kinds = clients.map(({ kind }) => kind).join(', ');
   return [
-    `${nodes.length} nodes (clocks ${rates})${those}, ${groups.length} groups, reads by ${reads}, clients: ${kinds}; faults until ${operations} operations are acknowledged:`,
+    `${nodes.length} nodes (clocks ${rates})${those}, ${groups.length} groups, reads by ${reads}, links ${worst.length === 0 ? 'good' : `with at most ${worst.join(', ')}`}, clients: ${kinds}; faults until ${operations} operations are acknowledged:`,
     ...faults.map(({ atMs, kind, forMs }) => `  at ${atMs} ms ${kind} for ${forMs} ms`),
   ];
 }

@@ -6,7 +6,7 @@ import type { MemberOperator } from './member-operator.js';
 import type { SimNetwork } from './network.js';
 import type { SimNode } from './node.js';
 import { canCut, closeLinks, directionsOf, openLinks, type Partition } from './partitions.js';
-import type { Fault } from './profiles.js';
+import type { Fault, Incident } from './profiles.js';
 import type { FaultEvent } from './scenario.js';
 import type { Scheduler } from './scheduler.js';
 import { GOOD_MOOD } from './snapshot-store.js';
@@ -63,7 +63,7 @@ export class Faults {
   }
 
   /** Does one of `kinds` right away: the run lacks what follows from it. */
-  urge(kinds: readonly Fault[]): void {
+  urge(kinds: readonly Incident[]): void {
     const chance = this.#urges;
     const atMs = this.#scheduler.nowMs + URGE_DELAY_MS;
     const fault = { atMs, kind: chance.pick(kinds), forMs: chance.integer(1000, 4000), seed: chance.seed() };
@@ -85,14 +85,7 @@ export class Faults {
       Object.assign(a.snapshots.mood, GOOD_MOOD);
       if (!a.up) this.restartLater(a);
     }
-    for (const a of nodes) {
-      for (const b of nodes) {
-        const link = network.link(a.host, b.host);
-        link.delayMs = 0.2;
-        link.jitterMs = 0.3;
-        openLinks(network, [[a, b]]);
-      }
-    }
+    network.mend();
   }
 
   #later(fault: FaultEvent): void {
@@ -190,8 +183,7 @@ export class Faults {
     link.delayMs = chance.between(0, 120);
     link.jitterMs = chance.between(0, 120);
     this.#scheduler.after(forMs, () => {
-      link.delayMs = 0.2;
-      link.jitterMs = 0.3;
+      Object.assign(link, link.own);
     });
     return true;
   }

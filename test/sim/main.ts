@@ -97,15 +97,15 @@ async function main(): Promise<number> {
     toldMs = nowMs;
     print(totals.progress(nowMs - beganMs, options.count));
   });
-  const tellAll = (): void => {
+  const tellAll = (count: number): void => {
     const { user, system } = process.cpuUsage();
-    print(totals.progress(performance.now() - beganMs, totals.seeds));
+    print(totals.progress(performance.now() - beganMs, count));
     print(`${totals.cost((user + system) / 1000)}\n${totals.summary()}`);
   };
   if (!values.quiet)
     print(`seeds from ${options.first} on, profile ${values.profile}, ${options.jobs} at a time`);
   process.once('SIGINT', () => {
-    tellAll();
+    tellAll(options.count);
     print('interrupted; no seed failed so far');
     process.exit(INTERRUPTED);
   });
@@ -115,7 +115,7 @@ async function main(): Promise<number> {
     const seeds = seed === undefined ? totals.seeds : seed - options.first + 1;
     print(JSON.stringify({ seeds, seed, failure }));
   } else {
-    tellAll();
+    tellAll(totals.seeds);
     print(failed === undefined ? 'all well' : failureOf(failed, options));
     if (failed !== undefined && !values['no-shrink']) print(await tellShrunk(failed));
   }

@@ -1,28 +1,12 @@
 import { ErrorCode, RaftlineError } from '../../src/base/errors.js';
-import { BaseStream } from '../../src/transport/base-stream.js';
-import {
-  type Lane,
-  type Listener,
-  MESSAGE_OVERHEAD_BYTES,
-  type MessageStream,
-  type Transport,
-  type TransportOptions,
-} from '../../src/transport/transport.js';
+import type { Lane, Listener, MessageStream, Transport } from '../../src/transport/transport.js';
+import { type LinkFault, type LinkPlan, type LinkState, Links } from './links.js';
 import type { Scheduler } from './scheduler.js';
+import { SimStream } from './stream.js';
 
-/** What one direction of one link does to what passes. */
-export interface LinkState {
-  /** Delay of each message, ms: the least, and how much is added at most. */
-  delayMs: number;
-  jitterMs: number;
-  /** Nothing passes and nothing breaks: a black hole. What was sent passes later. */
-  held: boolean;
-  /** Nothing passes, connecting fails. */
-  cut: boolean;
-}
-
-const LIMITS: TransportOptions = { messageBytesMax: 4 * 1024 * 1024, queuedBytesMax: 512 * 1024 };
-const WINDOW_BYTES = 128 * 1024;
+/** How often the far end of a broken stream learns of it late, and how late what was on its way may come, ms. */
+const STRAGGLING = 0.3;
+const STRAGGLE_MS = 300;
 
 type OnStream = (lane: Lane, stream: MessageStream) => void;
 /** Sees each message as it is handed to the wire. */
@@ -38,21 +22,34 @@ export class SimNetwork {
   stalledMs: (host: string) => number = () => 0;
   /** Runs what happens on a host's thread; what it throws is that host's end. */
   guard: (host: string, run: () => void) => void = (_host, run) => run();
-  readonly #links = new Map<string, LinkState>();
+  /** How often a link did each of these. */
+  readonly done = new Map<LinkFault, number>();
+  readonly #links: Links;
   readonly #listeners = new Map<string, SimListener>();
   readonly #streams = new Set<SimStream>();
   #made = 0;
 
-  constructor(readonly scheduler: Scheduler) {}
+  constructor(
+    readonly scheduler: Scheduler,
+    seed: number,
+    plan: LinkPlan,
+  ) {
+    this.#links = new Links(seed, plan);
+    if (plan.delay !== undefined) this.count('delay');
+  }
 
   link(from: string, to: string): LinkState {
-    const name = `${from}>${to}`;
-    let link = this.#links.get(name);
-    if (link === undefined) {
-      link = { delayMs: 0.2, jitterMs: 0.3, held: false, cut: false };
-      this.#links.set(name, link);
-    }
-    return link;
+    return this.#links.of(from, to);
+  }
+
+  /** Links are as good as they can be from now on, and what was held passes. */
+  mend(): void {
+    this.#links.mend();
+    for (const stream of [...this.#streams]) stream.flush();
+  }
+
+  count(fault: LinkFault): void {
+    this.done.set(fault, (this.done.get(fault) ?? 0) + 1);
   }
 
   /** Breaks the streams between two hosts, both ways. */
@@ -70,13 +67,27 @@ export class SimNetwork {
     return true;
   }
 
-  /** Both ends learn of it, each in its own time; what was on its way is lost. */
+  /**
+   * Both ends learn of it, each in its own time; what was on its way is lost. Or the other end learns of it late, and is still given
+   * what was on its way, while this one has already connected anew.
+   */
   breakStream(stream: SimStream): void {
+    const { scheduler } = this;
+    const late = scheduler.chance(STRAGGLING);
+    const wire = stream.takeWire();
     const far = stream.separate();
-    for (const end of [stream, far]) {
-      if (end === undefined) continue;
-      this.soon(end, this.scheduler.between(0, 2), () => end.fail('the connection broke'));
+    this.soon(stream, scheduler.between(0, 2), () => stream.fail('the connection broke'));
+    if (far === undefined) return;
+    let atMs = scheduler.between(0, 2);
+    if (late) {
+      if (wire.length > 0) this.count('reordering');
+      for (const bytes of wire) {
+        atMs += scheduler.between(0, STRAGGLE_MS / wire.length);
+        this.soon(far, atMs, () => far.take(bytes));
+      }
+      atMs += scheduler.between(0, STRAGGLE_MS);
     }
+    this.soon(far, atMs, () => far.fail('the connection broke'));
   }
 
   /** What was held on a link passes now, in its order. */
@@ -155,148 +166,6 @@ export class SimNetwork {
       this.guard(remoteHost, () => listener.onStream(lane, far));
       near.join(far);
     });
-  }
-}
-
-export class SimStream extends BaseStream {
-  readonly #network: SimNetwork;
-  #peer: SimStream | undefined;
-  #paused = false;
-  #waiting: { bytes: Buffer; written: () => void }[] = [];
-  /** Handed to the wire; their senders learn of it a little later, all at once. */
-  #written: (() => void)[] = [];
-  /** On their way from here, or held. */
-  #wire: { bytes: Buffer; atMs: number }[] = [];
-  #wireBytes = 0;
-  #arriving = false;
-
-  constructor(
-    network: SimNetwork,
-    id: number,
-    readonly host: string,
-    readonly remoteHost: string,
-    readonly lane: Lane,
-    /** This end asked for the stream. */
-    readonly dialled: boolean,
-  ) {
-    super(id, `${remoteHost}:1`, LIMITS);
-    this.#network = network;
-  }
-
-  get joined(): boolean {
-    return this.#peer !== undefined;
-  }
-
-  join(peer: SimStream): void {
-    this.#peer = peer;
-    peer.#peer = this;
-    this.#transmit();
-    peer.#transmit();
-  }
-
-  /** Cuts the wire between the two ends; returns the far one. */
-  separate(): SimStream | undefined {
-    const peer = this.#peer;
-    this.#peer = undefined;
-    if (peer !== undefined) peer.#peer = undefined;
-    return peer;
-  }
-
-  fail(reason: string): void {
-    this.unreachable(reason);
-  }
-
-  vanish(): void {
-    this.onMessage = () => {};
-    this.onClose = () => {};
-    this.close();
-  }
-
-  override pause(): void {
-    this.#paused = true;
-  }
-
-  override resume(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    this.#peer?.flush();
-  }
-
-  /** Goes on with what is on the wire, where something kept it back. */
-  flush(): void {
-    if (this.#arriving || this.#wire.length === 0) return;
-    const { scheduler } = this.#network;
-    this.#arriving = true;
-    const inMs = Math.max(0, this.#wire[0]!.atMs - scheduler.nowMs);
-    scheduler.after(inMs, () => this.#arrive());
-  }
-
-  protected override write(bytes: Buffer, written: () => void): void {
-    this.#waiting.push({ bytes, written });
-    this.#transmit();
-  }
-
-  protected override release(): void {
-    const peer = this.separate();
-    this.#waiting = [];
-    this.#wire = [];
-    this.#network.forget(this);
-    if (peer === undefined) return;
-    // The last words are lost or not: the end of a stream may overtake what was said on it.
-    const link = this.#network.link(this.host, peer.host);
-    this.#network.soon(peer, link.delayMs, () => peer.fail('the peer closed it'));
-  }
-
-  #transmit(): void {
-    const peer = this.#peer;
-    const { scheduler, link } = {
-      scheduler: this.#network.scheduler,
-      link: this.#network.link(this.host, this.remoteHost),
-    };
-    while (peer !== undefined && this.#wireBytes < WINDOW_BYTES) {
-      const next = this.#waiting.shift();
-      if (next === undefined) return;
-      this.#wireBytes += next.bytes.length + MESSAGE_OVERHEAD_BYTES;
-      this.#left(next.written);
-      this.#network.tap(this, next.bytes);
-      const last = this.#wire[this.#wire.length - 1]?.atMs ?? 0;
-      const atMs = Math.max(last, scheduler.nowMs + link.delayMs + scheduler.random() * link.jitterMs);
-      // Copied, as a wire does: what the sender does to its bytes afterwards must not show at the other end.
-      this.#wire.push({ bytes: Buffer.from(next.bytes), atMs });
-      this.flush();
-    }
-  }
-
-  #left(written: () => void): void {
-    this.#written.push(written);
-    if (this.#written.length > 1) return;
-    this.#network.soon(this, this.#network.scheduler.random() * 0.05, () => {
-      const left = this.#written;
-      this.#written = [];
-      for (const tell of left) tell();
-    });
-  }
-
-  #arrive(): void {
-    this.#arriving = false;
-    const peer = this.#peer;
-    const { scheduler } = this.#network;
-    const next = this.#wire[0];
-    if (peer === undefined || next === undefined) return;
-    const link = this.#network.link(this.host, peer.host);
-    if (link.held || link.cut || peer.#paused) return;
-    const stalledMs = this.#network.stalledMs(peer.host);
-    if (stalledMs > 0) {
-      this.#arriving = true;
-      scheduler.after(stalledMs, () => this.#arrive());
-      return;
-    }
-    this.#wire.shift();
-    this.#wireBytes -= next.bytes.length + MESSAGE_OVERHEAD_BYTES;
-    scheduler.note(next.bytes.length);
-    this.#network.guard(peer.host, () => peer.deliver(next.bytes));
-    this.flush();
-    this.#transmit();
   }
 }
 

@@ -1,9 +1,11 @@
+import { LINK_FAULTS, type LinkFault } from './links.js';
 import { MEMBER_CHANGES } from './member-operator.js';
 import { PARTITIONS } from './partitions.js';
 
-/** The kinds of faults. */
+/** The kinds of faults: what links do all the time, and what comes now and then. */
 export const FAULTS = [
   'breakStream',
+  ...LINK_FAULTS,
   ...PARTITIONS,
   'slowLink',
   'powerCut',
@@ -26,9 +28,11 @@ export const FAULTS = [
   ...MEMBER_CHANGES,
 ] as const;
 export type Fault = (typeof FAULTS)[number];
+/** What comes at a time of its own. */
+export type Incident = Exclude<Fault, LinkFault>;
 
 /** Kinds that surely end a leadership, done to whoever leads. */
-export const UNSEATING: readonly Fault[] = ['isolateLeader', 'killLeader'];
+export const UNSEATING: readonly Incident[] = ['isolateLeader', 'killLeader'];
 
 /** How many groups a run of a profile has at the least and at the most, and the chance that it has more than the least; else one. */
 export const GROUPS: Readonly<Record<string, { min: number; max: number; chance: number }>> = {
@@ -40,11 +44,11 @@ export const GROUPS: Readonly<Record<string, { min: number; max: number; chance:
 export const PROFILES: Readonly<Record<string, readonly Fault[]>> = {
   calm: [],
   crash: ['powerCut', 'kill', 'killLeader', 'threadDeath', 'crashInStart'],
-  network: ['breakStream', ...PARTITIONS, 'slowLink'],
+  network: ['breakStream', ...LINK_FAULTS, ...PARTITIONS, 'slowLink'],
   disk: ['powerCut', 'kill', 'killLeader', 'slowDisk', 'stuckDisk', 'failingDisk', 'fullDisk'],
   stall: ['stallMain', 'stallThread', 'stallNode', 'isolateLeader', 'kill', 'killLeader'],
   clock: ['clockSpeed', 'wallJump', 'stallMain', 'stallNode', 'isolateLeader', 'kill', 'killLeader'],
-  transfer: ['transfer', 'oneLink', 'slowLink', 'stallMain', 'kill', 'killLeader'],
+  transfer: ['transfer', 'reordering', 'oneLink', 'slowLink', 'stallMain', 'kill', 'killLeader'],
   snapshot: [
     'isolateLeader',
     'split',
@@ -58,6 +62,7 @@ export const PROFILES: Readonly<Record<string, readonly Fault[]>> = {
   ],
   members: [
     ...MEMBER_CHANGES,
+    ...LINK_FAULTS,
     'isolateLeader',
     'split',
     'oneWay',
@@ -69,6 +74,7 @@ export const PROFILES: Readonly<Record<string, readonly Fault[]>> = {
   ],
   groups: [
     ...MEMBER_CHANGES,
+    ...LINK_FAULTS,
     ...PARTITIONS,
     'breakStream',
     'kill',

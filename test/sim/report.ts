@@ -1,5 +1,6 @@
 import type { Faults } from './faults.js';
 import type { SimGroup } from './group.js';
+import type { SimNetwork } from './network.js';
 import type { SimNode } from './node.js';
 import type { Fault } from './profiles.js';
 import type { Scenario } from './scenario.js';
@@ -41,6 +42,7 @@ export interface RunReport {
 export interface ReportParts {
   scenario: Scenario;
   scheduler: Scheduler;
+  network: SimNetwork;
   nodes: readonly SimNode[];
   groups: readonly SimGroup[];
   faults: Faults;
@@ -52,7 +54,7 @@ export interface ReportParts {
 const TRACE_LINES = 80;
 
 export function makeReport(parts: ReportParts): RunReport {
-  const { scenario, scheduler, nodes, groups, faults, leaderChanges, restarts, failure } = parts;
+  const { scenario, scheduler, network, nodes, groups, faults, leaderChanges, restarts, failure } = parts;
   const { hash, steps, nowMs: simulatedMs } = scheduler;
   const sum = (of: (group: SimGroup) => number): number =>
     groups.reduce((total, group) => total + of(group), 0);
@@ -75,7 +77,7 @@ export function makeReport(parts: ReportParts): RunReport {
       saved: stored((node) => node.snapshots.saved),
       received: stored((node) => node.snapshots.received),
     },
-    faults: faults.done,
+    faults: new Map<Fault, number>([...faults.done, ...network.done]),
     failure,
     trace: failure === undefined ? [] : scheduler.trace(TRACE_LINES),
   };

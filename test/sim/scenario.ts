@@ -2,14 +2,15 @@ import type { GroupId } from '../../src/base/ids.js';
 import { seededRandom } from '../../src/base/prng.js';
 import type { ReadPolicy } from '../../src/engine/options.js';
 import { Chance } from './chance.js';
+import { LINK_FAULTS, type LinkFault, type LinkPlan } from './links.js';
 import { MEMBER_CHANGES } from './member-operator.js';
-import { type Fault, GROUPS, PROFILES, UNSEATING } from './profiles.js';
+import { type Fault, GROUPS, type Incident, PROFILES, UNSEATING } from './profiles.js';
 import { LEASE_CLOCK_SPREAD } from './sim-clock.js';
 
 /** One fault, at one time. On whom and how it falls is drawn from its own seed: leaving out others changes nothing of it. */
 export interface FaultEvent {
   readonly atMs: number;
-  readonly kind: Fault;
+  readonly kind: Incident;
   /** How long it lasts; for a process that goes down, how long until it comes back. */
   readonly forMs: number;
   readonly seed: number;
@@ -48,6 +49,8 @@ export interface Scenario {
   readonly reads: ReadPolicy;
   /** When each node takes a snapshot, and how much of its log stays then; undefined: never. */
   readonly compaction: { readonly everyEntries: number; readonly keepEntries: number } | undefined;
+  /** What links do to messages all the time. */
+  readonly links: LinkPlan;
   /** Ascending in time. */
   readonly faults: readonly FaultEvent[];
   /** What must have been seen before the faults end: acknowledged operations, changes of leader, restarts of a node. */
@@ -55,7 +58,7 @@ export interface Scenario {
   readonly leaderChanges: number;
   readonly restarts: number;
   /** What a run that has seen too few changes of leader is helped on with. */
-  readonly unseating: readonly Fault[];
+  readonly unseating: readonly Incident[];
   /** Events at most; 0: as many as it takes. */
   readonly steps: number;
 }
@@ -70,6 +73,13 @@ export interface ScenarioOptions {
   steps: number;
 }
 
+/** In the worst direction of the worst run: chances for one message, and ms. */
+const LINK_RATES_MAX: Readonly<Record<LinkFault, number>> = {
+  loss: 0.2,
+  duplication: 0.2,
+  reordering: 0.3,
+  delay: 25,
+};
 /** Mean time between two operations of all clients together, simulated ms. */
 const EVERY_MS = 22;
 /** How much longer than without faults a run may take until none come any more. */
@@ -96,6 +106,7 @@ export function drawScenario(options: ScenarioOptions): Scenario {
   const groups = drawGroups(chance, profile);
   const clients = groups.flatMap((group) => drawClients(chance, group, groups.length));
   const faults = drawFaults(chance, kinds, operations * EVERY_MS * PATIENCE);
+  const links = drawLinks(chance, kinds);
   const adds = faults.some(({ kind }) => kind === 'addLearner' || kind === 'addVoter');
   const joiners = Array.from({ length: adds ? chance.integer(1, 3) : 0 }, () => drawNode(true));
   const nodes = [...founders, ...joiners];
@@ -113,6 +124,7 @@ export function drawScenario(options: ScenarioOptions): Scenario {
     clients,
     reads,
     compaction,
+    links,
     faults,
     operations,
     leaderChanges,
@@ -150,11 +162,22 @@ function drawClients(chance: Chance, group: GroupId, of: number): ClientPlan[] {
   return [...writers, registers];
 }
 
+/** Half of all runs have good links; else each kind is there or not. */
+function drawLinks(chance: Chance, kinds: readonly Fault[]): LinkPlan {
+  const plan: Partial<Record<LinkFault, number>> = {};
+  const good = chance.chance(0.5);
+  for (const kind of LINK_FAULTS) {
+    const rate = LINK_RATES_MAX[kind] * 0.1 ** chance.random();
+    if (!good && kinds.includes(kind) && chance.chance(0.65)) plan[kind] = round(1000 * rate) / 1000;
+  }
+  return plan;
+}
+
 /** Each run has some kinds of faults and not others, each with a rate of its own. */
 function drawFaults(chance: Chance, kinds: readonly Fault[], untilMs: number): FaultEvent[] {
   const faults: FaultEvent[] = [];
   for (const kind of kinds) {
-    if (chance.chance(0.35)) continue;
+    if (isLinkFault(kind) || chance.chance(0.35)) continue;
     // From every three seconds to every minute; changes of members, many of which make no sense when they are due, more often.
     const meanMs = (isMemberChange(kind) ? 1000 : 3000) * 20 ** chance.random();
     for (let atMs = chance.wait(meanMs); atMs < untilMs; atMs += chance.wait(meanMs)) {
@@ -185,6 +208,7 @@ function drawDuration(chance: Chance, kind: Fault): number {
   return round(20 * (maxMs / 20) ** chance.random());
 }
 
+const isLinkFault = (kind: Fault): kind is LinkFault => (LINK_FAULTS as readonly Fault[]).includes(kind);
 const isMemberChange = (kind: Fault): boolean => (MEMBER_CHANGES as readonly Fault[]).includes(kind);
 
 const round = (ms: number): number => Math.round(10 * ms) / 10;

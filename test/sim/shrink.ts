@@ -1,3 +1,4 @@
+import type { LinkFault } from './links.js';
 import type { FaultEvent, Scenario } from './scenario.js';
 
 /** What shrinking needs to know of a run. */
@@ -68,6 +69,7 @@ class Shrinker<Result extends Outcome> {
       await this.#fewerClients();
       await this.#try({ operations: Math.floor(this.#best.scenario.operations / 2) });
       await this.#shorterFaults();
+      await this.#betterLinks();
       await this.#plainerNodes();
     }
     return { ...this.#best, runs: this.#runs };
@@ -119,6 +121,13 @@ class Shrinker<Result extends Outcome> {
         if (forMs < SHORT_MS || this.#spent()) break;
         if (!(await this.#try({ faults: faults.with(at, { ...faults[at]!, forMs }) }))) break;
       }
+    }
+  }
+
+  async #betterLinks(): Promise<void> {
+    for (const kind of Object.keys(this.#best.scenario.links) as LinkFault[]) {
+      const { [kind]: _, ...links } = this.#best.scenario.links;
+      await this.#try({ links });
     }
   }
 

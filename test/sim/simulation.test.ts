@@ -4,6 +4,9 @@ import { FAULTS, PROFILES } from './profiles.js';
 import type { RunReport } from './report.js';
 import { run as runScenario, runSeed } from './simulation.js';
 
+/** Seeds that are tried until everything was seen that a test is about. */
+const SEEDS_MAX = 20;
+
 const run = (seed: number, profile: string, operations: number): Promise<RunReport> =>
   runSeed({ seed, profile, operations, leaderChanges: 1, restarts: 1, steps: 0 });
 
@@ -40,28 +43,27 @@ describe('a whole cluster from one seed', () => {
 
   it('A4 H48 H49 logs begin behind snapshots, and followers that are too far behind install them', async () => {
     const seen = { saved: 0, received: 0 };
-    for (const seed of [1, 4, 6]) {
+    for (let seed = 1; seed <= SEEDS_MAX && (seen.saved < 20 || seen.received < 3); seed++) {
       const report = await run(seed, 'snapshot', 150);
       expectWell(report, 'snapshot');
       seen.saved += report.snapshots.saved;
       seen.received += report.snapshots.received;
     }
-    expect(seen.saved).toBeGreaterThan(20);
-    expect(seen.received).toBeGreaterThan(2);
+    expect(seen.saved).toBeGreaterThanOrEqual(20);
+    expect(seen.received).toBeGreaterThanOrEqual(3);
   });
 
   it('E7 E8 E9 H60 H61 members come, go, and lose their directories while everything else happens', async () => {
     const seen = { changes: 0, lost: 0, left: 0 };
-    for (const seed of [2, 6, 9]) {
+    const isEnough = (): boolean => seen.changes >= 10 && seen.lost >= 1 && seen.left >= 2;
+    for (let seed = 1; seed <= SEEDS_MAX && !isEnough(); seed++) {
       const report = await run(seed, 'members', 300);
       expectWell(report, 'members');
       seen.changes += report.changes;
       seen.lost += report.faults.get('loseDirectory') ?? 0;
       seen.left += report.faults.get('removeLeader') ?? 0;
     }
-    expect(seen.changes).toBeGreaterThan(10);
-    expect(seen.lost).toBeGreaterThan(0);
-    expect(seen.left).toBeGreaterThan(0);
+    expect(isEnough()).toBe(true);
   });
 
   it('several groups share the nodes, their disks and their streams', async () => {

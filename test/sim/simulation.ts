@@ -42,7 +42,7 @@ class Simulation {
     const scheduler = new Scheduler(seededRandom(~scenario.seed));
     scheduler.detailed = detailed;
     this.#scheduler = scheduler;
-    const network = new SimNetwork(scheduler);
+    const network = new SimNetwork(scheduler, scenario.seed, scenario.links);
     this.#network = network;
     const { groups, nodes: plans, reads } = scenario;
     const founders = plans.flatMap(({ joins }, at) => (joins ? [] : [at + 1]));
@@ -288,6 +288,7 @@ class Simulation {
     return makeReport({
       scenario: this.#scenario,
       scheduler: this.#scheduler,
+      network: this.#network,
       nodes: this.#nodes,
       groups: this.#groups,
       faults: this.#faults,

@@ -53,6 +53,7 @@ export class Totals {
 
   /** What was seen: per seed, and how often each kind of fault was done. */
   summary(): string {
+    if (this.seeds === 0) return 'no seed came to its end';
     const { simulatedMs, acknowledged, unknown, leaderChanges, restarts } = this.#sums;
     const { reads, readsRefused, undecided, changes, changesRefused } = this.#sums;
     const each = (sum: number): string => (sum / Math.max(1, this.seeds)).toFixed(1);
