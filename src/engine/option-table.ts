@@ -101,6 +101,14 @@ export const optionTable: readonly OptionRow[] = [
       'payload that a leader holds in a group before it commits; beyond it proposals are refused as overloaded',
   },
   {
+    path: 'durability',
+    type: 'string',
+    default: 'sync',
+    oneOf: ['sync', 'os'],
+    meaning:
+      "what this node's acknowledgement of an entry means: 'sync' that it survives a loss of power, 'os' that it survives the end of the process; term and vote are always synced",
+  },
+  {
     path: 'segmentBytes',
     type: 'integer',
     default: 64 * MiB,

@@ -42,6 +42,7 @@ export interface EngineOptions {
   lz4?: 'auto' | 'native' | 'pure';
   entryBytesMax?: number;
   uncommittedBytesMax?: number;
+  durability?: 'sync' | 'os';
   segmentBytes?: number;
   prepareSegments?: boolean;
   election?: {
@@ -79,6 +80,7 @@ export interface Config {
   readonly lz4: 'auto' | 'native' | 'pure';
   readonly entryBytesMax: number;
   readonly uncommittedBytesMax: number;
+  readonly durability: 'sync' | 'os';
   readonly segmentBytes: number;
   readonly prepareSegments: boolean;
   readonly election: {

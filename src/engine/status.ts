@@ -75,8 +75,14 @@ export interface EngineStatus {
   lz4: string;
   /** Programs by thread. */
   threads: Record<string, string[]>;
-  /** `flush`: how long one write and its sync takes, ms. */
-  disk: { bytesWritten: number; syncs: number; flush: { msMean: number; msMax: number } };
+  /** `flush`: how long one write takes with its sync, with durability `os` without, ms. `syncs` counts those of other causes, too. */
+  disk: {
+    durability: 'sync' | 'os';
+    bytesWritten: number;
+    flushes: number;
+    syncs: number;
+    flush: { msMean: number; msMax: number };
+  };
   health: HealthStatus;
   /** How full the rings between the threads are. */
   rings: Record<string, { usedBytes: number; capacityBytes: number }>;

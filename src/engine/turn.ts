@@ -163,14 +163,21 @@ export class Turn {
     const { memory } = this.#parts;
     const read = (name: Parameters<typeof cursorOf>[1]): number => cursorOf(memory, name).load();
     const syncs = read('walSyncs');
+    const flushes = read('walFlushes');
     const flush = {
-      msMean: syncs === 0 ? 0 : read('walFlushUs') / 1000 / syncs,
+      msMean: flushes === 0 ? 0 : read('walFlushUs') / 1000 / flushes,
       msMax: read('walFlushUsMax') / 1000,
     };
     return {
       health: this.#health.status(),
       rings: ringUse(memory),
-      disk: { bytesWritten: read('walBytes'), syncs, flush },
+      disk: {
+        durability: this.#parts.config.durability,
+        bytesWritten: read('walBytes'),
+        flushes,
+        syncs,
+        flush,
+      },
       encoder: {
         sealed: this.#hub.sealed,
         batches: read('encoderBatches'),

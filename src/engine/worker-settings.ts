@@ -33,6 +33,7 @@ export function workerSettings(config: Config): WorkerSettings {
     batchRawBytesMax: Math.min(BATCH_RAW_BYTES_CEILING, largest),
     batchEntriesMax: BATCH_ENTRIES_CEILING,
     flows: Object.fromEntries(config.groups.map(({ id }) => [id, pipelines.flow(id)])),
+    durability: config.durability,
     segmentBytes: config.segmentBytes,
     heartbeatIntervalMs: config.election.heartbeatIntervalMs,
     heartbeatLifeMs: config.election.timeoutMsMin / 2,

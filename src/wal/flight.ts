@@ -47,6 +47,11 @@ export class Flight {
     return this.next === this.records.length;
   }
 
+  /** Whether a node may forget all of it when power is lost, as if it had never been told: not its term, its vote, or what it deleted. */
+  get isForgettable(): boolean {
+    return this.records.every(({ kind }) => kind === RecordKind.Batch || kind === RecordKind.Truncate);
+  }
+
   /**
    * The buffers to write at `segment.position`: the next records, as many as fit. One always fits a segment that holds
    * its checkpoint only. Runs them through the state of their groups, so that a checkpoint in between is exact.

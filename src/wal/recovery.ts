@@ -95,8 +95,9 @@ class LogScan {
   end = 0;
   /** Behind the checkpoint of that segment. */
   firstPosition = 0;
-  /** Records of that segment, in their order, which none behind them says were synced. */
-  private unproven: { lsn: number; position: number }[] = [];
+  /** Records of that segment, in their order; of the first `proven` a later one says that they were synced. */
+  private records: { lsn: number; position: number }[] = [];
+  private proven = 0;
   /** Up to which index entries of a group lie in segments that are gone. In the end none of them is part of the log. */
   private readonly missing = new Map<GroupId, LogIndex>();
   private previous = '';
@@ -116,7 +117,8 @@ class LogScan {
       throw logDamaged(this.previous, this.end, why);
     }
     this.end = SEGMENT_HEADER_BYTES;
-    this.unproven = [];
+    this.records = [];
+    this.proven = 0;
     for (;;) {
       const record = file.record(this.end);
       const body = record?.lsn === this.nextLsn ? file.body(record) : undefined;
@@ -124,8 +126,9 @@ class LogScan {
       const wrong = this.apply(file, record, body, first);
       if (wrong !== undefined) throw logDamaged(file.path, record.position, wrong);
       this.end = record.end;
-      this.unproven = this.unproven.filter(({ lsn }) => lsn > record.durableLsn);
-      this.unproven.push({ lsn: record.lsn, position: record.position });
+      while (this.records[this.proven] !== undefined && this.records[this.proven]!.lsn <= record.durableLsn)
+        this.proven += 1;
+      this.records.push({ lsn: record.lsn, position: record.position });
       if (this.nextLsn === baseLsn) this.firstPosition = record.end;
       this.nextLsn += 1;
     }
@@ -135,7 +138,7 @@ class LogScan {
 
   /** From where on the segment that was read last may be in memory only. */
   get unprovenFrom(): number {
-    return this.unproven[0]?.position ?? this.end;
+    return this.records[this.proven]?.position ?? this.end;
   }
 
   /** What is wrong with the log as a whole, once all of it was read. */

@@ -19,6 +19,11 @@ export interface WalOptions {
   /** Size of a segment, bytes: 4 KiB to 1 GiB. A record that is larger has a segment of its own. */
   segmentBytes: number;
   groups: readonly GroupId[];
+  /**
+   * When a flush is `durable`: `sync` (the default), once it is synced; `os`, once the system has taken it, if it holds nothing but batches and
+   * truncations. What else it may hold (term, vote, snapshot marks) is synced either way.
+   */
+  durability?: Durability;
   /** Is filled by `open` and kept up by `poll`; its one writer is this log. */
   index: SharedLogIndex;
 }
@@ -36,6 +41,9 @@ export interface RecoveredGroup {
   /** Checksum of the batch at index 1; 0 if there is none. */
   bootstrapChecksum: number;
 }
+
+/** What an acknowledgement of a write promises: that it survives a loss of power, or the end of this process only. */
+export type Durability = 'sync' | 'os';
 
 const SEGMENT_BYTES_MIN = 4096;
 const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024;
@@ -102,6 +110,11 @@ export class Wal {
     return this.bytesStaged;
   }
 
+  /** Something is written, and reported as durable, that is not synced. */
+  get hasUnsynced(): boolean {
+    return this.flight === undefined && this.durableLsn < this.nextLsn - 1;
+  }
+
   /** `batch`: exactly the bytes as stored; must not change until the flush that takes it is `written`. */
   stageBatch(group: GroupId, batch: Buffer): void {
     const header = readBatchHeader(batch, 0);
@@ -158,6 +171,20 @@ export class Wal {
     return this.guarded('writing', () => this.advance());
   }
 
+  /**
+   * With durability `os`: syncs what was only written, while the caller waits. False: there is nothing, or a flush is under way. What was
+   * not synced when power is lost may be gone; the records before it, in their order, are not.
+   */
+  syncWritten(): boolean {
+    return this.guarded('syncing', () => {
+      if (!this.hasUnsynced) return false;
+      this.disk.sync(this.segment.fd);
+      this.syncs += 1;
+      this.durableLsn = this.nextLsn - 1;
+      return true;
+    });
+  }
+
   /** Whether a file prepared by {@link prepareSegment} would be welcome. */
   wantsSpare(): boolean {
     const { directory, segmentBytes } = this.options;
@@ -191,6 +218,10 @@ export class Wal {
         this.write(flight);
         return 'busy';
       case 'rest':
+        if (this.options.durability === 'os' && flight.isForgettable) {
+          this.flight = undefined;
+          return 'durable';
+        }
         this.phase = 'syncing';
         this.submitSync();
         return this.op.done ? this.advance() : 'busy';
@@ -201,11 +232,16 @@ export class Wal {
     }
   }
 
-  /** Submits what fits into the segment; into a new one when nothing does. Everything before is synced by then. */
+  /** Submits what fits into the segment; into a new one when nothing does. A segment is synced to its end before the next one begins. */
   private write(flight: Flight): void {
     const { segmentBytes } = this.options;
     let buffers = flight.layOut(this.segment, segmentBytes, this.nextLsn, this.durableLsn);
     if (buffers.length === 0) {
+      if (this.durableLsn < this.nextLsn - 1) {
+        this.phase = 'sealing';
+        this.submitSync();
+        return;
+      }
       this.rotate();
       buffers = flight.layOut(this.segment, segmentBytes, this.nextLsn, this.durableLsn);
     }

@@ -45,6 +45,7 @@ const CURSORS = [
   'durable',
   'stop',
   'spareWanted',
+  'walFlushes',
   'walSyncs',
   'walBytes',
   'walFlushUs',

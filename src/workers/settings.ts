@@ -1,5 +1,6 @@
 import type { GroupId, Incarnation, NodeId } from '../base/ids.js';
 import type { Configuration, MemberIncarnation } from '../base/messages.js';
+import type { Durability } from '../wal/wal.js';
 
 /** How much may be in flight to one follower in one group. */
 export interface FollowerFlow {
@@ -36,6 +37,7 @@ export interface WorkerSettings {
   readonly batchEntriesMax: number;
   /** By group: how much may be in flight. */
   readonly flows: Readonly<Record<GroupId, GroupFlow>>;
+  readonly durability: Durability;
   readonly segmentBytes: number;
   readonly heartbeatIntervalMs: number;
   /** How long a heartbeat of main's may be repeated in its name. */

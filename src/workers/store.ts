@@ -35,6 +35,7 @@ export function openStore(disk: Disk, settings: WorkerSettings, memory: EngineMe
     directory: dataDirectory,
     segmentBytes,
     groups,
+    durability: settings.durability,
     index: logIndexOf(memory),
   });
   // A node that has met itself has begun its log: an empty one then means that the log was taken away, and with it

@@ -13,6 +13,8 @@ type Order = ReturnType<typeof orderCodec.read>;
 
 /** Bytes that one writev and one sync take at most: bounds how long the next batch waits. */
 const FLUSH_BYTES_MAX = 8 * 1024 * 1024;
+/** Written and not synced for so long is enough (durability `os`), ms. */
+const UNSYNCED_MS_MAX = 500;
 /** Records that one writev takes at most. */
 const FLUSH_RECORDS_MAX = 1024;
 
@@ -45,12 +47,15 @@ export class WalWriter implements Program {
   /** How far the rings may be given back once the flush in flight is written. */
   #batchesEnd = 0;
   #receivedEnd = 0;
+  /** When something was acknowledged that was only written; undefined when all is synced. Only with durability `os`. */
+  #unsyncedSinceMs: number | undefined;
 
   constructor(ports: WalWriterPorts) {
     this.#ports = ports;
   }
 
-  poll(): boolean {
+  poll(nowMs = 0): boolean {
+    this.#syncBehind(nowMs);
     const advanced = this.#advance();
     const staged = this.#stage();
     const { wal } = this.#ports;
@@ -63,7 +68,18 @@ export class WalWriter implements Program {
   }
 
   close(): void {
+    // Whoever ends in order loses nothing.
+    if (this.#flushing === 0) this.#ports.wal.syncWritten();
     this.#ports.wal.close();
+  }
+
+  /** What the system has taken is synced now and then, so that a loss of power costs little. */
+  #syncBehind(nowMs: number): void {
+    const { wal } = this.#ports;
+    if (this.#flushing !== 0) return;
+    if (!wal.hasUnsynced) this.#unsyncedSinceMs = undefined;
+    else if (this.#unsyncedSinceMs === undefined) this.#unsyncedSinceMs = nowMs;
+    else if (nowMs - this.#unsyncedSinceMs >= UNSYNCED_MS_MAX) wal.syncWritten();
   }
 
   /** Moves the flush in flight on: first its ring slots come back, then its orders are durable. */

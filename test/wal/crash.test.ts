@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { RaftlineError } from '../../src/base/errors.js';
 import { type Faults, FaultyDisk } from './faulty-disk.js';
 import { expectPrefix, History, openHistory } from './history.js';
+import { flushAll, openLog, stageRun } from './log-tools.js';
 
 const STEPS = 14;
 
@@ -165,5 +166,85 @@ describe('a disk that fails', () => {
       history.run(disk, 'd', again, 5);
       expect(history.durable).toBe(history.staged);
     }
+  });
+});
+
+describe('a log that acknowledges what the system has taken', () => {
+  /** The records that a loss of power may take: from `first` on, all of them batches and truncations. */
+  const forgettable = (disk: FaultyDisk, history: History, steps: number, faults: Faults): boolean => {
+    try {
+      disk.faults = faults;
+      history.run(disk, 'd', openHistory(disk, 'd', 8, 'os'), steps);
+      return true;
+    } catch (thrown) {
+      expect((thrown as RaftlineError).code).toMatch(/^RAFTLINE_DISK_/);
+      return false;
+    }
+  };
+
+  for (const seed of [1, 2, 3]) {
+    it(`H1 H76 H77 loses power at every operation: what is left is a beginning of it, with every term and vote, and never damage (seed ${seed})`, () => {
+      let crashAt = 1;
+      let lost = 0;
+      for (let finished = false; !finished; crashAt += 1) {
+        const story = `history ${seed}, power cut at operation ${crashAt}`;
+        const disk = new FaultyDisk(seed * 1000 + crashAt);
+        const history = new History(seed);
+        finished = forgettable(disk, history, 20, { crashAt, delay: seed % 3 });
+        disk.crash();
+        const second = openHistory(disk, 'd', 8, 'os');
+        const k = expectPrefix(history, disk, 'd', second, story);
+        if (k < history.acknowledged) lost += 1;
+        history.continueFrom(k);
+        history.run(disk, 'd', second, 3);
+        second.wal.syncWritten();
+        disk.crash();
+        const third = openHistory(disk, 'd');
+        expect(expectPrefix(history, disk, 'd', third, `${story}, then synced`)).toBe(history.staged);
+      }
+      expect(crashAt).toBeGreaterThan(40);
+      expect(lost, 'otherwise this test shows nothing').toBeGreaterThan(0);
+    });
+  }
+
+  it('loses nothing that was acknowledged when only the process dies', () => {
+    for (let seed = 1; seed <= 40; seed += 1) {
+      const disk = new FaultyDisk(seed);
+      const history = new History(seed);
+      forgettable(disk, history, 5 + (seed % 10), {});
+      history.durable = history.acknowledged;
+      disk.restart();
+      const k = expectPrefix(
+        history,
+        disk,
+        'd',
+        openHistory(disk, 'd', 8, 'os'),
+        `seed ${seed}, process died`,
+      );
+      expect(k).toBe(history.staged);
+    }
+  });
+
+  it('syncs term and vote before it says so, batches only now and then, and a segment to its end before the next', () => {
+    const disk = new FaultyDisk(1);
+    const { wal } = openLog(disk, 'd', { segmentBytes: 4096, durability: 'os' });
+    const syncsOf = (stage: () => void): number => {
+      const before = disk.syncs;
+      stage();
+      flushAll(wal);
+      return disk.syncs - before;
+    };
+    expect(syncsOf(() => wal.stageHardState(1, { term: 1, vote: 1 }))).toBe(1);
+    expect(wal.hasUnsynced).toBe(false);
+    expect(syncsOf(() => stageRun(wal, { term: 1, after: 0, prevTerm: 0, batches: 2 }))).toBe(0);
+    expect(wal.hasUnsynced).toBe(true);
+    expect(syncsOf(() => wal.stageTruncate(1, 2))).toBe(0);
+    expect(syncsOf(() => wal.stageHardState(1, { term: 2, vote: 0 }))).toBe(1);
+    expect(wal.syncWritten(), 'that sync took all').toBe(false);
+    expect(syncsOf(() => stageRun(wal, { term: 2, after: 1, prevTerm: 1, batches: 1 }))).toBe(0);
+    expect(wal.syncWritten()).toBe(true);
+    expect(syncsOf(() => stageRun(wal, { term: 2, after: 2, prevTerm: 2, batches: 1 }))).toBe(0);
+    const large = () => stageRun(wal, { term: 2, after: 3, prevTerm: 2, batches: 1, entryBytes: 3900 });
+    expect(syncsOf(large), 'the old segment, and the head of the new one').toBe(2);
   });
 });

@@ -40,6 +40,10 @@ export class History {
   /** states[k]: everything after the first k records, each group's hard state and batches. */
   readonly states: Map<number, ModelGroup>[] = [new Map(GROUPS.map((g) => [g, EMPTY]))];
   durable = 0;
+  /** How much was acknowledged: with durability `os` more than is durable. */
+  acknowledged = 0;
+  /** Staged for the next flush is something that a node must not forget. */
+  private binding = false;
   private readonly random: Random;
 
   constructor(
@@ -57,6 +61,7 @@ export class History {
   continueFrom(k: number): void {
     this.states.length = k + 1;
     this.durable = k;
+    this.acknowledged = k;
   }
 
   /** Runs `steps` flushes; throws what the disk throws. */
@@ -67,8 +72,12 @@ export class History {
       for (let records = randomInteger(this.random, 1, 6); records > 0; records -= 1) this.stageOne(log);
       wal.flush();
       for (let state = wal.poll(); state !== 'idle'; state = wal.poll()) {
-        if (state === 'durable') this.durable = this.staged;
+        if (state === 'durable') this.acknowledged = this.staged;
       }
+      if (wal.hasUnsynced && this.random() < 0.1) wal.syncWritten();
+      // A term, a vote or a mark may never be forgotten once it was acknowledged.
+      if (!wal.hasUnsynced || this.binding) this.durable = this.staged;
+      this.binding = false;
     }
   }
 
@@ -84,6 +93,7 @@ export class History {
       model.term += 1;
       model.vote = randomInteger(this.random, 0, 3);
       wal.stageHardState(group, { term: model.term, vote: model.vote });
+      this.binding = true;
     } else if (what < 0.3 && model.batches.length > 0) {
       const kept = randomInteger(
         this.random,
@@ -129,6 +139,7 @@ export class History {
     model.baseConfiguration = configuration?.firstIndex ?? model.baseConfiguration ?? 0;
     model.batches = model.batches.slice(gone.length);
     wal.stageSnapshotMark(group, markOf(model, true));
+    this.binding = true;
   }
 
   /** A snapshot from elsewhere takes the place of the whole log. */
@@ -138,6 +149,7 @@ export class History {
     model.baseConfiguration = index;
     model.batches = [];
     wal.stageSnapshotMark(group, markOf(model, false));
+    this.binding = true;
   }
 }
 
@@ -165,8 +177,13 @@ function prepareIfPossible(disk: Disk, directory: string): void {
   }
 }
 
-export function openHistory(disk: Disk, directory: string, anchors = 8): OpenedLog {
-  return openLog(disk, directory, { segmentBytes: SEGMENT_BYTES, groups: GROUPS, anchors });
+export function openHistory(
+  disk: Disk,
+  directory: string,
+  anchors = 8,
+  durability: 'sync' | 'os' = 'sync',
+): OpenedLog {
+  return openLog(disk, directory, { segmentBytes: SEGMENT_BYTES, groups: GROUPS, anchors, durability });
 }
 
 /** A short text that is the same exactly for the same hard states and the same batches. */

@@ -81,11 +81,16 @@ export interface OpenedLog {
 export function openLog(
   disk: Disk,
   directory: string,
-  options: { segmentBytes?: number; groups?: readonly number[]; anchors?: number } = {},
+  options: {
+    segmentBytes?: number;
+    groups?: readonly number[];
+    anchors?: number;
+    durability?: 'sync' | 'os';
+  } = {},
 ): OpenedLog {
-  const { segmentBytes = 64 * 1024, groups = [1], anchors = 64 } = options;
+  const { segmentBytes = 64 * 1024, groups = [1], anchors = 64, durability = 'sync' } = options;
   const index = makeIndex(groups, anchors);
-  return { ...Wal.open(disk, { directory, segmentBytes, groups, index }), index };
+  return { ...Wal.open(disk, { directory, segmentBytes, groups, durability, index }), index };
 }
 
 /** Polls the flush under way to its end; returns what the polls said, without 'busy'. */
