@@ -87,6 +87,7 @@ function nodeSettings(
     // Depth is to be what limits the pipeline, and not some other bound.
     pipeline: { depth, batchBytesMax, inflightBytesMax: within(INFLIGHT_BYTES, 2 * outstanding) },
     compression,
+    durability: settings.durability,
     threads,
     memory: { ringBytes: within(RING_BYTES, 2 * outstanding) },
     uncommittedBytesMax: Math.max(UNCOMMITTED_BYTES_MIN, 4 * outstanding),

@@ -12,6 +12,8 @@ export interface BenchSettings {
   depth: number | 'auto';
   batchBytesMax: number;
   compression: 'lz4' | 'none';
+  /** Whether every node, or the pipe, syncs what counts, or only hands it to the system. */
+  durability: 'sync' | 'os';
   threads: 'auto' | 'shared' | 'spread';
   /** Entries outstanding; the bound of the open loop as well. */
   concurrency: number;
@@ -41,6 +43,6 @@ export function conditionsText(settings: BenchSettings): string {
   const many = groups === 1 ? '' : `, ${groups} groups`;
   return (
     `${payload} B entries (${what}), ${nodes} nodes${many}, batch ${batchBytesMax / 1024} KiB, depth ${depth}, ` +
-    `${compression}, synced on every node, ${settings.clients} ${load}${delay}${apply}`
+    `${compression}, ${settings.durability === 'sync' ? 'synced' : 'written, not synced,'} on every node, ${settings.clients} ${load}${delay}${apply}`
   );
 }

@@ -13,6 +13,7 @@ export const SETTINGS: BenchSettings = {
   depth: 8,
   batchBytesMax: 262_144,
   compression: 'lz4',
+  durability: 'sync',
   threads: 'shared',
   concurrency: 1024,
   rate: undefined,

@@ -16,6 +16,7 @@ export interface PipeFollowerSettings {
   directory: string;
   batchBytesMax: number;
   windowBytes: number;
+  durability: 'sync' | 'os';
 }
 
 const SLEEP_MS = 1000;
@@ -31,13 +32,13 @@ class Follower {
   #received = 0;
   #receivedBytes = 0;
 
-  constructor(memory: PipeMemory, { directory, batchBytesMax }: PipeFollowerSettings) {
+  constructor(memory: PipeMemory, { directory, batchBytesMax, durability }: PipeFollowerSettings) {
     this.#ring = new RingProducer(memory.rings.batches);
     this.#gates = { main: gateOf(memory, 'main'), sync: gateOf(memory, 'sync') };
     this.#synced = cursorOf(memory, 'synced');
     this.#stop = cursorOf(memory, 'stop');
     this.#syncs = cursorOf(memory, 'syncs');
-    const workerData: SyncSettings = { memory, file: join(directory, 'pipe'), wakes: ['main'] };
+    const workerData: SyncSettings = { memory, file: join(directory, 'pipe'), wakes: ['main'], durability };
     this.#worker = new Worker(new URL('./sync.js', import.meta.url), { workerData });
     this.#transport = new GrpcTransport({
       messageBytesMax: batchBytesMax + 1024 * 1024,

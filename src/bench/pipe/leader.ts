@@ -13,6 +13,7 @@ import type { SyncSettings } from './sync.js';
 export interface PipeLeaderSettings extends Omit<SenderSettings, 'memory'> {
   directory: string;
   windowBytes: number;
+  durability: 'sync' | 'os';
 }
 
 let memory: PipeMemory | undefined;
@@ -20,9 +21,9 @@ let proposer: Proposer | undefined;
 let workers: Worker[] = [];
 const load = new LoadRunner();
 
-async function open({ directory, windowBytes, ...settings }: PipeLeaderSettings): Promise<void> {
+async function open({ directory, windowBytes, durability, ...settings }: PipeLeaderSettings): Promise<void> {
   memory = createPipeMemory(windowBytes);
-  const syncData: SyncSettings = { memory, file: join(directory, 'pipe'), wakes: ['main'] };
+  const syncData: SyncSettings = { memory, file: join(directory, 'pipe'), wakes: ['main'], durability };
   const senderData: SenderSettings = { memory, ...settings };
   const sync = new Worker(new URL('./sync.js', import.meta.url), { workerData: syncData });
   const sender = new Worker(new URL('./sender.js', import.meta.url), { workerData: senderData });

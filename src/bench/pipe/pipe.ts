@@ -14,7 +14,7 @@ const DEPTH_OF_AUTO = 8;
  * driven from the leader's process.
  */
 export async function startPipe(settings: BenchSettings, workspace: Workspace): Promise<Side> {
-  const { batchBytesMax, compression, concurrency, payload, linkDelayMs } = settings;
+  const { batchBytesMax, compression, durability, concurrency, payload, linkDelayMs } = settings;
   const depth = settings.depth === 'auto' ? DEPTH_OF_AUTO : settings.depth;
   const windowBytes = (depth + 2) * (batchBytesMax + 1024) + 2 * concurrency * (payload + 8);
   const names = ['pipe-leader', 'pipe-follower-1', 'pipe-follower-2'];
@@ -23,7 +23,12 @@ export async function startPipe(settings: BenchSettings, workspace: Workspace): 
   const followers = names.slice(1).map((name) => workspace.fork(name, './pipe/follower.js'));
   const answers = await Promise.all(
     followers.map((child, at) => {
-      const open: PipeFollowerSettings = { directory: directories[at + 1]!, batchBytesMax, windowBytes };
+      const open: PipeFollowerSettings = {
+        directory: directories[at + 1]!,
+        batchBytesMax,
+        windowBytes,
+        durability,
+      };
       return child.ask<{ port: number }>('open', open);
     }),
   );
@@ -36,6 +41,7 @@ export async function startPipe(settings: BenchSettings, workspace: Workspace): 
     depth,
     batchBytesMax,
     compression,
+    durability,
     windowBytes,
   };
   await leader.ask('open', open);

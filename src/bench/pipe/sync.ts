@@ -16,9 +16,11 @@ export interface SyncSettings {
   memory: PipeMemory;
   file: string;
   wakes: readonly GateName[];
+  /** 'os': what is written counts, and is never synced. */
+  durability: 'sync' | 'os';
 }
 
-const { memory, file, wakes } = workerData as SyncSettings;
+const { memory, file, wakes, durability } = workerData as SyncSettings;
 const ring = new RingConsumer(memory.rings.batches, 0);
 const gate = gateOf(memory, 'sync');
 const others = wakes.map((name) => gateOf(memory, name));
@@ -55,8 +57,10 @@ function flush(): boolean {
   if (written !== bytes) throw new Error(`pipe: wrote ${written} of ${bytes} bytes`);
   position += bytes;
   ring.release();
-  fdatasyncSync(fd);
-  syncs.store(++count);
+  if (durability === 'sync') {
+    fdatasyncSync(fd);
+    syncs.store(++count);
+  }
   synced.store(last);
   for (const other of others) other.notify();
   return true;

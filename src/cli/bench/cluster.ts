@@ -83,6 +83,7 @@ function refuseCombinations(given: BenchArguments, settings: BenchSettings, join
       'depth',
       'batch',
       'compression',
+      'durability',
       'threads',
       'apply-us',
     ] as const) {

@@ -16,6 +16,7 @@ export const LOAD_FLAGS: readonly Flag[] = [
   { name: 'data', value: 'json|random|FILE', help: 'bytes of the entries (default json: varied records)' },
   { name: 'seed', value: 'N', help: 'seed of the data (default 1)' },
   { name: 'compression', value: 'lz4|none', help: 'of the batches (default lz4)' },
+  { name: 'durability', value: 'sync|os', help: 'of what counts (default sync; os: handed to the system)' },
   { name: 'threads', value: 'auto|shared|spread', help: 'threads of a node (default shared: three)' },
   {
     name: 'rate',
@@ -66,7 +67,7 @@ export const OUTPUT_FLAGS: readonly Flag[] = [
 ];
 
 export const SIDE_NOTES: readonly string[] = [
-  'Every node is a process of its own; every batch is synced on every node before it counts, and applied by all.',
+  'Every node is a process of its own; every batch is synced on every node before it counts (unless --durability os), and applied by all.',
   'Figures of shared machines drift: compare ratios of one run (--with-limit), not figures of different days.',
 ];
 
@@ -124,6 +125,7 @@ export class BenchArguments extends Arguments {
       nodes,
       groups,
       compression: this.choice('compression', ['lz4', 'none'], 'lz4'),
+      durability: this.choice('durability', ['sync', 'os'], 'sync'),
       threads: this.choice('threads', ['auto', 'shared', 'spread'], 'shared'),
       concurrency: this.integer('concurrency', 1, OUTSTANDING_MAX) ?? fillingOf(point),
       rate: this.integer('rate', 1, 100_000_000),
