@@ -1,5 +1,6 @@
 import { Engine } from '../engine/engine.js';
 import type { EngineOptions } from '../engine/options.js';
+import type { PipelineOptions } from '../engine/pipeline-options.js';
 import type { CommittedBatch, StateMachine } from '../engine/state-machine.js';
 import { serveParent } from './child.js';
 import { type DataSettings, makePool } from './data.js';
@@ -122,6 +123,8 @@ const own = serveParent({
   ready,
   load: start,
   sample: nodeSample,
+  status: () => engine!.status(),
+  tune: (pipeline: PipelineOptions) => engine!.tune(pipeline),
   stop: () => load.stop(),
   finish: () => load.finish(),
   close: () => engine?.close(),

@@ -208,6 +208,15 @@ export const optionTable: readonly OptionRow[] = [
     meaning: 'bytes in flight to a follower; one message always goes',
   },
   {
+    path: 'pipeline.catchUpBytesPerSecond',
+    type: 'integer',
+    default: 64 * MiB,
+    min: 64 * 1024,
+    max: 1024 * 1024 * MiB,
+    unit: 'bytes a second',
+    meaning: 'how fast a follower that has fallen behind gains on the log, which is read back from disk',
+  },
+  {
     path: 'pipeline.batchBytesMax',
     type: 'integer',
     default: 256 * 1024,

@@ -6,6 +6,7 @@ import { type OptionRow, optionTable } from './option-table.js';
 export interface FollowerPipelineOptions {
   depth?: number | 'auto';
   inflightBytesMax?: number;
+  catchUpBytesPerSecond?: number;
 }
 
 /**
@@ -20,7 +21,7 @@ export interface PipelineOptions extends FollowerPipelineOptions {
   followers?: Readonly<Record<number, FollowerPipelineOptions>>;
 }
 
-const FOLLOWER_NAMES = ['depth', 'inflightBytesMax'];
+const FOLLOWER_NAMES = ['depth', 'inflightBytesMax', 'catchUpBytesPerSecond'];
 const rows: ReadonlyMap<string, OptionRow> = new Map(
   optionTable
     .filter(({ path }) => path.startsWith('pipeline.'))

@@ -8,6 +8,7 @@ import { checkPipeline, type FollowerPipelineOptions, type PipelineOptions } fro
 export interface GroupPipeline {
   readonly depth: number | 'auto';
   readonly inflightBytesMax: number;
+  readonly catchUpBytesPerSecond: number;
   readonly batchBytesMax: number;
   readonly batchEntriesMax: number;
   readonly lingerUs: number;
@@ -42,14 +43,14 @@ export class Pipelines {
 
   /** What the network thread is to go by in a group. */
   flow(group: GroupId): GroupFlow {
-    const { depth, inflightBytesMax } = this.of(group);
+    const { depth, inflightBytesMax, catchUpBytesPerSecond } = this.of(group);
     const followers: Record<NodeId, FollowerPipelineOptions> = {};
     for (const level of [this.#engine.followers, this.#groups.get(group)?.followers ?? {}]) {
       for (const [id, settings] of Object.entries(level)) {
         followers[Number(id)] = { ...followers[Number(id)], ...settings };
       }
     }
-    return { every: { depth, inflightBytesMax }, followers };
+    return { every: { depth, inflightBytesMax, catchUpBytesPerSecond }, followers };
   }
 
   /**

@@ -14,6 +14,8 @@ export interface BatchRun {
   lastTerm: Term;
   count: number;
   byteLength: number;
+  /** It was read from the disk. */
+  far: boolean;
   /** False: a near batch was overwritten while it was copied; ask the source again. */
   copyTo(target: Buffer, at: number): boolean;
 }
@@ -33,11 +35,25 @@ export class BatchSource {
   }
 
   /**
-   * Whole batches, starting with the one that contains `from`, up to `bytesMax` (one always). Undefined: not there yet.
+   * Whole batches, starting with the one that contains `from`, up to `bytesMax`, or `farBytesMax` if they are read from
+   * the disk (one always, but none where that is not above 0). Undefined: not there yet, or not now.
    * @throws RaftlineError `RAFTLINE_LOG_DAMAGED` when our own disk gives back something else than was written.
    */
-  next(group: GroupId, term: Term, from: LogIndex, bytesMax: number): BatchRun | undefined {
-    return this.#nearRun(group, term, from, bytesMax) ?? this.#farRun(group, term, from, bytesMax);
+  next(
+    group: GroupId,
+    term: Term,
+    from: LogIndex,
+    bytesMax: number,
+    farBytesMax = bytesMax,
+  ): BatchRun | undefined {
+    const near = this.#nearRun(group, term, from, bytesMax);
+    if (near !== undefined || farBytesMax <= 0) return near;
+    return this.#farRun(group, term, from, Math.min(bytesMax, farBytesMax));
+  }
+
+  /** Bytes of all batches that this node has ever sealed in the group. */
+  grown(group: GroupId): number {
+    return this.#near.grown(group);
   }
 
   #nearRun(group: GroupId, term: Term, from: LogIndex, bytesMax: number): BatchRun | undefined {
@@ -64,7 +80,16 @@ export class BatchSource {
     const prevIndex = first.firstIndex - 1;
     const { lastIndex } = last;
     const count = batches.length;
-    return { prevIndex, prevTerm: first.prevTerm, lastIndex, lastTerm: term, count, byteLength, copyTo };
+    return {
+      prevIndex,
+      prevTerm: first.prevTerm,
+      lastIndex,
+      lastTerm: term,
+      count,
+      byteLength,
+      far: false,
+      copyTo,
+    };
   }
 
   /** Nothing of a later term: then this leadership is over, and main has not closed its session yet (A9, H24). */
@@ -91,6 +116,7 @@ export class BatchSource {
       lastTerm: last.term,
       count: batches.length,
       byteLength: batches.reduce((sum, batch) => sum + batch.length, 0),
+      far: true,
       copyTo,
     };
   }

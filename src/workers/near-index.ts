@@ -23,7 +23,7 @@ const COMPACT_AT = 1024;
  */
 export class NearIndex {
   readonly #ring: RingObserver;
-  readonly #groups = new Map<GroupId, { head: number; batches: NearBatch[] }>();
+  readonly #groups = new Map<GroupId, { head: number; batches: NearBatch[]; grown: number }>();
   /** A batch's head, out of the encoder's reach: what is being overwritten may not even be readable as one. */
   readonly #head = Buffer.alloc(BATCH_PAYLOAD_OFFSET);
 
@@ -70,6 +70,11 @@ export class NearIndex {
     return undefined;
   }
 
+  /** Bytes of all batches that this node has ever sealed in the group. */
+  grown(group: GroupId): number {
+    return this.#groups.get(group)?.grown ?? 0;
+  }
+
   /** Copies a batch to `target`. False: it was overwritten meanwhile, and what was copied is worth nothing. */
   copy(batch: NearBatch, target: Buffer, at: number): boolean {
     const ring = this.#ring;
@@ -81,7 +86,7 @@ export class NearIndex {
   #add(group: GroupId, batch: NearBatch): void {
     let list = this.#groups.get(group);
     if (list === undefined) {
-      list = { head: 0, batches: [] };
+      list = { head: 0, batches: [], grown: 0 };
       this.#groups.set(group, list);
     }
     const last = list.batches[list.batches.length - 1];
@@ -90,6 +95,7 @@ export class NearIndex {
       list.batches.length = 0;
     }
     list.batches.push(batch);
+    list.grown += batch.byteLength;
     this.#forget(list);
   }
 

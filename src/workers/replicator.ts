@@ -4,6 +4,7 @@ import { encodeEnvelope } from '../codec/envelope.js';
 import type { AppendReplyEnvelope } from '../codec/envelope-types.js';
 import type { PeerLink } from '../transport/link.js';
 import type { BatchRun, BatchSource } from './batch-source.js';
+import { CatchUp } from './catch-up.js';
 import type { Program } from './program.js';
 import type { inboxCodec } from './records.js';
 import { SendWindow } from './send-window.js';
@@ -37,6 +38,7 @@ interface Session {
   reply: AppendReplyEnvelope | undefined;
   broken: boolean;
   readonly window: SendWindow;
+  readonly catchUp: CatchUp;
 }
 
 export interface ReplicatorPorts {
@@ -86,6 +88,7 @@ export class Replicator implements Program {
       durable: 0,
       reply: undefined,
       broken: false,
+      catchUp: new CatchUp(),
       window: new SendWindow(this.#ports.flow(command.group)),
     });
   }
@@ -182,6 +185,10 @@ export class Replicator implements Program {
   }
 
   #stream(session: Session, nowMs: number): boolean {
+    const { source, flow } = this.#ports;
+    const { catchUp, group } = session;
+    const { catchUpBytesPerSecond } = flow(group);
+    let far = catchUp.allowance(nowMs, catchUpBytesPerSecond, source.grown(group));
     let sent = 0;
     while (sent < MESSAGES_PER_POLL) {
       const room = session.window.room();
@@ -189,14 +196,12 @@ export class Replicator implements Program {
         session.window.limited();
         break;
       }
-      const run = this.#ports.source.next(
-        session.group,
-        session.term,
-        session.next,
-        Math.min(room, MESSAGE_BYTES),
-      );
+      const run = source.next(group, session.term, session.next, Math.min(room, MESSAGE_BYTES), far);
       if (run === undefined || !this.#sendRun(session, run, nowMs)) break;
       sent++;
+      if (!run.far) continue;
+      catchUp.spent(run.byteLength);
+      far -= run.byteLength;
     }
     if (session.commit > session.commitSent && session.window.room() > 0 && sent === 0) {
       return this.#sendEmpty(session, nowMs);

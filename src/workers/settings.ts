@@ -7,6 +7,8 @@ export interface FollowerFlow {
   /** Messages; 'auto': as many as the follower can use. */
   readonly depth: number | 'auto';
   readonly inflightBytesMax: number;
+  /** How fast it gains on the log from the disk. */
+  readonly catchUpBytesPerSecond: number;
 }
 
 /** Of one group: what holds for every follower, and what is different for some. */

@@ -68,6 +68,18 @@ describe('where batches come from', () => {
     expect(bytesOf(31, 1)).toBeUndefined();
   });
 
+  it('far only within what may be read from the disk now; near in any case; and says how much the leader has added', () => {
+    const { put, source } = makeSource();
+    const batches = Array.from({ length: 30 }, (_, at) => batchAt(at + 1));
+    for (const batch of batches) put(batch);
+    expect(source.next(1, 1, 1, 1e6, 0)).toBeUndefined();
+    expect(source.next(1, 1, 1, 1e6, -5)).toBeUndefined();
+    expect(source.next(1, 1, 1, 1e6, 1)).toMatchObject({ far: true, lastIndex: 1, count: 1 });
+    expect(source.next(1, 1, 30, 1e6, 0)).toMatchObject({ far: false, lastIndex: 30 });
+    expect(source.grown(1)).toBe(batches.reduce((sum, { length }) => sum + length, 0));
+    expect(source.grown(2)).toBe(0);
+  });
+
   it('A6 whole batches within the bytes that it may have, near and far; one that was taken in part begins at its border', () => {
     for (const where of ['near', 'far'] as const) {
       const { put, bytesOf } = makeSource();

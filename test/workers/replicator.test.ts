@@ -10,7 +10,7 @@ import { NearIndex } from '../../src/workers/near-index.js';
 import { Replicator } from '../../src/workers/replicator.js';
 import type { FollowerFlow } from '../../src/workers/settings.js';
 import { FaultyDisk } from '../wal/faulty-disk.js';
-import { makeBatch, makeIndex } from '../wal/log-tools.js';
+import { flushAll, makeBatch, openLog } from '../wal/log-tools.js';
 import { append, appendReply, Inbox, Meeting, putBytes, Remote, ringPair, takeAll } from './parts.js';
 
 const ACK_TIMEOUT_MS = 1000;
@@ -21,7 +21,12 @@ function self(node: number) {
 
 /** Node 1's replicator to node 2, whose end of the append stream the test holds by hand. */
 async function makeWorld(
-  options: { depth?: number | 'auto'; inflightBytesMax?: number; receiveWindowBytes?: number } = {},
+  options: {
+    depth?: number | 'auto';
+    inflightBytesMax?: number;
+    catchUpBytesPerSecond?: number;
+    receiveWindowBytes?: number;
+  } = {},
 ) {
   const { receiveWindowBytes } = options;
   const meeting = new Meeting({
@@ -53,11 +58,14 @@ async function makeWorld(
   });
   const { region, producer, consumer } = ringPair(1 << 20);
   const near = new NearIndex(new RingObserver(region));
-  const far = new LogReader(new FaultyDisk(1), '/data', makeIndex([1, 2]));
+  const disk = new FaultyDisk(1);
+  const { wal, index } = openLog(disk, '/data');
+  const far = new LogReader(disk, '/data', index);
   const inbox = new Inbox();
   let flow: FollowerFlow = {
     depth: options.depth ?? 4,
     inflightBytesMax: options.inflightBytesMax ?? 1 << 20,
+    catchUpBytesPerSecond: options.catchUpBytesPerSecond ?? 1e9,
   };
   const replicator = new Replicator({
     self: 1,
@@ -85,6 +93,11 @@ async function makeWorld(
       return followers[followers.length - 1]!;
     },
     followers,
+    /** Writes a batch that is no longer in the ring. */
+    write(batch: Buffer) {
+      wal.stageBatch(1, batch);
+      flushAll(wal);
+    },
     tune(changes: Partial<typeof flow>) {
       flow = { ...flow, ...changes };
       replicator.retune(1);
@@ -238,6 +251,35 @@ describe('the replicator', () => {
     world.now += ACK_TIMEOUT_MS;
     world.settle();
     expect(world.link.up, 'a slow disk is no dead stream: what was received is not missed').toBe(true);
+  });
+
+  it('H39 what is read from the disk is paced, bytes as stored; what is near is not, and comes in its turn', async () => {
+    const catchUpBytesPerSecond = 1024 * 1024;
+    const world = await makeStreaming({ depth: 1000, inflightBytesMax: 1 << 26, catchUpBytesPerSecond });
+    const behind = Array.from({ length: 100 }, (_, at) => batchAt(at + 1, { entryBytes: 20_000 }));
+    for (const batch of behind) world.write(batch);
+    const total = behind.reduce((sum, { length }) => sum + length, 0);
+    const got: Buffer[] = [];
+    const receive = (): number => {
+      world.settle();
+      got.push(...world.follower.bodies);
+      world.follower.take();
+      return got.reduce((sum, { length }) => sum + length, 0);
+    };
+    expect(receive(), 'one message at once').toBeLessThan(400_000);
+    const startMs = world.now;
+    while (receive() < total) {
+      world.now += 25;
+      expect(world.now - startMs, 'it should be done').toBeLessThan(5000);
+      world.reply({ term: 3, kind: 'received', match: 100 });
+    }
+    const seconds = (world.now - startMs) / 1000;
+    expect((total - 300_000) / seconds).toBeLessThan(1.1 * catchUpBytesPerSecond);
+    expect(total / seconds).toBeGreaterThan(0.8 * catchUpBytesPerSecond);
+    expect(Buffer.concat(got).equals(Buffer.concat(behind))).toBe(true);
+    const more = Array.from({ length: 40 }, (_, at) => batchAt(at + 101, { entryBytes: 20_000 }));
+    for (const batch of more) world.publish(batch);
+    expect(receive() - total, 'near: at once').toBe(more.reduce((sum, { length }) => sum + length, 0));
   });
 
   it('a message is its batches, byte for byte, in order', async () => {

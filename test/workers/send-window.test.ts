@@ -4,7 +4,7 @@ import { SendWindow } from '../../src/workers/send-window.js';
 
 describe('the send window', () => {
   it('A14 an acknowledgement takes out everything up to it and yields the sending time of the last one', () => {
-    const window = new SendWindow({ depth: 8, inflightBytesMax: 1000 });
+    const window = new SendWindow({ depth: 8, inflightBytesMax: 1000, catchUpBytesPerSecond: 1e9 });
     window.sent(10, 100, 5);
     window.sent(20, 100, 6);
     window.sent(30, 100, 9);
@@ -17,7 +17,7 @@ describe('the send window', () => {
   });
 
   it('H37 is bounded in messages and in bytes, but an empty one takes any message', () => {
-    const window = new SendWindow({ depth: 2, inflightBytesMax: 1000 });
+    const window = new SendWindow({ depth: 2, inflightBytesMax: 1000, catchUpBytesPerSecond: 1e9 });
     expect(window.room()).toBe(1000);
     window.sent(1, 5000, 0);
     expect(window.room()).toBe(0);
@@ -29,7 +29,7 @@ describe('the send window', () => {
   });
 
   it('H28 a reset leaks nothing', () => {
-    const window = new SendWindow({ depth: 2, inflightBytesMax: 1000 });
+    const window = new SendWindow({ depth: 2, inflightBytesMax: 1000, catchUpBytesPerSecond: 1e9 });
     window.sent(1, 600, 0);
     window.sent(2, 600, 0);
     window.reset();
@@ -39,7 +39,7 @@ describe('the send window', () => {
   });
 
   it('with auto a message is in flight until it is durable; that it was received shows that the stream lives', () => {
-    const window = new SendWindow({ depth: 'auto', inflightBytesMax: 1000 });
+    const window = new SendWindow({ depth: 'auto', inflightBytesMax: 1000, catchUpBytesPerSecond: 1e9 });
     for (let message = 1; message <= 8; message++) window.sent(message, 10, message);
     expect(window.room(), 'it begins with eight').toBe(0);
     expect(window.received(3, 20)).toBe(3);
@@ -50,7 +50,7 @@ describe('the send window', () => {
     expect([window.messages, window.oldestSentAtMs()], 'durable is received').toEqual([3, 6]);
     expect([window.roundTripMs, window.durableMs]).toEqual([17, 28]);
     window.received(7, 50);
-    window.setFlow({ depth: 3, inflightBytesMax: 1000 });
+    window.setFlow({ depth: 3, inflightBytesMax: 1000, catchUpBytesPerSecond: 1e9 });
     expect(window.messages, 'with a number what was received is out').toBe(1);
     window.reset();
     expect([window.messages, window.bytes, window.oldestSentAtMs()]).toEqual([0, 0, undefined]);
@@ -62,6 +62,7 @@ describe('the send window', () => {
       const window = new SendWindow({
         depth: randomInteger(random, 1, 9),
         inflightBytesMax: randomInteger(random, 1, 2000),
+        catchUpBytesPerSecond: 1e9,
       });
       let model: { last: number; bytes: number; at: number }[] = [];
       let last = 0;
