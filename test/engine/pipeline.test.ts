@@ -39,7 +39,7 @@ describe('the settings of the pipeline in force', () => {
     const pipelines = pipelinesOf({ lingerUs: 5, followers: { 5: { depth: 3 } } }, {});
     pipelines.tune(1, { batchEntriesMax: 7, followers: { 5: { inflightBytesMax: 65_536 } } });
     expect(pipelines.of(1)).toMatchObject({ lingerUs: 5, batchEntriesMax: 7 });
-    expect(pipelines.ofFollower(1, 5)).toEqual({ depth: 3, inflightBytesMax: 65_536 });
+    expect(pipelines.ofFollower(1, 5)).toMatchObject({ depth: 3, inflightBytesMax: 65_536 });
     for (const [path, changes] of [
       ['pipeline.depth', { lingerUs: 9, depth: 0 }],
       ['pipeline.followers.5.depth', { lingerUs: 9, followers: { 5: { depth: -1 } } }],

@@ -65,7 +65,9 @@ async function makeWorld(first: Roster) {
       near: new NearIndex(new RingObserver(region)),
       openReader: () => new LogReader(new FaultyDisk(1), '/data', makeIndex([1])),
       push: inbox.push,
-      flows: { 1: { every: { depth: 4, inflightBytesMax: 1 << 20 }, followers: {} } },
+      flows: {
+        1: { every: { depth: 4, inflightBytesMax: 1 << 20, catchUpBytesPerSecond: 1e9 }, followers: {} },
+      },
       wakeMain: () => {},
       wakeSelf: () => {},
       expel: (peer, { code }) => expelled.push(`${peer} ${code}`),
