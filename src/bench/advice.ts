@@ -1,7 +1,7 @@
 import type { RunResult } from './measure.js';
 import { figureOf, type Measured } from './results.js';
 import type { BenchSettings } from './settings.js';
-import type { Spread } from './statistics.js';
+import { type Spread, spreadOf } from './statistics.js';
 
 /** Less than this of the highest throughput is too little, whatever the latency. */
 export const ENOUGH = 0.95;
@@ -89,6 +89,12 @@ function autoOf(autos: readonly Point[], best: Point): Advice['auto'] {
 
 function overlap(a: Spread, b: Spread): boolean {
   return a.min <= b.max && b.min <= a.max;
+}
+
+/** How many batches a pipeline let be under way at the end of its runs; undefined where nobody told. */
+export function chosenDepth(runs: readonly RunResult[]): Spread | undefined {
+  const depths = runs.flatMap(({ depth }) => (depth === undefined ? [] : [depth.batches]));
+  return depths.length === 0 ? undefined : spreadOf(depths);
 }
 
 function highest(points: readonly Point[]): Point {

@@ -1,13 +1,16 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
+import { RaftlineClient } from '../client/client.js';
 import type { EngineStatus } from '../engine/status.js';
 import { clientWindow, groupIdsOf } from './cluster.js';
+import { depthOf } from './depth.js';
 import { Histogram } from './histogram.js';
 import type { LoadReport } from './load-report.js';
 import type { RunResult } from './measure.js';
-import { type Child, sleep, type Workspace } from './processes.js';
+import { type Child, sleep, until, type Workspace } from './processes.js';
 import type { RemoteSettings } from './remote.js';
 import type { BenchSettings } from './settings.js';
 
+const LEADER_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 60_000;
 
 /** Servers of a cluster that runs already, by node id. */
@@ -16,6 +19,32 @@ export type Servers = Readonly<Record<number, string>>;
 interface Look {
   loaders: (LoadReport & { atMs: number })[];
   statuses: (EngineStatus | undefined)[];
+}
+
+/**
+ * What the leader says of the cluster stands beside its figures instead of what flags would say.
+ * @throws RaftlineError `RAFTLINE_TIMEOUT` when no node of `servers` leads the first group
+ */
+export async function joinedSettings(settings: BenchSettings, servers: Servers): Promise<BenchSettings> {
+  const [group] = groupIdsOf(settings);
+  const client = new RaftlineClient({ servers: { ...servers } });
+  try {
+    const led = await until('a leader at --peer', LEADER_TIMEOUT_MS, async () => {
+      const addresses = Object.values(servers);
+      const statuses = await Promise.all(
+        addresses.map(
+          (each) => client.status(each).catch(() => undefined) as Promise<EngineStatus | undefined>,
+        ),
+      );
+      const groups = statuses.flatMap((status) => status?.groups ?? []);
+      return groups.find((each) => each.group === group && each.role === 'leader');
+    });
+    const { depth, batchBytesMax } = led.pipeline;
+    const nodes = led.configuration.voters.length + led.configuration.learners.length;
+    return { ...settings, nodes, depth, batchBytesMax, joined: true };
+  } finally {
+    client.close();
+  }
 }
 
 /**
@@ -113,5 +142,6 @@ function summary(settings: BenchSettings, before: Look, after: Look): RunResult 
     loopDelayP99Ms: nodes.map(({ end }) => end.health.loop.delayMsP99),
     behind: nodes.slice(1).map(({ end }) => Math.max(0, appliedBy(nodes[0]!.end) - appliedBy(end))),
     overloaded,
+    ...depthOf(nodes[0]?.end.groups[0]),
   };
 }

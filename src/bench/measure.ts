@@ -1,5 +1,6 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import { groupIdsOf } from './cluster.js';
+import type { DepthNow } from './depth.js';
 import { Histogram, type Percentiles } from './histogram.js';
 import type { LoadReport, LoadSettings } from './load-report.js';
 import type { NodeSample } from './node.js';
@@ -30,6 +31,8 @@ export interface RunResult {
   behind: number[];
   /** Refused as overloaded, and proposed again. */
   overloaded: number;
+  /** Of the first group, at the end of the window. */
+  depth?: DepthNow;
 }
 
 interface Samples {
@@ -126,5 +129,6 @@ function summary(side: Side, settings: BenchSettings, before: Samples, after: Sa
     loopDelayP99Ms: after.nodes.map(({ loopDelayP99Ms }) => loopDelayP99Ms),
     behind: after.nodes.slice(1).map(({ entries }) => Math.max(0, last.entries - entries)),
     overloaded: refused(after) - refused(before),
+    ...(last.depth === undefined ? {} : { depth: last.depth }),
   };
 }

@@ -4,14 +4,15 @@ import type { PipelineOptions } from '../engine/pipeline-options.js';
 import type { CommittedBatch, StateMachine } from '../engine/state-machine.js';
 import { serveParent } from './child.js';
 import { type DataSettings, makePool } from './data.js';
+import { type DepthNow, depthOf } from './depth.js';
 import type { LoadReport } from './load-report.js';
 import { inTurn, LoadRunner, type LoadSettings } from './load-report.js';
 
 /** One member of the benchmark's cluster; on the leader the client as well. */
 
 /** What a node is told to open. */
-export interface NodeSettings extends Omit<EngineOptions, 'groups' | 'dataDirectory' | 'pipeline'> {
-  pipeline: { depth: number | 'auto'; inflightBytesMax: number; batchBytesMax: number };
+export interface NodeSettings extends Omit<EngineOptions, 'groups' | 'dataDirectory'> {
+  /** Processor time that its state machines spend on an entry, µs. */
   applyUs: number;
   /** Data directory; goes with the process. */
   directory: string;
@@ -37,6 +38,8 @@ export interface NodeSample extends LoadReport {
   storedBytes: number;
   /** Sum of the groups' terms: a leader that changed shows. */
   terms: number;
+  /** Of a leader. */
+  depth?: DepthNow;
 }
 
 /** Touches every entry; the digest depends on their order, so replicas can be compared. */
@@ -76,7 +79,7 @@ const load = new LoadRunner();
 async function open({ groupIds, directory, applyUs, ...options }: NodeSettings): Promise<void> {
   machines = groupIds.map(() => new Digest(applyUs));
   const groups = groupIds.map((id, at) => ({ id, stateMachine: machines[at]! }));
-  engine = await Engine.open({ ...options, dataDirectory: directory, groups } as EngineOptions);
+  engine = await Engine.open({ ...options, dataDirectory: directory, groups });
   engine.on('fatal', (error) => {
     process.stderr.write(`node ${options.id}: ${error.stack}\n`);
     process.exit(1);
@@ -115,6 +118,7 @@ function nodeSample(args: { latencies?: boolean }): NodeSample {
     rawBytes: encoder.rawBytes,
     storedBytes: encoder.storedBytes,
     terms: sum(groups.map(({ term }) => term)),
+    ...depthOf(groups[0]),
   };
 }
 

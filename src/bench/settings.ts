@@ -1,3 +1,8 @@
+import type { CompressionPolicy } from '../engine/options.js';
+
+/** What the pipe has in flight where a cluster finds its depth itself. */
+export const PIPE_DEPTH = 8;
+
 /** What a cluster, or the pipe, is measured with. Printed beside every figure. */
 export interface BenchSettings {
   /** Bytes of an entry, 1 … 1 MiB. */
@@ -8,12 +13,14 @@ export interface BenchSettings {
   seed: number;
   nodes: number;
   groups: number;
-  /** Batches in flight; 'auto': as many as the engine finds useful. */
+  /** Batches in flight; 'auto': as many as the engine finds useful, `PIPE_DEPTH` in the pipe, which finds nothing. */
   depth: number | 'auto';
   batchBytesMax: number;
-  compression: 'lz4' | 'none';
+  compression: CompressionPolicy;
   /** Whether every node, or the pipe, syncs what counts, or only hands it to the system. */
   durability: 'sync' | 'os';
+  /** A cluster that ran already: what it does not tell of itself (compression, durability, threads) is not as it says here. */
+  joined?: true;
   threads: 'auto' | 'shared' | 'spread';
   /** Entries outstanding; the bound of the open loop as well. */
   concurrency: number;
@@ -30,9 +37,10 @@ export interface BenchSettings {
   seconds: number;
 }
 
-/** Nothing is printed without what it was measured with. */
-export function conditionsText(settings: BenchSettings): string {
-  const { payload, data, nodes, groups, depth, batchBytesMax, compression, concurrency, rate } = settings;
+/** Nothing is printed without what it was measured with. @param side leaves out what holds for the other side only */
+export function conditionsText(settings: BenchSettings, side?: 'cluster' | 'pipe'): string {
+  const { payload, data, nodes, groups, batchBytesMax, concurrency, rate } = settings;
+  const depth = settings.depth === 'auto' && side === 'pipe' ? PIPE_DEPTH : settings.depth;
   const what = typeof data === 'string' ? data : 'of a file';
   const load =
     rate === undefined
@@ -43,6 +51,10 @@ export function conditionsText(settings: BenchSettings): string {
   const many = groups === 1 ? '' : `, ${groups} groups`;
   return (
     `${payload} B entries (${what}), ${nodes} nodes${many}, batch ${batchBytesMax / 1024} KiB, depth ${depth}, ` +
-    `${compression}, ${settings.durability === 'sync' ? 'synced' : 'written, not synced,'} on every node, ${settings.clients} ${load}${delay}${apply}`
+    `${settings.joined ? 'compression and durability of its own' : storedText(settings)}, ${settings.clients} ${load}${delay}${apply}`
   );
+}
+
+function storedText({ compression, durability }: BenchSettings): string {
+  return `${compression}, ${durability === 'sync' ? 'synced' : 'written, not synced,'} on every node`;
 }

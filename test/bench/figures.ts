@@ -50,6 +50,7 @@ export function runOf(entriesPerSecond: number, p99Ms: number): RunResult {
     loopDelayP99Ms: [1, 1, 1],
     behind: [0, 0],
     overloaded: 0,
+    depth: { batches: 7, messages: [5, 6] },
   };
 }
 

@@ -66,6 +66,11 @@ describe('the report of a sweep', () => {
     expect(faultOf(chapters)).toBeUndefined();
   });
 
+  it("says what 'auto' chose", () => {
+    expect(page).toContain('<td>auto (7)</td>');
+    expect(page).toContain('&#39;auto&#39;, which chose 7, reached 1 times');
+  });
+
   it('says when it is not whole', () => {
     expect(page).not.toContain('interrupted');
     expect(sweepPage(resultsOf(measured.slice(0, 1)), false)).toContain('The sweep was interrupted');

@@ -163,13 +163,22 @@ describe('raftline bench', () => {
     const directory = mkdtempSync(join(tmpdir(), 'raftline-bench-'));
     const groups = [1, 2].map((id) => ({ id, stateMachine: new Ledger() }));
     const dataDirectory = join(directory, 'node');
-    const engine = await Engine.open({ id: 1, cluster: 'running', dataDirectory, groups });
+    const engine = await Engine.open({
+      id: 1,
+      cluster: 'running',
+      dataDirectory,
+      groups,
+      pipeline: { depth: 3, batchBytesMax: 65_536 },
+    });
     try {
       const peer = ['--peer', `1=${engine.status().address}`, '--groups', '2', '--dir', directory];
       const load = ['--duration', '1', '--warmup', '1', '--concurrency', '64'];
       const { code, stdout, stderr } = await raftline('bench', 'cluster', ...peer, ...load);
       expect(code, stderr).toBe(0);
       expect(stdout).toMatch(/run 1 cluster: [\d,.]+ entries\/s/);
+      expect(stdout).toContain(
+        '1 nodes, 2 groups, batch 64 KiB, depth 3, compression and durability of its own',
+      );
       expect(stdout).toMatch(
         /by node, leader first: syncs\/s [1-9]\d*, cores not known, RSS [1-9]\d* MiB, event loop p99 \d/,
       );

@@ -1,12 +1,9 @@
 import type { Workspace } from '../processes.js';
 import { DelayProxy } from '../proxy.js';
-import type { BenchSettings } from '../settings.js';
+import { type BenchSettings, PIPE_DEPTH } from '../settings.js';
 import type { Side } from '../side.js';
 import type { PipeFollowerSettings } from './follower.js';
 import type { PipeLeaderSettings } from './leader.js';
-
-/** The pipe has nothing that could choose: what an engine has that chooses nothing. */
-const DEPTH_OF_AUTO = 8;
 
 /**
  * The bare pipe: the same bytes through the same kinds of threads, rings, streams and synced files as the cluster's, without
@@ -15,7 +12,7 @@ const DEPTH_OF_AUTO = 8;
  */
 export async function startPipe(settings: BenchSettings, workspace: Workspace): Promise<Side> {
   const { batchBytesMax, compression, durability, concurrency, payload, linkDelayMs } = settings;
-  const depth = settings.depth === 'auto' ? DEPTH_OF_AUTO : settings.depth;
+  const depth = settings.depth === 'auto' ? PIPE_DEPTH : settings.depth;
   const windowBytes = (depth + 2) * (batchBytesMax + 1024) + 2 * concurrency * (payload + 8);
   const names = ['pipe-leader', 'pipe-follower-1', 'pipe-follower-2'];
   const directories = names.map((name) => workspace.directory(name));
@@ -40,7 +37,7 @@ export async function startPipe(settings: BenchSettings, workspace: Workspace): 
     addresses,
     depth,
     batchBytesMax,
-    compression,
+    compression: compression === 'none' ? 'none' : 'lz4',
     durability,
     windowBytes,
   };

@@ -1,4 +1,12 @@
-import { type Advice, AUTO_BOUNDS, depthOrder, ENOUGH, type Point, type Series } from '../advice.js';
+import {
+  type Advice,
+  AUTO_BOUNDS,
+  chosenDepth,
+  depthOrder,
+  ENOUGH,
+  type Point,
+  type Series,
+} from '../advice.js';
 import { shortText } from './figures.js';
 import { msText, rounded } from './text.js';
 
@@ -32,12 +40,19 @@ function autoText(auto: Advice['auto']): string {
   if (auto === undefined) return '';
   const { point, throughput, p99, good } = auto;
   const measured =
-    ` 'auto' reached ${rounded(throughput)} times that throughput at ${rounded(p99)} times that p99` +
+    ` 'auto'${chosenText(point)} reached ${rounded(throughput)} times that throughput at ${rounded(p99)} times that p99` +
     ` (${rounded(point.throughput.median)} entries/s, ${msText(point.p99.median)})`;
   const bounds = `${AUTO_BOUNDS.throughput} and ${AUTO_BOUNDS.p99}`;
   return good
     ? `${measured}, within its bounds of ${bounds}: leave depth at 'auto' unless the load is always the same.`
     : `${measured}, outside its bounds of ${bounds}: here a fixed depth is the better choice.`;
+}
+
+function chosenText({ runs }: Point): string {
+  const chosen = chosenDepth(runs);
+  if (chosen === undefined) return '';
+  const { median, min, max } = chosen;
+  return min === max ? `, which chose ${median},` : `, which chose ${rounded(median)} (${min} to ${max}),`;
 }
 
 /** What the figures cannot carry. */

@@ -1,4 +1,4 @@
-import { adviceOf, type Point, type Series, seriesOf } from '../advice.js';
+import { adviceOf, chosenDepth, type Point, type Series, seriesOf } from '../advice.js';
 import type { MachineFacts } from '../machine.js';
 import type { Results } from '../results.js';
 import { type BenchSettings, conditionsText } from '../settings.js';
@@ -47,7 +47,7 @@ export function sweepPage({ machine, measured }: Results, complete: boolean): st
     '<h1>Throughput and latency against depth</h1>',
     `<p class="about">${escaped(machineText(machine))}</p>`,
     partial,
-    '<p>Every point is a cluster of its own: every node a process, every batch synced on every node before it counts, all of them applying. ' +
+    '<p>Every point is a cluster of its own: every node a process, and all of them store every batch and apply every entry. ' +
       'Points of one chapter were measured under the same load. Lines join medians; where there were several runs, thin bars reach from the lowest to the highest.</p>',
     ...series.map((each, at) => chapter(each, at === 0)),
     '</body>\n</html>\n',
@@ -85,7 +85,7 @@ function captionOf(points: readonly Point[]): string {
 
 const COLUMNS: readonly [string, (point: Point) => string][] = [
   ['batch, KiB', ({ settings }) => String(settings.batchBytesMax / KiB)],
-  ['depth', ({ settings }) => String(settings.depth)],
+  ['depth', depthText],
   ['entries/s (lowest–highest)', ({ throughput: { median, min, max } }) => rangeText(median, min, max)],
   ['MB/s', median((run) => run.mbPerSecond)],
   ['p50, ms', median((run) => run.latency.p50Ms)],
@@ -98,6 +98,14 @@ const COLUMNS: readonly [string, (point: Point) => string][] = [
   ['syncs/s, leader', median((run) => run.syncsPerSecond[0] ?? 0)],
   ['RSS, MiB, leader', median((run) => (run.rssBytes[0] ?? 0) / MiB)],
 ];
+
+/** What `'auto'` had chosen at the end of each run. */
+function depthText({ settings, runs }: Point): string {
+  const chosen = chosenDepth(runs);
+  return settings.depth === 'auto' && chosen !== undefined
+    ? `auto (${rounded(chosen.median)})`
+    : String(settings.depth);
+}
 
 function median(of: (run: Point['runs'][0]) => number): (point: Point) => string {
   return ({ runs }) => rounded(spreadOf(runs.map(of)).median);

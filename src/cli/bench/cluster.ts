@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { joinedSettings } from '../../bench/joined.js';
 import { Workspace } from '../../bench/processes.js';
 import { compareResults, RESULTS_VERSION, type Results, readResults } from '../../bench/results.js';
 import { type Plan, runPlan } from '../../bench/run.js';
@@ -61,10 +62,11 @@ export async function benchCluster(args: readonly string[]): Promise<ExitCode> {
     clients: joins ? 'remote' : given.choice('clients', ['in-process', 'remote'], 'in-process'),
     clientProcesses: given.integer('client-processes', 1, 64) ?? 1,
   };
-  if (joins) settings.nodes = Object.keys(servers).length;
   refuseCombinations(given, settings, joins);
   const sides: Plan['sides'] = given.flag('with-limit') ? ['pipe', 'cluster'] : ['cluster'];
-  return run('cluster', given, { settings, sides, runs: given.runs(), ...(joins ? { servers } : {}) });
+  if (!joins) return run('cluster', given, { settings, sides, runs: given.runs() });
+  const seen = await joinedSettings(settings, servers);
+  return run('cluster', given, { settings: seen, sides, runs: given.runs(), servers });
 }
 
 export function benchLimit(args: readonly string[]): Promise<ExitCode> {
@@ -99,11 +101,12 @@ function refuseCombinations(given: BenchArguments, settings: BenchSettings, join
     [settings.groups !== 1, '--groups'],
     [settings.clients !== 'in-process', '--clients'],
     [settings.rate !== undefined, '--rate'],
+    [settings.compression === 'deflate', '--compression'],
   ];
   for (const [differs, name] of different) {
     if (differs)
       throw usageError(
-        `${name}: the bare pipe has three nodes, one group and a closed loop inside the leader`,
+        `${name}: the bare pipe has three nodes, one group, LZ4 or none, and a closed loop inside the leader`,
       );
   }
 }

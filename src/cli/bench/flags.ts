@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { BenchSettings } from '../../bench/settings.js';
+import { type BenchSettings, PIPE_DEPTH } from '../../bench/settings.js';
 import { Arguments, type CommandShape, type Flag, usageError } from '../arguments.js';
 
 const KiB = 1024;
@@ -8,14 +8,12 @@ const OUTSTANDING_MAX = 1_048_576;
 const OUTSTANDING_DEFAULT_MAX = 131_072;
 const OUTSTANDING_BYTES_DEFAULT_MAX = 8 * KiB * KiB;
 const DEPTH_MAX = 1024;
-/** What is kept outstanding where the engine chooses how deep it goes. */
-const DEPTH_OF_AUTO = 16;
 
 /** Flags that say what is measured. */
 export const LOAD_FLAGS: readonly Flag[] = [
   { name: 'data', value: 'json|random|FILE', help: 'bytes of the entries (default json: varied records)' },
   { name: 'seed', value: 'N', help: 'seed of the data (default 1)' },
-  { name: 'compression', value: 'lz4|none', help: 'of the batches (default lz4)' },
+  { name: 'compression', value: 'auto|lz4|deflate|none', help: 'of the batches (default lz4)' },
   { name: 'durability', value: 'sync|os', help: 'of what counts (default sync; os: handed to the system)' },
   { name: 'threads', value: 'auto|shared|spread', help: 'threads of a node (default shared: three)' },
   {
@@ -82,7 +80,7 @@ export interface Point {
 function fillingOf({ payload, depth, batchBytesMax }: Point): number {
   const packed = payload + 4;
   const filling =
-    2 ** Math.ceil(Math.log2(((depth === 'auto' ? DEPTH_OF_AUTO : depth) * batchBytesMax) / packed));
+    2 ** Math.ceil(Math.log2(((depth === 'auto' ? PIPE_DEPTH : depth) * batchBytesMax) / packed));
   const bytesMax = 2 ** Math.floor(Math.log2(OUTSTANDING_BYTES_DEFAULT_MAX / packed));
   return Math.max(1, Math.min(OUTSTANDING_DEFAULT_MAX, bytesMax, filling));
 }
@@ -124,7 +122,7 @@ export class BenchArguments extends Arguments {
       seed: this.integer('seed', 0, 0xffff_ffff) ?? 1,
       nodes,
       groups,
-      compression: this.choice('compression', ['lz4', 'none'], 'lz4'),
+      compression: this.choice('compression', ['auto', 'lz4', 'deflate', 'none'], 'lz4'),
       durability: this.choice('durability', ['sync', 'os'], 'sync'),
       threads: this.choice('threads', ['auto', 'shared', 'spread'], 'shared'),
       concurrency: this.integer('concurrency', 1, OUTSTANDING_MAX) ?? fillingOf(point),

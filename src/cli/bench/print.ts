@@ -33,11 +33,11 @@ export function printData(output: Output, settings: BenchSettings): number {
 }
 
 export function printRun(output: Output, settings: BenchSettings, run: number, result: RunResult): void {
-  const { side, entriesPerSecond, mbPerSecond, latency } = result;
+  const { side, entriesPerSecond, mbPerSecond, latency, depth } = result;
   const list = (values: readonly number[], digits: number): string =>
     values.length === 0 ? 'not known' : values.map((value) => value.toFixed(digits)).join('/');
   output.line(
-    `run ${run} ${side}: ${figure(entriesPerSecond)} entries/s, ${figure(mbPerSecond)} MB/s [${conditionsText(settings)}]`,
+    `run ${run} ${side}: ${figure(entriesPerSecond)} entries/s, ${figure(mbPerSecond)} MB/s [${conditionsText(settings, side)}]`,
   );
   output.line(
     `  latency p50 ${latency.p50Ms.toFixed(2)} p90 ${latency.p90Ms.toFixed(2)} p99 ${latency.p99Ms.toFixed(2)} ` +
@@ -46,7 +46,8 @@ export function printRun(output: Output, settings: BenchSettings, run: number, r
   output.line(
     `  ${figure(result.batchesPerSecond)} batches/s of ${figure(result.entriesPerBatch)} entries, ` +
       `compressed ${result.compressionRatio.toFixed(2)} times, ${figure(result.cpuUsPerEntry)} µs CPU an entry` +
-      (result.overloaded > 0 ? `, ${result.overloaded} refused as overloaded` : ''),
+      (result.overloaded > 0 ? `, ${result.overloaded} refused as overloaded` : '') +
+      (depth === undefined ? '' : `, depth ${depth.batches}, to followers ${list(depth.messages, 0)}`),
   );
   const rss = list(
     result.rssBytes.map((bytes) => bytes / MiB),

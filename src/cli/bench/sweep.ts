@@ -32,7 +32,7 @@ export const benchSweepShape: CommandShape = {
   summary:
     'measures a cluster at many depths, batch sizes and payloads, and writes a report that says what to set',
   flags: [
-    { name: 'depth', value: 'N,…|auto', help: 'batches in flight (default 1,2,4,8,16,32)' },
+    { name: 'depth', value: 'N,…|auto', help: 'batches in flight (default 1,2,4,8,16,32,auto)' },
     { name: 'batch', value: 'KIB,…', help: 'bytes of a batch, in KiB (default 256)' },
     { name: 'payload', value: 'BYTES,…', help: 'bytes of an entry (default 128)' },
     { ...CONCURRENCY_FLAG, help: 'entries outstanding at every point (default: what fills the deepest)' },
@@ -93,7 +93,7 @@ export async function benchSweep(args: readonly string[]): Promise<ExitCode> {
 
 /** All points of one payload are measured under one load, the one that fills the deepest. */
 function pointsOf(given: BenchArguments): BenchSettings[] {
-  const depths = given.depths([1, 2, 4, 8, 16, 32]);
+  const depths = given.depths([1, 2, 4, 8, 16, 32, 'auto']);
   const batches = given.list('batch', 1, 16_384, [256]).map((kib) => kib * KiB);
   const payloads = given.list('payload', 1, KiB * KiB, [128]);
   const nodes = given.integer('nodes', 1, 15) ?? 3;
