@@ -479,7 +479,8 @@ export class Replica implements Leadership {
     const to = Math.min(this.#applicable(), first - 1);
     if (to <= this.applier.applied || to <= this.#fedTo) return;
     this.#fedTo = to;
-    this.#hub.command({ type: 'feed', group: this.group, from: this.applier.applied + 1, to });
+    const term = this.termAt(to) ?? 0;
+    this.#hub.command({ type: 'feed', group: this.group, from: this.applier.applied + 1, to, term });
   }
 
   /** Ends everything that waits: the engine closes or has failed. */

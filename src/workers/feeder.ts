@@ -1,17 +1,20 @@
-import type { GroupId, LogIndex } from '../base/ids.js';
+import type { GroupId, LogIndex, Term } from '../base/ids.js';
 import { type BatchHeader, BatchKind, Codec, lastIndexOf } from '../base/messages.js';
-import { BATCH_PAYLOAD_OFFSET, writeBatchHead } from '../codec/batch.js';
+import { BATCH_PAYLOAD_OFFSET, readBatchHeader, writeBatchHead } from '../codec/batch.js';
 import type { Compression } from '../codec/compression.js';
 import { decodePayload } from '../codec/encoder.js';
 import { verifyEntries } from '../codec/entries.js';
 import type { RingProducer } from '../ring/producer.js';
 import type { LogReader } from '../wal/log-reader.js';
+import type { NearIndex } from './near-index.js';
 import type { Program } from './program.js';
 
-/** Bytes of stored batches that one poll reads back at most, unless one batch alone is larger. */
+/** Bytes of stored batches that one poll takes at most, unless one batch alone is larger. */
 const READ_BYTES = 256 * 1024;
 
 export interface FeederPorts {
+  /** What was received, while it still stands in the receive ring, whose producer this thread must be. */
+  received: NearIndex;
   reader: LogReader;
   apply: RingProducer;
   compression: Compression;
@@ -19,15 +22,22 @@ export interface FeederPorts {
   wake: () => void;
 }
 
+/** What main wants of a group: from `next` on, up to `to`, whose entry is of `term`. */
+interface Wanted {
+  next: LogIndex;
+  to: LogIndex;
+  term: Term;
+}
+
 /**
- * Reads committed batches back from the log, decompresses them and checks their inside off main, and puts them, raw,
- * into the apply ring: for followers, after a restart, and for a leader that was deposed.
+ * Takes committed batches from the receive ring, while they are there, or back from the log, decompresses them and
+ * checks their inside off main, and puts them, raw, into the apply ring: for followers, after a restart, and for a leader
+ * that was deposed.
  */
 export class Feeder implements Program {
   readonly name = 'feeder';
   readonly #ports: FeederPorts;
-  /** By group: the next index to feed and the last one that may be fed. */
-  readonly #wanted = new Map<GroupId, { next: LogIndex; to: LogIndex }>();
+  readonly #wanted = new Map<GroupId, Wanted>();
   /** Read and decoded in part: batches that wait for room in the apply ring. */
   #unpushed: { group: GroupId; batches: Buffer[]; headers: BatchHeader[]; at: number } | undefined;
 
@@ -37,15 +47,16 @@ export class Feeder implements Program {
 
   /**
    * Main has applied everything before `from` and wants what follows, up to `to`. Both only grow: what was fed once
-   * stands in the apply ring until main takes it.
+   * stands in the apply ring until main takes it. `term` is that of the entry `to`.
    */
-  feed(group: GroupId, from: LogIndex, to: LogIndex): void {
+  feed(group: GroupId, from: LogIndex, to: LogIndex, term: Term): void {
     const wanted = this.#wanted.get(group);
     if (wanted === undefined) {
-      this.#wanted.set(group, { next: from, to });
+      this.#wanted.set(group, { next: from, to, term });
       return;
     }
     wanted.to = to;
+    wanted.term = term;
     if (from > wanted.next) wanted.next = from;
   }
 
@@ -53,6 +64,11 @@ export class Feeder implements Program {
     if (this.#unpushed !== undefined) return this.#push();
     for (const [group, wanted] of this.#wanted) {
       if (wanted.next > wanted.to) continue;
+      const near = this.#near(group, wanted);
+      if (near !== undefined) {
+        if (this.#feedNear(group, wanted, near)) return true;
+        continue;
+      }
       const read = this.#ports.reader.read(group, wanted.next, wanted.to, READ_BYTES);
       if (read === undefined) continue;
       this.#unpushed = { group, ...read, at: 0 };
@@ -62,6 +78,31 @@ export class Feeder implements Program {
   }
 
   close(): void {}
+
+  /**
+   * The batch that is wanted next, in the receive ring. A batch of the index and term that main has committed is the committed
+   * one, whatever else came: one leader sealed it, once. Nothing overwrites it before this poll ends, since only this
+   * thread writes to that ring.
+   */
+  #near(group: GroupId, { next, to, term }: Wanted): Buffer | undefined {
+    const { received } = this.#ports;
+    const near = received.find(group, term, next);
+    return near?.firstIndex === next && near.lastIndex <= to ? received.view(near) : undefined;
+  }
+
+  /** `first` and what follows it in the receive ring. */
+  #feedNear(group: GroupId, wanted: Wanted, first: Buffer): boolean {
+    let fed = 0;
+    for (let batch: Buffer | undefined = first; batch !== undefined && fed < READ_BYTES; ) {
+      const header = readBatchHeader(batch, 0);
+      if (!this.#pushBatch(batch, header)) break;
+      wanted.next = lastIndexOf(header) + 1;
+      fed += batch.length;
+      batch = this.#near(group, wanted);
+    }
+    if (fed > 0) this.#ports.wake();
+    return fed > 0;
+  }
 
   #push(): boolean {
     const work = this.#unpushed!;

@@ -18,7 +18,7 @@ import { SharedLogIndex } from '../wal/log-index.js';
  * | commands | main         | network              | sessions, commits, replies, control messages     |
  * | inbox    | network      | main                 | headers, acknowledgements, control messages      |
  * | client   | network      | main                 | entries of remote clients                        |
- * | apply    | feeder       | main                 | committed batches, raw, read back from the log   |
+ * | apply    | feeder       | main                 | committed batches, raw: received, or read back    |
  *
  * `durable` (written by the wal-writer) is the newest order on disk; `stop` (main) ends every thread; the counters
  * have their writer in their name.

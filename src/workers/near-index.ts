@@ -2,7 +2,7 @@ import type { GroupId, LogIndex, Term } from '../base/ids.js';
 import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../codec/batch.js';
 import type { RingObserver } from '../ring/observer.js';
 
-/** Where a batch of this node's own leadership stands in the batch ring. */
+/** Where a batch stands in the ring. */
 export interface NearBatch {
   firstIndex: LogIndex;
   lastIndex: LogIndex;
@@ -16,22 +16,23 @@ export interface NearBatch {
 const COMPACT_AT = 1024;
 
 /**
- * What of each group is still near, that is in the batch ring: a list per group, ascending and without gaps, of one
- * term (that of the newest leadership; older ones are read from the log, where truncations are known).
+ * What of each group is still near, that is in the batch ring (own batches) or the receive ring (a leader's): a list per
+ * group, ascending and without gaps, of one term (that of the newest leadership; older ones are read from the log, where
+ * truncations are known).
  *
  * It never holds the ring: a batch may be overwritten at any time, so whoever copies one asks `holds` afterwards.
  */
 export class NearIndex {
   readonly #ring: RingObserver;
   readonly #groups = new Map<GroupId, { head: number; batches: NearBatch[]; grown: number }>();
-  /** A batch's head, out of the encoder's reach: what is being overwritten may not even be readable as one. */
+  /** A batch's head, out of the producer's reach: what is being overwritten may not even be readable as one. */
   readonly #head = Buffer.alloc(BATCH_PAYLOAD_OFFSET);
 
   constructor(ring: RingObserver) {
     this.#ring = ring;
   }
 
-  /** Takes in what the encoder has published since the last call. */
+  /** Takes in what has been published since the last call. */
   follow(): boolean {
     let found = false;
     const ring = this.#ring;
@@ -81,6 +82,13 @@ export class NearIndex {
     if (!ring.at(batch.position)) return false;
     target.set(ring.bytes.subarray(ring.offset, ring.offset + batch.byteLength), at);
     return ring.holds(batch.position);
+  }
+
+  /** The batch where it stands, or undefined if it was overwritten. Only for the thread that writes to the ring, until it does. */
+  view(batch: NearBatch): Buffer | undefined {
+    const ring = this.#ring;
+    if (!ring.at(batch.position) || !ring.holds(batch.position)) return undefined;
+    return ring.bytes.subarray(ring.offset, ring.offset + batch.byteLength);
   }
 
   #add(group: GroupId, batch: NearBatch): void {

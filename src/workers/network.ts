@@ -40,7 +40,10 @@ export class Network implements Program {
   #news = false;
   /** Ends this thread's own sleep; called from I/O callbacks. */
   readonly #wakeSelf: () => void;
+  /** Own batches. */
   readonly #near: NearIndex;
+  /** Leaders' batches. */
+  readonly #received: NearIndex;
   readonly #outbox: Outbox;
   readonly #peers: Peers;
   readonly #receiver: Receiver;
@@ -87,6 +90,7 @@ export class Network implements Program {
       },
     };
     this.#near = new NearIndex(new RingObserver(memory.rings.batch));
+    this.#received = new NearIndex(new RingObserver(memory.rings.receive));
     this.#outbox = new Outbox(cursorOf(memory, 'durable'));
     this.#peers = new Peers(
       {
@@ -132,6 +136,7 @@ export class Network implements Program {
     this.#feeder = new Feeder({
       ...shared,
       reader: feederReader,
+      received: this.#received,
       apply: new RingProducer(memory.rings.apply),
     });
     const clientRing = new RingProducer(memory.rings.client);
@@ -175,6 +180,7 @@ export class Network implements Program {
     if (this.#commands.crowded()) this.#news = true;
     let worked = this.#takeCommands(nowMs);
     if (this.#near.follow()) worked = true;
+    if (this.#received.follow()) worked = true;
     if (this.#outbox.poll()) worked = true;
     for (const program of this.#programs) {
       if (program.poll(nowMs)) worked = true;
@@ -280,7 +286,7 @@ export class Network implements Program {
         this.#applied.set(command.group, command.applied);
         break;
       case 'feed':
-        this.#feeder.feed(command.group, command.from, command.to);
+        this.#feeder.feed(command.group, command.from, command.to, command.term);
         break;
       case 'clientReply':
         this.#clients.reply(command.stream, Buffer.from(command.body));

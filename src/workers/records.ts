@@ -116,8 +116,8 @@ export const commandCodec = new RecordCodec({
   flow: ['group'],
   /** What this node's state machine has taken. */
   applied: ['group', 'applied'],
-  /** Read batches `from` … `to` back from the log into the apply ring. */
-  feed: ['group', 'from', 'to'],
+  /** Put batches `from` … `to` into the apply ring; `term` is that of `to`. */
+  feed: ['group', 'from', 'to', 'term'],
   clientReply: ['stream'],
   clientClose: ['stream'],
 });

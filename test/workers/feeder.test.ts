@@ -6,21 +6,32 @@ import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../../src/codec/batch.js'
 import { loadCompression } from '../../src/codec/compression.js';
 import { Compressor } from '../../src/codec/compressor.js';
 import { encodeBatch } from '../../src/codec/encoder.js';
+import { RingObserver } from '../../src/ring/byte-ring.js';
 import { LogReader } from '../../src/wal/log-reader.js';
 import { Feeder } from '../../src/workers/feeder.js';
+import { NearIndex } from '../../src/workers/near-index.js';
 import { jsonLike, packEntries, sampleBatch } from '../codec/samples.js';
 import { FaultyDisk } from '../wal/faulty-disk.js';
 import { flushAll, makeBatch, openLog } from '../wal/log-tools.js';
-import { expectCode, ringPair, takeAll } from './parts.js';
+import { expectCode, putBytes, ringPair, takeAll } from './parts.js';
 
 const pure = loadCompression('pure');
 
-function makeWorld(options: { ring?: number; entryBytesMax?: number } = {}) {
+function makeWorld(options: { ring?: number; entryBytesMax?: number; receiveRing?: number } = {}) {
   const disk = new FaultyDisk(1);
   const { wal, index } = openLog(disk, '/data', { groups: [1, 2] });
   const apply = ringPair(options.ring ?? 65_536);
   const state = { wakes: 0 };
+  const receive = ringPair(options.receiveRing ?? 65_536);
+  const received = new NearIndex(new RingObserver(receive.region));
+  /** As the receiver does; the wal-writer has had it and needs it no more. */
+  const receiveBatch = (batch: Buffer) => {
+    expect(putBytes(receive.producer, batch)).toBe(true);
+    received.follow();
+    takeAll(receive.consumer);
+  };
   const feeder = new Feeder({
+    received,
     reader: new LogReader(disk, '/data', index),
     apply: apply.producer,
     compression: pure,
@@ -39,7 +50,7 @@ function makeWorld(options: { ring?: number; entryBytesMax?: number } = {}) {
   const settle = () => {
     while (feeder.poll());
   };
-  return { disk, feeder, write, run, fed, settle, apply, state };
+  return { disk, feeder, write, run, fed, settle, apply, state, receiveBatch };
 }
 
 describe('the feeder', () => {
@@ -47,7 +58,7 @@ describe('the feeder', () => {
     const { feeder, run, fed, settle, state } = makeWorld();
     run(10);
     expect(feeder.poll(), 'nobody asked').toBe(false);
-    feeder.feed(1, 3, 7);
+    feeder.feed(1, 3, 7, 1);
     settle();
     expect(fed()).toEqual([3, 4, 5, 6, 7]);
     expect(state.wakes).toBeGreaterThan(0);
@@ -55,14 +66,48 @@ describe('the feeder', () => {
     expect(fed()).toEqual([]);
   });
 
+  it('takes what still stands in the receive ring from there: the log is not read', () => {
+    const { feeder, fed, settle, receiveBatch } = makeWorld();
+    // Nothing of it is in the log, which therefore cannot have been asked.
+    for (let index = 1; index <= 5; index++) receiveBatch(makeBatch({ firstIndex: index }));
+    feeder.feed(1, 1, 4, 1);
+    settle();
+    expect(fed(), 'not beyond what was asked for').toEqual([1, 2, 3, 4]);
+  });
+
+  it('goes to the log for what was overwritten in the receive ring, and back to the ring', () => {
+    const { feeder, write, fed, settle, receiveBatch } = makeWorld({ receiveRing: 4096 });
+    for (let index = 1; index <= 40; index++) {
+      const batch = makeBatch({ firstIndex: index });
+      // The log lacks the last ones: they can come only from the ring.
+      if (index <= 38) write(batch);
+      receiveBatch(batch);
+    }
+    feeder.feed(1, 1, 40, 1);
+    settle();
+    expect(fed()).toEqual(Array.from({ length: 40 }, (_, at) => at + 1));
+  });
+
+  it('H21 a batch of another term that was received at the same place, and dropped, is not applied', () => {
+    const { feeder, write, settle, apply, receiveBatch } = makeWorld();
+    write(makeBatch({ firstIndex: 1, term: 1 }));
+    write(makeBatch({ firstIndex: 2, term: 2, prevTerm: 1 }));
+    receiveBatch(makeBatch({ firstIndex: 1, term: 1 }));
+    receiveBatch(makeBatch({ firstIndex: 2, term: 1, prevTerm: 1 }));
+    feeder.feed(1, 1, 2, 2);
+    settle();
+    const terms = takeAll(apply.consumer).map((batch) => readBatchHeader(batch, 0).term);
+    expect(terms).toEqual([1, 2]);
+  });
+
   it('never jumps over what it has not fed, nor feeds twice, when main asks again meanwhile', () => {
     const { feeder, run, settle, fed } = makeWorld({ ring: 4096 });
     run(200);
-    feeder.feed(1, 1, 100);
+    feeder.feed(1, 1, 100, 1);
     feeder.poll();
     const all = fed();
     expect(all.length).toBeLessThan(100);
-    feeder.feed(1, all.length + 1, 200);
+    feeder.feed(1, all.length + 1, 200, 1);
     for (let round = 0; round < 100; round++) {
       settle();
       all.push(...fed());
@@ -73,9 +118,9 @@ describe('the feeder', () => {
   it('passes over what main has applied from nearer by', () => {
     const { feeder, run, settle, fed } = makeWorld();
     run(60);
-    feeder.feed(1, 1, 10);
+    feeder.feed(1, 1, 10, 1);
     settle();
-    feeder.feed(1, 51, 60);
+    feeder.feed(1, 51, 60, 1);
     settle();
     expect(fed()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60]);
   });
@@ -83,7 +128,7 @@ describe('the feeder', () => {
   it('asked for more than is written it waits, and goes on by itself', () => {
     const { feeder, run, write, settle, fed } = makeWorld();
     run(2);
-    feeder.feed(1, 1, 4);
+    feeder.feed(1, 1, 4, 1);
     settle();
     expect(fed()).toEqual([1, 2]);
     write(makeBatch({ firstIndex: 3 }));
@@ -113,7 +158,7 @@ describe('the feeder', () => {
           const to = Math.min(80, Math.max(asked.get(group)!, randomInteger(random, 1, 80)));
           if (to <= asked.get(group)!) continue;
           asked.set(group, to);
-          feeder.feed(group, seen.get(group)!.length + 1, to);
+          feeder.feed(group, seen.get(group)!.length + 1, to, 1);
         } else if (choice === 1) feeder.poll();
         else if (apply.consumer.poll()) {
           const header = readBatchHeader(apply.consumer.bytes, apply.consumer.offset);
@@ -145,7 +190,7 @@ describe('the feeder', () => {
     const length = encodeBatch(raw, 0, stored, 0, new Compressor(pure, 'always'));
     expect(length).toBeLessThan(raw.length);
     write(stored.subarray(0, length));
-    feeder.feed(1, 1, 2);
+    feeder.feed(1, 1, 2, 1);
     settle();
     const [fed] = takeAll(apply.consumer);
     const header = readBatchHeader(fed!, 0);
@@ -172,7 +217,7 @@ describe('the feeder', () => {
     it(`T7 ${name}: an error, never a silent zero`, () => {
       const { feeder, write, fed } = makeWorld({ entryBytesMax: 4096 });
       write(make());
-      feeder.feed(1, 1, 9);
+      feeder.feed(1, 1, 9, 1);
       expectCode(() => feeder.poll(), ErrorCode.BytesInvalid);
       expect(fed()).toEqual([]);
     });
@@ -183,7 +228,7 @@ describe('the feeder', () => {
     run(50);
     const file = disk.list('/data').find((name) => disk.file(`/data/${name}`).length > 4096)!;
     disk.damage(`/data/${file}`, 3000);
-    feeder.feed(1, 1, 50);
+    feeder.feed(1, 1, 50, 1);
     const error = expectCode(() => {
       while (feeder.poll());
     }, ErrorCode.LogDamaged);
