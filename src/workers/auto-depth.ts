@@ -2,6 +2,8 @@ const DEPTH_START = 8;
 const DEPTH_MAX = 1024;
 /** Latencies up to so many times the shortest are the line's own unsteadiness: nobody waits. */
 const TOLERANCE = 1.1;
+/** Units that a round has at the least: one alone may have met with anything. */
+const ROUND_UNITS_MIN = 4;
 /** How long a minimum holds, ms: what is older may be of another network. */
 const SPAN_MS = 2500;
 
@@ -28,7 +30,8 @@ export class Shortest {
  * Finds how many units (batches, messages) should be under way at a time, from how long each took: as many as the line and the disk at
  * its end hold by themselves, and a few more. More than that adds no throughput, only waiting.
  *
- * Once a round trip `depth ← ½ depth + ½ (depth × quiet latency ÷ latency + headroom)`: the part of the depth that does not wait is kept,
+ * Once a round trip `depth ← ½ depth + ½ (depth × quiet latency ÷ latency + headroom)`, by the shortest latency of the round: a queue that stays shows in all of
+ * them, a thread that came late to one does not. The part of the depth that does not wait is kept,
  * the part that waits is replaced by the headroom (the window update of FAST TCP, Wei et al. 2006). Quiet is the shortest latency
  * of late and a tenth more, since no line is quite steady. It changes only where somebody had to wait for room.
  *
@@ -41,10 +44,10 @@ export class AutoDepth {
   readonly #headroom: number;
   #depth = DEPTH_START;
   readonly #shortest = new Shortest();
-  /** Since when units have been sent under the depth in force, and what those that came back since took. */
+  /** Since when units have been sent under the depth in force, how many came back since, and the shortest that one of them took. */
   #roundBeganMs = Number.NEGATIVE_INFINITY;
-  #sumMs = 0;
   #count = 0;
+  #roundMs = Number.POSITIVE_INFINITY;
   #limited = false;
   /** This round runs at half the depth. */
   #probing = false;
@@ -72,25 +75,24 @@ export class AutoDepth {
   /** A unit that was sent at `sentMs` is done. */
   done(sentMs: number, nowMs: number): void {
     const latencyMs = nowMs - sentMs;
-    this.#sumMs += latencyMs;
     this.#count++;
+    if (latencyMs < this.#roundMs) this.#roundMs = latencyMs;
     const spanBegins = this.#shortest.note(latencyMs, nowMs);
     if (spanBegins) this.#probing = true;
-    else if (sentMs < this.#roundBeganMs) return;
+    else if (sentMs < this.#roundBeganMs || this.#count < ROUND_UNITS_MIN) return;
     else if (this.#probing) this.#probing = false;
     else this.#adjust();
     this.#roundBeganMs = nowMs;
-    this.#sumMs = 0;
     this.#count = 0;
+    this.#roundMs = Number.POSITIVE_INFINITY;
     this.#limited = false;
   }
 
   #adjust(): void {
     if (!this.#limited) return;
     const depth = this.#depth;
-    const meanMs = this.#sumMs / this.#count;
     const quietMs = this.#shortest.ms * TOLERANCE;
-    const quiet = meanMs > 0 ? depth * (quietMs / meanMs) : depth;
+    const quiet = this.#roundMs > 0 ? depth * (quietMs / this.#roundMs) : depth;
     this.#depth = Math.min((depth + quiet + this.#headroom) / 2, DEPTH_MAX);
   }
 }

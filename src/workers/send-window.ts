@@ -2,8 +2,8 @@ import type { LogIndex } from '../base/ids.js';
 import { AutoDepth, Shortest } from './auto-depth.js';
 import type { FollowerFlow } from './settings.js';
 
-/** Messages that wait beyond what the line and the follower's disk hold: one to be synced next, one that comes in. */
-const HEADROOM = 2;
+/** Messages that may wait beyond what the line and the follower's disk hold: the disk takes several with one sync. */
+const HEADROOM = 8;
 
 /**
  * What is in flight to one follower in one session: `complete | in flight | unsent`. Messages enter at the tail when

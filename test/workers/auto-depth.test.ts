@@ -77,7 +77,7 @@ describe('the depth found', () => {
       const full = 1000 / line.serviceMs;
       expect(rate, `headroom ${headroom}`).toBeGreaterThan(0.95 * full);
       const least = held(line) * line.serviceMs + line.jitterMs;
-      expect(latencyMs, `headroom ${headroom}`).toBeLessThan(1.1 * least + 2.2 * headroom * line.serviceMs);
+      expect(latencyMs, `headroom ${headroom}`).toBeLessThan(1.12 * least + 2.2 * headroom * line.serviceMs);
     }
   });
 });
@@ -115,6 +115,23 @@ describe('the depth follows', () => {
     world.run(10_000);
     expect(world.run(5000).rate).toBeGreaterThan(0.95 * 2000);
     expect(Math.abs(world.auto.depth - before)).toBeLessThan(0.2 * before);
+  });
+
+  it('not the moods of a busy machine: threads that come late to most units are no queue', () => {
+    const auto = new AutoDepth(1);
+    const random = seededRandom(3);
+    let sum = 0;
+    const underWay: number[] = [];
+    for (let atMs = 0, units = 0; units < 5000; ) {
+      while (underWay.length < auto.depth) underWay.push(atMs);
+      auto.limited();
+      const sentMs = underWay.shift()!;
+      atMs = Math.max(atMs, sentMs + 40 * (1 + 3 * random()));
+      auto.done(sentMs, atMs);
+      units++;
+      sum += auto.depth;
+    }
+    expect(sum / 5000).toBeGreaterThan(3);
   });
 
   it('nothing where nobody waits for room: a quiet follower says nothing of what it could take', () => {
