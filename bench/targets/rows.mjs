@@ -1,7 +1,9 @@
 import { addedNodesRow } from './added-nodes.mjs';
 import { latencyRow, throughputRows } from './against-pipe.mjs';
+import { catchingUpRow } from './catching-up.mjs';
 import { eventLoopRow } from './event-loop.mjs';
 import { soakRow } from './soak.mjs';
+import { stoppedFollowerRow } from './stopped-follower.mjs';
 
 /**
  * A figure of a row: `low` and `high` are its spread over the runs.
@@ -31,4 +33,12 @@ import { soakRow } from './soak.mjs';
  */
 
 /** @type {Row[]} */
-export const ROWS = [...throughputRows, latencyRow, addedNodesRow, eventLoopRow, soakRow];
+export const ROWS = [
+  ...throughputRows,
+  latencyRow,
+  stoppedFollowerRow,
+  catchingUpRow,
+  addedNodesRow,
+  eventLoopRow,
+  soakRow,
+];

@@ -1,0 +1,105 @@
+import { startCluster } from '../../dist/bench/cluster.js';
+import { arrived } from '../../dist/bench/measure.js';
+import { sleep } from '../../dist/bench/processes.js';
+import { runOnce } from '../../dist/bench/run.js';
+import { figure } from '../../dist/cli/bench/print.js';
+
+/** How much it has missed; less for a trial. */
+const BYTES = Number(process.env.CATCH_UP_GB ?? 2) * 1e9;
+const RATE = 64 * 1024 * 1024;
+const LOAD = 0.5;
+const LEAST = 0.9;
+const MOST = 1.5;
+const LOOK_MS = 200;
+/** Caught up: what it lacks is what is under way. */
+const NEAR_BYTES = 8 * 1024 * 1024;
+const STOP_TIMEOUT_MS = 120_000;
+const LIMIT_MS = 600_000;
+
+/** A follower that comes back, beside traffic. */
+export const catchingUpRow = {
+  name: 'catching-up',
+  measure: `a follower that catches up ${BYTES / 1e9} GB beside traffic at half the maximum, at ${RATE / 2 ** 20} MiB/s`,
+  target: `traffic ≥ ${LEAST} of before; time ≤ ${MOST} × what the throttle says`,
+  async run(context) {
+    const point = { payload: 1024, batchBytesMax: 256 * 1024 };
+    // Noise: the log holds as many bytes as were proposed.
+    const full = { ...context.settings(point), data: 'random' };
+    const { entriesPerSecond } = await runOnce('cluster', { settings: full, threads: {} }, context.workspace);
+    const settings = { ...full, rate: Math.floor(LOAD * entriesPerSecond) };
+    context.output.line(
+      `  full load: ${figure(entriesPerSecond)} entries/s; traffic at ${figure(settings.rate)}`,
+    );
+    const side = await startCluster(full, context.workspace);
+    const { before, during, seconds } = await catchUp(context, side, full, settings);
+    await side.close();
+    const traffic = during / before;
+    const time = seconds / (BYTES / RATE);
+    const one = (name, value, met) => ({ name, value, low: value, high: value, met });
+    return {
+      figures: [one('traffic', traffic, traffic >= LEAST), one('time', time, time <= MOST)],
+      settings,
+      beside: [
+        `${figure(before)} entries/s before, ${figure(during)} while it caught up, in ${seconds.toFixed(1)} s`,
+      ],
+      data: { full: entriesPerSecond, before, during, seconds },
+    };
+  },
+};
+
+async function catchUp({ output }, side, full, settings) {
+  const { leader, followers } = side;
+  const [, victim] = followers;
+  const sample = () => leader.ask('sample', {});
+  const load = (what) => leader.ask('load', { ...what, groupIds: [1] });
+  let completed = 0;
+  const stop = async () => {
+    completed += await leader.ask('stop', {}, STOP_TIMEOUT_MS);
+  };
+  await load(settings);
+  await sleep(settings.warmupSeconds * 1000);
+  const before = await rateOver(sample, settings.seconds * 1000);
+  await stop();
+  victim.signal('SIGSTOP');
+  const from = (await sample()).entries;
+  await load(full);
+  for (let entries = from; (entries - from) * full.payload < BYTES; ) {
+    await sleep(LOOK_MS);
+    const { entries: now, failure } = await sample();
+    if (failure !== undefined) throw new Error(failure);
+    entries = now;
+  }
+  await stop();
+  output.line(`  it lacks ${figure((completed - from) * full.payload)} bytes`);
+  await leader.ask('tune', { catchUpBytesPerSecond: RATE });
+  await load(settings);
+  await sleep(settings.warmupSeconds * 1000);
+  victim.signal('SIGCONT');
+  const began = await sample();
+  const caughtUpMs = await near(leader, full.payload);
+  const ended = await sample();
+  await stop();
+  await arrived(side, completed);
+  const during = ((ended.entries - began.entries) * 1000) / (ended.atMs - began.atMs);
+  return { before, during, seconds: caughtUpMs / 1000 };
+}
+
+async function rateOver(sample, ms) {
+  const first = await sample();
+  await sleep(ms);
+  const last = await sample();
+  return ((last.entries - first.entries) * 1000) / (last.atMs - first.atMs);
+}
+
+/** How long until every follower lacks only what is under way, ms. */
+async function near(leader, payload) {
+  const startMs = performance.now();
+  for (;;) {
+    const { groups } = await leader.ask('status');
+    const [{ lastIndex, followers }] = groups;
+    const lag = Math.max(...followers.map(({ match }) => lastIndex - match));
+    if (lag * payload < NEAR_BYTES) return performance.now() - startMs;
+    if (performance.now() - startMs > LIMIT_MS) throw new Error(`not caught up: ${lag} entries are missing`);
+    await sleep(LOOK_MS);
+  }
+}
