@@ -149,9 +149,12 @@ export function drawCampaignTimeout(state: RaftState): void {
 }
 
 function drawTimeout(state: RaftState, min: number, max: number): void {
-  const { random, electionTicksMax, priority } = state.options;
-  const handicap = (PRIORITY_MAX - priority) * electionTicksMax;
-  state.electionTimeout = randomInteger(random, min, max) + handicap;
+  state.electionTimeout = randomInteger(state.options.random, min, max) + handicapOf(state);
+}
+
+/** Ticks for which a member of lower priority leaves elections to others. */
+function handicapOf({ options: { electionTicksMax, priority } }: RaftState): number {
+  return (PRIORITY_MAX - priority) * electionTicksMax;
 }
 
 /**
@@ -160,7 +163,7 @@ function drawTimeout(state: RaftState, min: number, max: number): void {
  */
 export function isElectionDue(state: RaftState): boolean {
   const { electionElapsed, electionTimeout, leaderUnreachable, options } = state;
-  const spread = electionTimeout - options.electionTicksMin - 1;
+  const spread = electionTimeout - handicapOf(state) - options.electionTicksMin - 1;
   const saved = leaderUnreachable && spread > 0 ? Math.ceil(spread / 2) : 0;
   return electionElapsed >= electionTimeout - saved;
 }

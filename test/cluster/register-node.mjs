@@ -16,6 +16,8 @@ const engine = await Engine.open({
   groups: [{ id: 1, stateMachine }],
 });
 const group = engine.group(1);
+const logs = [];
+engine.on('log', ({ message }) => logs.push(message));
 
 const ACTIONS = {
   async write({ value: next }) {
@@ -30,7 +32,14 @@ const ACTIONS = {
   },
   status() {
     const { role, term, leader } = group.status();
-    return { role, term, leader };
+    return { role, term, leader, logs };
+  },
+  /** From now on this thread does something else for so long, again and again. */
+  busy({ ms }) {
+    setInterval(() => {
+      for (const end = performance.now() + ms; performance.now() < end; );
+    }, 1);
+    return {};
   },
 };
 

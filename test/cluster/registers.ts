@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, type ForkOptions, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,6 +17,7 @@ interface Answer {
   role?: string;
   term?: number;
   leader?: number;
+  logs?: string[];
 }
 
 /** A process of `register-node.mjs`. */
@@ -26,9 +27,9 @@ class RegisterNode {
   readonly #waiting = new Map<number, (answer: Answer) => void>();
   #asked = 0;
 
-  constructor(id: number, options: object) {
+  constructor(id: number, options: object, process: ForkOptions) {
     this.id = id;
-    this.#process = fork(PROGRAM, [JSON.stringify({ id, ...options })]);
+    this.#process = fork(PROGRAM, [JSON.stringify({ id, ...options })], process);
     this.#process.on('message', (message: Answer & { id?: number }) => {
       const { id: question = 0, ...answer } = message;
       this.#waiting.get(question)?.(answer);
@@ -40,7 +41,7 @@ class RegisterNode {
     await once(this.#process, 'message');
   }
 
-  ask(action: 'write' | 'read' | 'status', given: object = {}): Promise<Answer> {
+  ask(action: 'write' | 'read' | 'status' | 'busy', given: object = {}): Promise<Answer> {
     const id = ++this.#asked;
     return new Promise((resolve) => {
       this.#waiting.set(id, resolve);
@@ -70,14 +71,15 @@ export class Registers {
     this.#directory = directory;
   }
 
-  static async start(options: object): Promise<Registers> {
+  /** `process`: with what else the process of a node is started. */
+  static async start(options: object, process: (id: number) => ForkOptions = () => ({})): Promise<Registers> {
     const directory = mkdtempSync(join(tmpdir(), 'raftline-registers-'));
     const ports = await freePorts(3);
     const peers = Object.fromEntries(ports.map((port, at) => [at + 1, `127.0.0.1:${port}`]));
     const nodes = ports.map((port, at) => {
       const id = at + 1;
       const place = { listen: `127.0.0.1:${port}`, dataDirectory: join(directory, `${id}`) };
-      return new RegisterNode(id, { cluster: 'registers', peers, ...place, ...options });
+      return new RegisterNode(id, { cluster: 'registers', peers, ...place, ...options }, process(id));
     });
     const cluster = new Registers(nodes, directory);
     await Promise.all(nodes.map((node) => node.ready()));

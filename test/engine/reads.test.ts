@@ -137,4 +137,39 @@ describe('reads and transfer', () => {
       await cluster.close();
     }
   });
+
+  it('election.priority says who leads when there is no leader; nobody is deposed for it', async () => {
+    const election = { timeoutMsMin: 500, timeoutMsMax: 600, heartbeatIntervalMs: 100 };
+    const cluster = await Cluster.start(() => ({ election }));
+    const statusOf = (id: number) => cluster.node(id).engine!.group(1).status();
+    try {
+      for (const [first, last] of [
+        [2, 3],
+        [3, 2],
+      ] as const) {
+        for (const id of [first, last]) {
+          await cluster.stop(id);
+          await cluster.open(id, { election: { ...election, priority: id === first ? 3 : 0 } });
+        }
+        await until('node 1 leads', () => {
+          const leader = [1, 2, 3].find((id) => statusOf(id).role === 'leader');
+          if (leader === undefined || leader === 1) return leader === 1;
+          try {
+            cluster.node(leader).engine!.group(1).transferLeadership(1);
+          } catch {
+            // Not caught up yet, or leads no more.
+          }
+          return false;
+        });
+        await cluster.put(`before ${first} leads`);
+        await cluster.stop(1);
+        expect((await cluster.leader()).id).toBe(first);
+        await cluster.open(1);
+        await cluster.put('with the other one back');
+        expect((await cluster.leader()).id).toBe(first);
+      }
+    } finally {
+      await cluster.close();
+    }
+  });
 });
