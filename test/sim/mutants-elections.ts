@@ -214,7 +214,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     id: 'E1',
     name: 'every election timeout is the same',
     file: 'src/core/raft-state.ts',
-    find: 'state.electionTimeout = randomInteger(random, min, max) + handicap;',
-    replace: 'state.electionTimeout = min + handicap;',
+    find: 'state.electionTimeout = randomInteger(state.options.random, min, max) + handicapOf(state);',
+    replace: 'state.electionTimeout = min + handicapOf(state);',
   },
 ];
