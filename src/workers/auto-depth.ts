@@ -2,8 +2,6 @@ const DEPTH_START = 8;
 const DEPTH_MAX = 1024;
 /** Latencies up to so many times the shortest are the line's own unsteadiness: nobody waits. */
 const TOLERANCE = 1.1;
-/** Units that a round has at the least: one alone may have met with anything. */
-const ROUND_UNITS_MIN = 4;
 /** How long a minimum holds, ms: what is older may be of another network. */
 const SPAN_MS = 2500;
 
@@ -30,10 +28,10 @@ export class Shortest {
  * Finds how many units (batches, messages) should be under way at a time, from how long each took: as many as the line and the disk at
  * its end hold by themselves, and a few more. More than that adds no throughput, only waiting.
  *
- * Once a round trip `depth ← ½ depth + ½ (depth × quiet latency ÷ latency + headroom)`, by the shortest latency of the round: a queue that stays shows in all of
- * them, a thread that came late to one does not. The part of the depth that does not wait is kept,
- * the part that waits is replaced by the headroom (the window update of FAST TCP, Wei et al. 2006). Quiet is the shortest latency
- * of late and a tenth more, since no line is quite steady. It changes only where somebody had to wait for room.
+ * Once a round trip `depth ← ½ depth + ½ (depth × quiet latency ÷ latency + headroom)`, by the shortest latency of the round: a queue
+ * that stays shows in all of it, a thread that came late once does not. The part of the depth that does not wait is kept, the part that
+ * waits is replaced by the headroom (the window update of FAST TCP, Wei et al. 2006). Quiet is the shortest latency of late and a tenth
+ * more, since no line is quite steady. It changes only where somebody had to wait for room.
  *
  * A queue that never empties would pass for the line after a while. So at the begin of each span one round runs at half the depth: that
  * empties the queue of a long line, and bounds the depth on a short one to twice the headroom (as BBR probes, Cardwell et al. 2016).
@@ -44,9 +42,8 @@ export class AutoDepth {
   readonly #headroom: number;
   #depth = DEPTH_START;
   readonly #shortest = new Shortest();
-  /** Since when units have been sent under the depth in force, how many came back since, and the shortest that one of them took. */
+  /** Since when units have been sent under the depth in force, and the shortest that one which came back since took. */
   #roundBeganMs = Number.NEGATIVE_INFINITY;
-  #count = 0;
   #roundMs = Number.POSITIVE_INFINITY;
   #limited = false;
   /** This round runs at half the depth. */
@@ -75,15 +72,13 @@ export class AutoDepth {
   /** A unit that was sent at `sentMs` is done. */
   done(sentMs: number, nowMs: number): void {
     const latencyMs = nowMs - sentMs;
-    this.#count++;
     if (latencyMs < this.#roundMs) this.#roundMs = latencyMs;
     const spanBegins = this.#shortest.note(latencyMs, nowMs);
     if (spanBegins) this.#probing = true;
-    else if (sentMs < this.#roundBeganMs || this.#count < ROUND_UNITS_MIN) return;
+    else if (sentMs < this.#roundBeganMs) return;
     else if (this.#probing) this.#probing = false;
     else this.#adjust();
     this.#roundBeganMs = nowMs;
-    this.#count = 0;
     this.#roundMs = Number.POSITIVE_INFINITY;
     this.#limited = false;
   }

@@ -280,6 +280,11 @@ describe('the replicator', () => {
     const more = Array.from({ length: 40 }, (_, at) => batchAt(at + 101, { entryBytes: 20_000 }));
     for (const batch of more) world.publish(batch);
     expect(receive() - total, 'near: at once').toBe(more.reduce((sum, { length }) => sum + length, 0));
+    const before = receive();
+    world.write(batchAt(101, { entryBytes: 20_000, count: 40 }));
+    world.write(batchAt(141, { entryBytes: 20_000 }));
+    world.now += 25;
+    expect(receive(), 'and does not count').toBeGreaterThan(before);
   });
 
   it('a message is its batches, byte for byte, in order', async () => {
