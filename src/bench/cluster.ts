@@ -14,6 +14,7 @@ const OTHER_ELECTION = { timeoutMsMin: 4000, timeoutMsMax: 6000, heartbeatInterv
 /** What the engine lets a group hold, unless the load needs more. */
 const UNCOMMITTED_BYTES_MIN = 16 * MiB;
 const RING_BYTES = { min: 16 * MiB, max: 512 * MiB };
+const BUDGET_BYTES = 16 * 1024 * MiB;
 /** What the client's option allows. */
 const CLIENT_BYTES = { min: MiB / 16, max: 1024 * MiB };
 /** More than what packing adds to an entry of a session. */
@@ -89,7 +90,8 @@ function nodeSettings(
     compression,
     durability: settings.durability,
     threads,
-    memory: { ringBytes: within(RING_BYTES, 2 * outstanding) },
+    // The budget is to be no bound of what is measured, either.
+    memory: { ringBytes: within(RING_BYTES, 2 * outstanding), budgetBytes: BUDGET_BYTES },
     uncommittedBytesMax: Math.max(UNCOMMITTED_BYTES_MIN, 4 * outstanding),
     applyUs,
     election: id === 1 ? FIRST_ELECTION : OTHER_ELECTION,

@@ -3,12 +3,13 @@ import { EventEmitter } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, NodeId } from '../base/ids.js';
-import { createEngineMemory } from '../workers/memory.js';
+import { createEngineMemory, engineMemoryBytes } from '../workers/memory.js';
 import { planThreads } from '../workers/settings.js';
 import { Threads } from '../workers/spawn.js';
 import { type AppenderOptions, GroupAppender } from './appender.js';
 import { systemClock } from './clock.js';
 import type { ChangeOptions, MembersRequest, MembersView } from './members-request.js';
+import { type MemoryParts, planMemory } from './memory-plan.js';
 import { type Config, type EngineOptions, parseOptions } from './options.js';
 import type { PeerEvent } from './peer-book.js';
 import type { PipelineOptions } from './pipeline-options.js';
@@ -205,7 +206,13 @@ export class Engine extends EventEmitter<EngineEvents> {
   readonly #turn: Turn;
   readonly #threads: Threads;
   readonly #groups = new Map<GroupId, Group>();
-  readonly #about: { config: Config; incarnation: number; lz4: string; plan: readonly (readonly string[])[] };
+  readonly #about: {
+    config: Config;
+    incarnation: number;
+    lz4: string;
+    plan: readonly (readonly string[])[];
+    parts: MemoryParts;
+  };
   #closing: Promise<void> | undefined;
 
   private constructor(parts: {
@@ -216,6 +223,7 @@ export class Engine extends EventEmitter<EngineEvents> {
     incarnation: number;
     lz4: string;
     plan: readonly (readonly string[])[];
+    parts: MemoryParts;
   }) {
     super();
     const { config, turn, threads, port } = parts;
@@ -236,6 +244,7 @@ export class Engine extends EventEmitter<EngineEvents> {
     const settings = workerSettings(config);
     const groupIds = settings.groups;
     const sizes = { ...config.memory, batchRawBytesMax: settings.batchRawBytesMax };
+    const parts = planMemory(config, engineMemoryBytes(sizes, groupIds), settings.batchRawBytesMax);
     const memory = createEngineMemory(sizes, groupIds);
     const plan = planThreads(config.threads, availableParallelism());
     let died: RaftlineError | undefined;
@@ -258,10 +267,11 @@ export class Engine extends EventEmitter<EngineEvents> {
         facts,
         address: othersAddress(config, network.port),
         spread,
+        openBytesMax: parts.openBatches,
         status: () => engine.status(),
       });
       const { incarnation } = facts;
-      const engine: Engine = new Engine({ config, turn, threads, plan, incarnation, ...network });
+      const engine: Engine = new Engine({ config, turn, threads, plan, parts, incarnation, ...network });
       if (died !== undefined) throw died;
       fail = (error) => engine.#fail(error);
       engine.#start();

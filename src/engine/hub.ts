@@ -4,6 +4,7 @@ import type { Cursor } from '../ring/cursor.js';
 import type { Gate } from '../ring/gate.js';
 import type { RingProducer } from '../ring/producer.js';
 import { commandCodec, orderCodec } from '../workers/records.js';
+import type { OpenBytes } from './open-batch.js';
 import type { Attempt, Outgoing } from './outgoing.js';
 import type { ProposalSlots } from './proposal-slots.js';
 
@@ -19,6 +20,8 @@ export interface HubParts {
   slotRing: RingConsumer;
   outgoing: Outgoing;
   durable: Cursor;
+  /** What open batches may hold. */
+  openBytesMax: number;
   gates: { wal: Gate; network: Gate; encoder: Gate };
 }
 
@@ -30,6 +33,8 @@ export class Hub {
   readonly slots: ProposalSlots;
   /** Batches that were published in the proposal ring. */
   sealed = 0;
+  /** Of all groups. */
+  readonly open: OpenBytes;
   readonly #parts: HubParts;
   #newestOrder: OrderId = 0;
   #wakeWal = false;
@@ -39,6 +44,7 @@ export class Hub {
   constructor(parts: HubParts) {
     this.#parts = parts;
     this.slots = parts.slots;
+    this.open = { bytes: 0, bytesMax: parts.openBytesMax };
   }
 
   get proposals(): RingProducer {

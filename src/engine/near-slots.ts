@@ -13,13 +13,15 @@ export class NearSlots {
   #head = 0;
   /** Batches that were sealed and may not be committed yet, ascending. */
   #sealed: { readonly lastIndex: LogIndex; readonly sealedMs: number }[] = [];
-  /** Payload bytes held. */
+  /** Payload bytes and entries held. */
   bytes = 0;
+  entries = 0;
 
   add(slot: ProposalSlot, sealedMs: number): void {
     this.#slots.push(slot);
     this.#sealed.push({ lastIndex: lastIndexOf(slot), sealedMs });
     this.bytes += slot.end - slot.start;
+    this.entries += slot.count;
   }
 
   first(): ProposalSlot | undefined {
@@ -38,6 +40,12 @@ export class NearSlots {
   finish(slot: ProposalSlot): void {
     slot.done = true;
     this.bytes -= slot.end - slot.start;
+    this.entries -= slot.count;
+  }
+
+  /** When the oldest batch that is not committed was sealed. */
+  get oldestSealedMs(): number | undefined {
+    return this.#sealed[0]?.sealedMs;
   }
 
   /** Sealed batches that are not committed: what the depth of the pipeline counts. */

@@ -2,6 +2,12 @@ import { BatchFlag } from '../base/messages.js';
 import { packEntry, packedEntryBytes } from '../codec/entries.js';
 import { Waiters } from './waiters.js';
 
+/** What all open batches of an engine hold, and how much that may be. */
+export interface OpenBytes {
+  bytes: number;
+  readonly bytesMax: number;
+}
+
 /** Payload of a batch that is still open, in its final packed layout: a proposal is copied once, into here. */
 export class OpenBatch {
   #bytesMax: number;
@@ -12,8 +18,10 @@ export class OpenBatch {
   flags = 0;
   /** Who waits for what is in it. */
   waiters = new Waiters();
+  readonly #held: OpenBytes;
 
-  constructor(bytesMax: number, entriesMax: number) {
+  constructor(bytesMax: number, entriesMax: number, held: OpenBytes = { bytes: 0, bytesMax: 0 }) {
+    this.#held = held;
     this.#bytesMax = bytesMax;
     this.#entriesMax = entriesMax;
     this.#buffer = Buffer.allocUnsafeSlow(bytesMax);
@@ -36,7 +44,9 @@ export class OpenBatch {
   }
 
   add(bytes: Uint8Array): void {
-    this.#reserve(packedEntryBytes(bytes.length, false));
+    const packedBytes = packedEntryBytes(bytes.length, false);
+    this.#reserve(packedBytes);
+    this.#held.bytes += packedBytes;
     this.length = packEntry(this.#buffer, this.length, bytes);
     this.count++;
   }
@@ -45,6 +55,7 @@ export class OpenBatch {
   addPacked(packed: Buffer, count: number): void {
     this.#reserve(packed.length);
     this.#buffer.set(packed, this.length);
+    this.#held.bytes += packed.length;
     this.length += packed.length;
     this.count += count;
     this.flags |= BatchFlag.Sessions;
@@ -58,6 +69,7 @@ export class OpenBatch {
   take(): Waiters {
     const { waiters } = this;
     this.waiters = new Waiters();
+    this.#held.bytes -= this.length;
     this.length = 0;
     this.count = 0;
     this.flags = 0;

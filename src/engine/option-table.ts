@@ -244,6 +244,16 @@ export const optionTable: readonly OptionRow[] = [
     meaning: 'how long a batch that could be sealed waits for more entries',
   },
   {
+    path: 'memory.budgetBytes',
+    type: 'integer',
+    default: 512 * MiB,
+    min: 16 * MiB,
+    max: 1024 * 1024 * MiB,
+    unit: 'bytes',
+    meaning:
+      'payload that this engine may hold at a time, wherever: rings, queues, readers, what the network may hold, and open batches in what is left of it',
+  },
+  {
     path: 'memory.ringBytes',
     type: 'integer',
     default: 16 * MiB,

@@ -54,7 +54,7 @@ export interface EngineOptions {
   };
   reads?: { policy?: ReadPolicy; clockDriftMax?: number };
   pipeline?: PipelineOptions;
-  memory?: { ringBytes?: number; clientRingBytes?: number };
+  memory?: { budgetBytes?: number; ringBytes?: number; clientRingBytes?: number };
   transport?: { receiveWindowBytes?: number };
   limits?: { clientStreams?: number; tailStreams?: number };
   /** Told of every transition of Raft's core, with the wall clock's time; see docs/trace.md. */
@@ -92,7 +92,7 @@ export interface Config {
   };
   readonly reads: { policy: ReadPolicy; clockDriftMax: number };
   readonly pipeline: Required<PipelineOptions>;
-  readonly memory: { ringBytes: number; clientRingBytes: number };
+  readonly memory: { budgetBytes: number; ringBytes: number; clientRingBytes: number };
   readonly transport: { receiveWindowBytes: number };
   readonly limits: { clientStreams: number; tailStreams: number };
   readonly trace: TraceSink | undefined;

@@ -21,6 +21,11 @@ import { type Listener, type Proposed, Waiters } from './waiters.js';
 /** Batches that wait beyond those that a commit keeps busy: one, to be taken up as soon as one of those is done. */
 const HEADROOM = 1;
 
+/** Entries of a group that wait for their commit: each may have a promise, which takes memory of its own. */
+const UNCOMMITTED_ENTRIES_MAX = 1 << 20;
+/** A hint beyond this says nothing that a caller could use. */
+const RETRY_AFTER_MS_MAX = 1000;
+
 /** What proposals ask of the replica whose they are. */
 export interface Leadership {
   readonly group: GroupId;
@@ -58,7 +63,7 @@ export class Proposals {
     this.#clock = parts.clock;
     this.#pipeline = parts.pipeline;
     const { batchBytesMax, batchEntriesMax } = parts.pipeline;
-    this.#open = new OpenBatch(batchBytesMax, batchEntriesMax);
+    this.#open = new OpenBatch(batchBytesMax, batchEntriesMax, parts.hub.open);
   }
 
   /** One entry of an in-process caller. Refusals are thrown; then nothing was taken. */
@@ -100,8 +105,7 @@ export class Proposals {
 
   /** Entries of a remote client, packed. False: no room now, try again later; the order of the stream is kept. */
   proposePacked(packed: Buffer, count: number): boolean {
-    const used = this.near.bytes + this.#open.length;
-    if (used > 0 && used + packed.length > this.#config.uncommittedBytesMax) return false;
+    if (this.#excess(packed.length, count) !== undefined) return false;
     if (!this.#makeRoom(packed.length, count)) return false;
     this.#open.addPacked(packed, count);
     if (this.#open.full) this.seal();
@@ -247,15 +251,32 @@ export class Proposals {
   #admit(packedBytes: number, entries: number): void {
     const { group, leads } = this.#leadership;
     if (!leads) throw this.#leadership.notLeader();
+    const excess = this.#excess(packedBytes, entries);
+    if (excess !== undefined) throw overloaded(group, excess, this.#retryAfterMs());
+    if (!this.#makeRoom(packedBytes, entries))
+      throw overloaded(group, 'the proposal ring is full', this.#retryAfterMs());
+  }
+
+  /** Which bound so much more would go beyond. Where nothing is held, anything may come. */
+  #excess(packedBytes: number, entries: number): string | undefined {
     const { uncommittedBytesMax } = this.#config;
     const used = this.near.bytes + this.#open.length;
-    if (used > 0 && used + packedBytes > uncommittedBytesMax) {
-      throw overloaded(
-        group,
-        `${used} bytes are not committed yet (uncommittedBytesMax ${uncommittedBytesMax})`,
-      );
-    }
-    if (!this.#makeRoom(packedBytes, entries)) throw overloaded(group, 'the proposal ring is full');
+    if (used > 0 && used + packedBytes > uncommittedBytesMax)
+      return `${used} bytes are not committed yet (uncommittedBytesMax ${uncommittedBytesMax})`;
+    const waiting = this.near.entries + this.#open.count;
+    if (waiting > 0 && waiting + entries > UNCOMMITTED_ENTRIES_MAX)
+      return `${waiting} entries are not committed yet (at most ${UNCOMMITTED_ENTRIES_MAX})`;
+    const { bytes, bytesMax } = this.#hub.open;
+    if (bytes > 0 && bytes + packedBytes > bytesMax)
+      return `open batches hold ${bytes} bytes (${bytesMax} of memory.budgetBytes are for them)`;
+    return undefined;
+  }
+
+  /** About what a batch takes now: what the fastest took of late, or how long the oldest waits already, if that is longer. */
+  #retryAfterMs(): number {
+    const { oldestSealedMs } = this.near;
+    const waitedMs = oldestSealedMs === undefined ? 0 : this.#clock.nowMs() - oldestSealedMs;
+    return Math.min(RETRY_AFTER_MS_MAX, Math.max(1, Math.ceil(Math.max(this.commitMs, waitedMs))));
   }
 
   /** Room in the open batch, if need be by sealing it. */

@@ -18,6 +18,8 @@ export interface ReadOptions {
 
 /** Reads that may wait at a time in one group. */
 const READS_MAX = 65_536;
+/** Until one of so many is answered: a round of heartbeats at least, ms. */
+const READ_RETRY_MS = 50;
 
 interface Waiting {
   resolve: (point: ReadPoint) => void;
@@ -61,7 +63,8 @@ export class Reads {
     const lease = this.#wantsLease(options);
     const context = ++this.#lastContext;
     const full = this.#waiting.size >= READS_MAX;
-    if (full || raft.readIndex(context, lease) !== 'pending') throw overloaded(group, 'too many reads wait');
+    if (full || raft.readIndex(context, lease) !== 'pending')
+      throw overloaded(group, 'too many reads wait', READ_RETRY_MS);
     const deadlineMs = clock.nowMs() + this.#patienceMs;
     this.#waiting.set(context, { resolve, reject, deadlineMs, index: undefined });
   }

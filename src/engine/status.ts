@@ -3,6 +3,7 @@ import type { GroupId, LogIndex, NodeId, Term } from '../base/ids.js';
 import type { Configuration } from '../base/messages.js';
 import type { FollowerFlow } from '../workers/settings.js';
 import type { HealthStatus } from './health.js';
+import type { MemoryParts } from './memory-plan.js';
 import type { Config } from './options.js';
 import type { GroupPipeline, Pipelines } from './pipeline.js';
 import type { Replica } from './replica.js';
@@ -49,6 +50,14 @@ export interface GroupStatus {
   followers: FollowerStatus[];
 }
 
+/** What an engine holds, and may hold, of payload: `memory.budgetBytes`. */
+export interface MemoryStatus {
+  budgetBytes: number;
+  /** What is reserved, and what open batches and queues hold at the moment. */
+  usedBytes: number;
+  parts: Record<keyof MemoryParts, { usedBytes: number; limitBytes: number }>;
+}
+
 /** What this node made of batches that it sealed as leader, since it was opened. What it received it never encodes. */
 export interface EncoderStatus {
   /** Batches that the main thread has sealed; over a cluster their sum is the number of all batches. */
@@ -84,6 +93,7 @@ export interface EngineStatus {
     flush: { msMean: number; msMax: number };
   };
   health: HealthStatus;
+  memory: MemoryStatus;
   /** How full the rings between the threads are. */
   rings: Record<string, { usedBytes: number; capacityBytes: number }>;
   encoder: EncoderStatus;
@@ -150,7 +160,7 @@ function membershipOf(
 /** Where an engine's status is read from. */
 export interface StatusSource {
   readonly replicas: ReadonlyMap<GroupId, Replica>;
-  counters(): Pick<EngineStatus, 'disk' | 'encoder' | 'health' | 'rings'>;
+  counters(): Pick<EngineStatus, 'disk' | 'encoder' | 'health' | 'rings'> & { held: Held };
   isConnected: (peer: NodeId) => boolean;
   readonly pipelines: Pick<Pipelines, 'of' | 'ofFollower'>;
   /** Why it stopped; undefined while it runs. */
@@ -159,9 +169,16 @@ export interface StatusSource {
 
 export function engineStatus(
   turn: StatusSource,
-  about: { config: Config; incarnation: number; lz4: string; plan: readonly (readonly string[])[] },
+  about: {
+    config: Config;
+    incarnation: number;
+    lz4: string;
+    plan: readonly (readonly string[])[];
+    parts: MemoryParts;
+  },
   address: string,
 ): EngineStatus {
+  const { held, ...counters } = turn.counters();
   const threads: Record<string, string[]> = { main: ['turn'] };
   about.plan.forEach((programs, at) => {
     threads[`worker-${at + 1}`] = [...programs];
@@ -174,10 +191,25 @@ export function engineStatus(
     incarnation: about.incarnation,
     lz4: about.lz4,
     threads,
-    ...turn.counters(),
+    ...counters,
+    memory: memoryStatus(about.parts, held, about.config.memory.budgetBytes),
     rssBytes: process.memoryUsage.rss(),
     groups: [...turn.replicas.values()].map((replica) => groupStatus(replica, turn)),
   };
+}
+
+/** What of the parts is counted as it goes, bytes; the others count as full. */
+interface Held {
+  openBatches: number;
+  sending: number;
+}
+
+function memoryStatus(limits: MemoryParts, held: Held, budgetBytes: number): MemoryStatus {
+  const used: MemoryParts = { ...limits, ...held };
+  const names = Object.keys(limits) as (keyof MemoryParts)[];
+  const part = (name: keyof MemoryParts) => [name, { usedBytes: used[name], limitBytes: limits[name] }];
+  const parts = Object.fromEntries(names.map(part)) as MemoryStatus['parts'];
+  return { budgetBytes, usedBytes: names.reduce((sum, name) => sum + used[name], 0), parts };
 }
 
 function stateOf(stopped: RaftlineError | undefined): Pick<EngineStatus, 'state' | 'failure'> {

@@ -51,6 +51,8 @@ export interface TurnParts {
   /** Whether the encoder has a thread of its own. */
   spread: boolean;
   status: () => EngineStatus;
+  /** What open batches may hold, all groups together. Default: unbounded. */
+  openBytesMax?: number;
   /** Without it logs are never compacted. */
   snapshots?: SnapshotSettings;
 }
@@ -110,6 +112,7 @@ export class Turn {
       slotRing,
       outgoing: new Outgoing(),
       durable: cursorOf(memory, 'durable'),
+      openBytesMax: parts.openBytesMax ?? Number.MAX_SAFE_INTEGER,
       gates: {
         wal: gateOf(memory, 'wal'),
         network: gateOf(memory, 'network'),
@@ -171,6 +174,7 @@ export class Turn {
     return {
       health: this.#health.status(),
       rings: ringUse(memory),
+      held: { openBatches: this.#hub.open.bytes, sending: -read('sendingLeft') + read('sendingTaken') },
       disk: {
         durability: this.#parts.config.durability,
         bytesWritten: read('walBytes'),

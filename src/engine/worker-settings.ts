@@ -2,6 +2,7 @@ import { BATCH_ENTRIES_CEILING, BATCH_RAW_BYTES_CEILING, PROPOSE_BYTES_MAX } fro
 import type { Configuration } from '../base/messages.js';
 import type { WorkerSettings } from '../workers/settings.js';
 import { leaseMsOf } from './lease.js';
+import { SENDING_BYTES_MAX, streamQueueBytes } from './memory-plan.js';
 import { batchBytesCeiling, type Config } from './options.js';
 import { Pipelines } from './pipeline.js';
 
@@ -39,6 +40,8 @@ export function workerSettings(config: Config): WorkerSettings {
     heartbeatLifeMs: config.election.timeoutMsMin / 2,
     leaseMs: leaseMsOf(config),
     receiveWindowBytes: config.transport.receiveWindowBytes,
+    streamQueueBytes: streamQueueBytes(config.peers.size),
+    sendingBytesMax: SENDING_BYTES_MAX,
     clientStreams: config.limits.clientStreams,
     tailStreams: config.limits.tailStreams,
     join: config.join,

@@ -1,5 +1,5 @@
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
-import { MESSAGE_OVERHEAD_BYTES, type MessageStream } from './transport.js';
+import { MESSAGE_OVERHEAD_BYTES, type MessageStream, type TransportOptions } from './transport.js';
 
 /**
  * How much is given to the network library at a time: enough to keep a socket busy. The rest stays in our own
@@ -32,7 +32,7 @@ export abstract class BaseStream implements MessageStream {
   constructor(
     readonly id: number,
     readonly remote: string,
-    readonly limits: { readonly messageBytesMax: number; readonly queuedBytesMax: number },
+    readonly limits: Pick<TransportOptions, 'messageBytesMax' | 'queuedBytesMax' | 'queue'>,
   ) {}
 
   /** Gives one message to the network; `written` is called once it left, never before this returns. */
@@ -59,8 +59,8 @@ export abstract class BaseStream implements MessageStream {
         { limit, received: bytes.length },
       );
     }
-    if (this.#closed || this.#queuedBytes >= this.limits.queuedBytesMax) return false;
-    this.#queuedBytes += bytes.length + MESSAGE_OVERHEAD_BYTES;
+    if (this.#closed || !this.#hasRoom()) return false;
+    this.#charge(bytes.length + MESSAGE_OVERHEAD_BYTES);
     this.#queue.push({ bytes, done });
     this.#handOver();
     return true;
@@ -80,7 +80,7 @@ export abstract class BaseStream implements MessageStream {
     this.#closed = true;
     this.#queue = [];
     this.#head = 0;
-    this.#queuedBytes = 0;
+    this.#charge(-this.#queuedBytes);
     this.release(cause, this.#handedMessages > 0);
     this.onClose(cause);
   }
@@ -117,9 +117,23 @@ export abstract class BaseStream implements MessageStream {
     if (this.#closed) return;
     this.#handedMessages -= 1;
     this.#handedBytes -= byteLength;
-    this.#queuedBytes -= byteLength + MESSAGE_OVERHEAD_BYTES;
+    this.#charge(-byteLength - MESSAGE_OVERHEAD_BYTES);
     done?.();
     this.#handOver();
+  }
+
+  #hasRoom(): boolean {
+    const { queuedBytesMax, queue } = this.limits;
+    if (this.#queuedBytes >= queuedBytesMax) return false;
+    return this.#queuedBytes === 0 || queue === undefined || queue.taken - queue.left < queue.bytesMax;
+  }
+
+  #charge(bytes: number): void {
+    this.#queuedBytes += bytes;
+    const { queue } = this.limits;
+    if (queue === undefined) return;
+    if (bytes > 0) queue.taken += bytes;
+    else queue.left -= bytes;
   }
 
   #shift(): Queued | undefined {

@@ -75,8 +75,20 @@ export interface TransportOptions {
   messageBytesMax: number;
   /** A stream takes no further message once so many bytes are queued on it. */
   queuedBytesMax: number;
+  /** What all streams of this transport have queued, and how much that may be. Default: unbounded. */
+  queue?: SharedQueue;
   /** How much a peer may have in flight to us per stream before we read it; bandwidth × delay. Default 1 MiB. */
   receiveWindowBytes?: number;
+}
+
+/**
+ * What is queued on many streams, as two numbers that only grow: bytes taken, and bytes that left. At a difference of `bytesMax` a stream that
+ * has something queued takes no more; one that has nothing takes one message, so that nobody starves.
+ */
+export interface SharedQueue {
+  taken: number;
+  left: number;
+  readonly bytesMax: number;
 }
 
 export const RECEIVE_WINDOW_BYTES_DEFAULT = 1024 * 1024;

@@ -50,6 +50,8 @@ const CURSORS = [
   'walBytes',
   'walFlushUs',
   'walFlushUsMax',
+  'sendingTaken',
+  'sendingLeft',
   'encoderBatches',
   'encoderCompressions',
   'encoderCompressed',
@@ -76,12 +78,22 @@ function ringCapacity(wanted: number, recordBytesMax: number): number {
   return 2 ** Math.ceil(Math.log2(needed));
 }
 
-/** Lays the block out and prepares its rings. Called once, by main. */
-export function createEngineMemory(sizes: MemorySizes, groups: readonly GroupId[]): EngineMemory {
+interface Layout {
+  capacities: Record<RingName, { capacity: number; consumers: number }>;
+  indexBytes: number;
+  total: number;
+}
+
+/** Size of the block that `createEngineMemory` makes, bytes. */
+export function engineMemoryBytes(sizes: MemorySizes, groups: readonly GroupId[]): number {
+  return layoutOf(sizes, groups).total;
+}
+
+function layoutOf(sizes: MemorySizes, groups: readonly GroupId[]): Layout {
   const largest = sizes.batchRawBytesMax + BATCH_PAYLOAD_OFFSET;
   const payload = ringCapacity(sizes.ringBytes, largest);
   const messages = sizes.messageRingBytes ?? MESSAGE_RING_BYTES;
-  const capacities: Record<RingName, { capacity: number; consumers: number }> = {
+  const capacities: Layout['capacities'] = {
     proposal: { capacity: payload, consumers: 2 },
     batch: { capacity: payload, consumers: 1 },
     receive: { capacity: payload, consumers: 1 },
@@ -95,10 +107,16 @@ export function createEngineMemory(sizes: MemorySizes, groups: readonly GroupId[
   const indexBytes = SharedLogIndex.bytesFor(groups.length, ANCHORS_PER_GROUP);
   let total = indexBytes + 64 * (8 + CURSORS.length + names.length) + 4 * 64;
   for (const name of names) total += ringRegionBytes(capacities[name].capacity, capacities[name].consumers);
+  return { capacities, indexBytes, total };
+}
+
+/** Lays the block out and prepares its rings. Called once, by main. */
+export function createEngineMemory(sizes: MemorySizes, groups: readonly GroupId[]): EngineMemory {
+  const { capacities, indexBytes, total } = layoutOf(sizes, groups);
   const memory = new SharedArrayBuffer(total);
   const allocator = new SharedAllocator(memory);
   const rings = {} as Record<RingName, RingRegion>;
-  for (const name of names) {
+  for (const name of Object.keys(capacities) as RingName[]) {
     const { capacity, consumers } = capacities[name];
     rings[name] = {
       memory,

@@ -9,6 +9,7 @@ import { RingProducer } from '../ring/producer.js';
 import { insecureRefused, isLoopback, parseAddress } from '../transport/address.js';
 import { probe } from '../transport/bind-probe.js';
 import { GrpcTransport } from '../transport/grpc.js';
+import type { SharedQueue } from '../transport/transport.js';
 import { lockDirectory } from '../wal/lock.js';
 import { RealDisk } from '../wal/real-disk.js';
 import { prepareSegment as prepare } from '../wal/segment.js';
@@ -49,8 +50,6 @@ const SLEEP_MS = 25;
 const BLOCKING_SLEEP_MS = 500;
 /** How long closed connections may take to be gone. */
 const SOCKETS_CLOSE_MS = 2000;
-/** Bytes that a stream queues at most before it takes no more. */
-const QUEUED_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Runs a thread's programs until main says stop, or one of them fails. */
 export async function runThread(task: ThreadTask): Promise<ThreadExit> {
@@ -128,15 +127,16 @@ async function runEventLoop(task: ThreadTask): Promise<void> {
   if (task.programs.includes('encoder')) programs.push(makeEncoder(memory, settings));
   try {
     if (task.programs.includes('network')) {
+      const queue: SharedQueue = { taken: 0, left: 0, bytesMax: settings.sendingBytesMax };
       const network = new Network(
         memory,
         settings,
         task.facts!,
         new RealDisk(),
-        makeTransport(settings),
+        makeTransport(settings, queue),
         () => gate.kick(),
       );
-      programs.push(network);
+      programs.push(network, tally(queue, memory));
       ready.network = { port: await network.listen(), lz4: loadCompression(settings.lz4).name };
     }
     port.postMessage(ready);
@@ -181,13 +181,26 @@ function makeCompressor({ compression, lz4 }: WorkerSettings): Compressor | unde
   return new Compressor(loadCompression(lz4), compression === 'auto' ? 'sampled' : 'always');
 }
 
-function makeTransport(settings: WorkerSettings): GrpcTransport {
+function makeTransport(settings: WorkerSettings, queue: SharedQueue): GrpcTransport {
   return new GrpcTransport({
     messageBytesMax: Math.min(MESSAGE_BYTES_CEILING, settings.batchRawBytesMax + 1024 * 1024),
-    queuedBytesMax: QUEUED_BYTES_MAX,
+    queuedBytesMax: settings.streamQueueBytes,
+    queue,
     receiveWindowBytes: settings.receiveWindowBytes,
     insecure: settings.insecure,
   });
+}
+
+/** Tells what is queued to be sent: part of what the engine holds. */
+function tally(queue: SharedQueue, memory: EngineMemory): Program {
+  const taken = cursorOf(memory, 'sendingTaken');
+  const left = cursorOf(memory, 'sendingLeft');
+  const poll = (): boolean => {
+    taken.store(queue.taken);
+    left.store(queue.left);
+    return false;
+  };
+  return { name: 'tally', poll, close() {} };
 }
 
 function waker(memory: EngineMemory, names: readonly (keyof EngineMemory['gates'])[]): () => void {

@@ -47,6 +47,9 @@ export interface WorkerSettings {
   /** See `Self`. */
   readonly leaseMs: number;
   readonly receiveWindowBytes: number;
+  /** What one stream, and all together, may have queued to be sent. */
+  readonly streamQueueBytes: number;
+  readonly sendingBytesMax: number;
   readonly clientStreams: number;
   readonly tailStreams: number;
   /** Begins with an empty log and waits to be contacted, instead of writing `bootstrap`. */

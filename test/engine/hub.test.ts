@@ -46,6 +46,7 @@ describe('what main could not hand over yet', () => {
       slots: new ProposalSlots(proposals.consumer),
       slotRing: proposals.consumer,
       outgoing: new Outgoing(),
+      openBytesMax: Number.MAX_SAFE_INTEGER,
       durable: makeCursor(),
       gates: { wal: gate, network: gate, encoder: gate },
     });

@@ -29,6 +29,7 @@ function makeWorld() {
     slots: new ProposalSlots(proposals.consumer),
     slotRing: proposals.consumer,
     outgoing: new Outgoing(),
+    openBytesMax: Number.MAX_SAFE_INTEGER,
     durable: makeCursor(),
     gates: { wal: gate, network: gate, encoder: gate },
   });

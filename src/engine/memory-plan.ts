@@ -1,0 +1,77 @@
+import { ErrorCode, RaftlineError } from '../base/errors.js';
+import { PROPOSE_BYTES_MAX } from '../base/limits.js';
+import type { Config } from './options.js';
+
+const MiB = 1024 * 1024;
+
+/** What all streams together may have queued, but for one message each. */
+export const SENDING_BYTES_MAX = 64 * MiB;
+/** Of that for the streams to peers; the rest is for tails and answers to clients. */
+const SENDING_TO_PEERS_BYTES = 32 * MiB;
+const STREAM_QUEUE_BYTES = { min: 1 * MiB, max: 16 * MiB };
+/** A reader of the log on disk: what it gives out, and a window over each of its files. */
+const READER_BYTES = 5 * 256 * 1024;
+
+/** What holds payload in an engine, each with its bound, bytes. Together they are at most the budget. */
+export interface MemoryParts {
+  /** The block of shared memory: rings between the threads, and what stands beside them. Taken at once. */
+  rings: number;
+  /** Queued on streams: to followers, to tails, answers to clients. A stream with nothing queued takes one message more. */
+  sending: number;
+  /** From peers: what the network may hold of each, and one message that waits for room in its ring. */
+  receiving: number;
+  /** From clients: what the network may hold of each stream; the ring stops the rest. */
+  clients: number;
+  /** Readers of the log on disk: one per follower, per tail, and for what is applied. */
+  reading: number;
+  /** Open batches of all groups: what of the budget the others leave. Beyond it proposals are refused. */
+  openBatches: number;
+}
+
+/** What a stream may have queued, bytes: a peer's share, so that one that is stuck leaves the others theirs. */
+export function streamQueueBytes(peers: number): number {
+  const share = Math.floor(SENDING_TO_PEERS_BYTES / Math.max(1, peers));
+  return Math.max(STREAM_QUEUE_BYTES.min, Math.min(STREAM_QUEUE_BYTES.max, share));
+}
+
+/**
+ * Divides `memory.budgetBytes`. Bounds that hold at every moment are what keeps a stuck follower, a slow disk or a crowd of clients from
+ * growing memory; so all of them must fit at once.
+ *
+ * @param rings the size of the shared block, bytes
+ * @param batchRawBytesMax the largest payload of one batch
+ * @throws RaftlineError `RAFTLINE_OPTION_INVALID`, naming the least budget that fits and what takes it
+ */
+export function planMemory(config: Config, rings: number, batchRawBytesMax: number): MemoryParts {
+  const { limits, peers, transport, memory, pipeline } = config;
+  const message = batchRawBytesMax + MiB / 4;
+  const parts = {
+    rings,
+    sending: SENDING_BYTES_MAX + peers.size * message,
+    receiving: peers.size * (transport.receiveWindowBytes + message),
+    clients: limits.clientStreams * Math.max(transport.receiveWindowBytes, PROPOSE_BYTES_MAX),
+    reading: (peers.size + limits.tailStreams + 1) * READER_BYTES,
+  };
+  const taken = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
+  const least = taken + Math.max(batchRawBytesMax, pipeline.batchBytesMax);
+  if (least > memory.budgetBytes) throw tooSmall(memory.budgetBytes, least, parts);
+  return { ...parts, openBatches: memory.budgetBytes - taken };
+}
+
+const CAUSES: Readonly<Record<string, string>> = {
+  rings: 'memory.ringBytes, memory.clientRingBytes, entryBytesMax',
+  receiving: 'peers, transport.receiveWindowBytes',
+  clients: 'limits.clientStreams, transport.receiveWindowBytes',
+  reading: 'peers, limits.tailStreams',
+};
+
+function tooSmall(received: number, least: number, parts: Record<string, number>): RaftlineError {
+  const shown = Object.entries(parts).map(([name, bytes]) => {
+    const cause = CAUSES[name];
+    return `${name} ${(bytes / MiB).toFixed(1)} MiB${cause === undefined ? '' : ` (${cause})`}`;
+  });
+  const expected = `at least ${least} bytes for what these options may hold: ${shown.join(', ')}`;
+  const message = `option memory.budgetBytes: expected ${expected}; received ${received}`;
+  const details = { path: 'memory.budgetBytes', expected, received, least };
+  return new RaftlineError(ErrorCode.OptionInvalid, message, details);
+}

@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest';
+import { ErrorCode, type RaftlineError } from '../../src/base/errors.js';
+import { planMemory, streamQueueBytes } from '../../src/engine/memory-plan.js';
+import { type EngineOptions, parseOptions } from '../../src/engine/options.js';
+import { Cluster, Engine, errorOf, Ledger, leads, single, temporaryDirectory } from './world.js';
+
+const MiB = 1024 * 1024;
+const RINGS = 75 * MiB;
+const BATCH = 2 * MiB;
+
+function planOf(changes: Partial<EngineOptions>) {
+  const config = parseOptions({ ...single('data', new Ledger()), ...changes });
+  return planMemory(config, RINGS, BATCH);
+}
+
+function refusalOf(changes: Partial<EngineOptions>): RaftlineError {
+  try {
+    planOf(changes);
+  } catch (thrown) {
+    return thrown as RaftlineError;
+  }
+  return expect.fail('the budget was taken');
+}
+
+describe('the memory budget', () => {
+  it('is divided without a rest, and refused where it cannot hold what the options allow, naming the least that can', () => {
+    const three = { 2: '127.0.0.1:2', 3: '127.0.0.1:3' };
+    const parts = planOf({ peers: three });
+    expect(Object.values(parts).reduce((sum, bytes) => sum + bytes, 0)).toBe(512 * MiB);
+    expect(Math.min(...Object.values(parts))).toBeGreaterThan(0);
+    const seven = Object.fromEntries([2, 3, 4, 5, 6, 7].map((id) => [id, `127.0.0.1:${id}`]));
+    expect(planOf({ peers: seven }).openBatches, 'the defaults are enough for seven nodes').toBeGreaterThan(
+      BATCH,
+    );
+
+    const refused = refusalOf({ peers: three, memory: { budgetBytes: 64 * MiB } });
+    expect(refused.code).toBe(ErrorCode.OptionInvalid);
+    expect(refused.message).toMatch(/rings 75\.0 MiB \(memory\.ringBytes/);
+    expect(refused.message).toMatch(/clients 256\.0 MiB \(limits\.clientStreams/);
+    const least = refused.details.least as number;
+    expect(planOf({ peers: three, memory: { budgetBytes: least } }).openBatches).toBe(BATCH);
+    expect(refusalOf({ peers: three, memory: { budgetBytes: least - 1 } }).details.least).toBe(least);
+    const fewer = refusalOf({
+      peers: three,
+      memory: { budgetBytes: 64 * MiB },
+      limits: { clientStreams: 16 },
+    });
+    expect(fewer.details.least).toBe(least - 240 * MiB);
+  });
+
+  it('leaves each follower a share of what may be queued, so that one that is stuck leaves the others theirs', () => {
+    expect([1, 2, 4, 32, 63].map((peers) => streamQueueBytes(peers) / MiB)).toEqual([16, 16, 8, 1, 1]);
+  });
+
+  it('is held by open batches of many groups: refused with the reason and a hint, nothing lost, and then it goes on', async () => {
+    const directory = temporaryDirectory();
+    const ledgers = Array.from({ length: 40 }, () => new Ledger());
+    const groups = ledgers.map((stateMachine, at) => ({ id: at + 1, stateMachine }));
+    const options = { ...single(directory.path, new Ledger()), groups, memory: { budgetBytes: 64 * MiB } };
+    const least = (await errorOf(Engine.open(options))).details.least as number;
+    const engine = await Engine.open({ ...options, memory: { budgetBytes: least + MiB } });
+    try {
+      for (const { id } of groups) await leads(engine, id);
+      const entry = Buffer.alloc(200_000, 1);
+      const proposed = groups.map(({ id }) => engine.group(id).propose(entry));
+      const { memory } = engine.status();
+      expect(memory.budgetBytes).toBe(least + MiB);
+      expect(memory.usedBytes).toBeLessThanOrEqual(memory.budgetBytes);
+      expect(memory.parts.openBatches.usedBytes).toBeGreaterThan(memory.parts.openBatches.limitBytes / 2);
+      const fates = await Promise.allSettled(proposed);
+      const refused = fates.flatMap((fate) =>
+        fate.status === 'rejected' ? [fate.reason as RaftlineError] : [],
+      );
+      expect(refused.length).toBeGreaterThan(20);
+      for (const { code, retryable, details } of refused) {
+        expect([code, retryable]).toEqual([ErrorCode.Overloaded, true]);
+        expect(details.reason).toMatch(/memory\.budgetBytes/);
+        expect(details.retryAfterMs).toBeGreaterThanOrEqual(1);
+      }
+      const taken = ledgers.filter(({ entries }) => entries.length > 0).length;
+      expect(taken, 'what was not refused, and nothing else').toBe(40 - refused.length);
+      for (const { id } of groups) await engine.group(id).propose(entry);
+      expect(engine.status().memory.parts.openBatches.usedBytes).toBe(0);
+    } finally {
+      await engine.close();
+      directory.remove();
+    }
+  });
+});
+
+describe('a leader that lost its quorum and does not know it yet', () => {
+  it('C13 H38 holds what uncommittedBytesMax allows and refuses the rest, however much clients send', async () => {
+    const cluster = await Cluster.start(() => ({ uncommittedBytesMax: 4 * MiB }));
+    try {
+      const leader = await cluster.leader();
+      const group = leader.group(1);
+      await Promise.all(Array.from({ length: 100 }, () => group.propose(Buffer.alloc(1000))));
+      for (const id of cluster.nodes.keys()) if (id !== leader.id) await cluster.stop(id);
+      const entry = Buffer.alloc(1000, 7);
+      const refused: RaftlineError[] = [];
+      const appender = group.appender({ pipeline: 1 << 20, callback: () => {} });
+      const before = process.memoryUsage().arrayBuffers;
+      // In one go: the leader has no turn in which it could notice.
+      for (let sent = 0; sent < 200_000; sent++) {
+        const refusal = appender.append(entry);
+        if (refusal !== undefined) refused.push(refusal);
+      }
+      const { memory, rings } = leader.status();
+      const held = appender.outstanding * 1004;
+      expect(held).toBeGreaterThan(2 * MiB);
+      expect(held, 'uncommittedBytesMax, of 200 MB that were offered').toBeLessThanOrEqual(4 * MiB);
+      expect(memory.usedBytes).toBeLessThanOrEqual(memory.budgetBytes);
+      expect(rings.proposal!.usedBytes).toBeLessThanOrEqual(rings.proposal!.capacityBytes);
+      expect(process.memoryUsage().arrayBuffers - before, 'beside the rings').toBeLessThan(4 * MiB);
+      expect(refused.length).toBeGreaterThan(150_000);
+      const [first] = refused;
+      expect(first).toMatchObject({ code: ErrorCode.Overloaded, retryable: true });
+      expect(first!.details.retryAfterMs).toBeGreaterThanOrEqual(1);
+      await appender.close();
+      expect(leader.status().memory.parts.openBatches.usedBytes).toBe(0);
+    } finally {
+      await cluster.close();
+    }
+  });
+});
