@@ -154,6 +154,11 @@ export class Replica implements Leadership {
     return this.#raft.commitIndex;
   }
 
+  /** Whether this leader's lease holds now, if reads may rest on one. */
+  get leaseHolds(): boolean {
+    return this.#raft.leaseHolds();
+  }
+
   get configurations(): Raft['configurations'] {
     return this.#raft.configurations;
   }

@@ -229,6 +229,13 @@ export class Checks {
     );
     this.leaders.set(term, node.id);
     this.#hasVotes(node, term);
+    for (const other of this.#nodes) {
+      // H15, H67: also where nobody happens to read.
+      must(
+        other === node || other.turn?.replica(this.#group).leaseHolds !== true,
+        () => `${node.host} leads term ${term}, and the lease of ${other.host} holds`,
+      );
+    }
     if (term <= this.leaderTerm) return;
     this.leaderTerm = term;
     const replica = node.replica(this.#group);

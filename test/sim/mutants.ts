@@ -1,4 +1,5 @@
 import { AROUND_MUTANTS } from './mutants-around.js';
+import { DISK_MUTANTS } from './mutants-disk.js';
 import { ELECTION_MUTANTS } from './mutants-elections.js';
 import { MEMBER_MUTANTS } from './mutants-members.js';
 import { REPLICATION_MUTANTS } from './mutants-replication.js';
@@ -23,6 +24,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...ELECTION_MUTANTS,
   ...REPLICATION_MUTANTS,
   ...MEMBER_MUTANTS,
+  ...DISK_MUTANTS,
   ...AROUND_MUTANTS,
 ];
 
