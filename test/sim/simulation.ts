@@ -20,6 +20,8 @@ const CONVERGENCE_LOOK_MS = 50;
 const PEACE_MS = 4000;
 /** Every fault ends by itself within ten seconds, so a cluster that takes nothing for so long has stopped for good. */
 const STANDSTILL_MS = 300_000;
+/** After how many events somebody looks whether it is enough. */
+const LOOK_STEPS = 8;
 /** How often a run that lacks leaderships or restarts is helped on, simulated ms, and for how long. */
 const URGE_MS = 4000;
 const URGING_MS_MAX = 400_000;
@@ -145,7 +147,7 @@ class Simulation {
 
   /** Lets events happen until `done`, or something is broken. */
   async #goOn(done: () => boolean): Promise<void> {
-    while (this.#failure === undefined && !done()) {
+    while (this.#failure === undefined && (this.#scheduler.steps % LOOK_STEPS !== 0 || !done())) {
       if (this.#spent()) return;
       try {
         if (!this.#scheduler.step()) return;

@@ -199,7 +199,8 @@ export class FaultyDisk implements Disk {
       this.put(inode, data.subarray(0, data.length >> 1), position);
       throw systemError(this.faults.failWriteCode ?? 'ENOSPC');
     }
-    const room = Math.max(0, (this.faults.capacity ?? Number.POSITIVE_INFINITY) - this.used());
+    const { capacity } = this.faults;
+    const room = capacity === undefined ? Number.POSITIVE_INFINITY : Math.max(0, capacity - this.used());
     const growth = position + data.length - inode.bytes.length;
     if (growth > room) {
       this.put(inode, data.subarray(0, Math.max(0, data.length - growth + room)), position);
@@ -317,7 +318,8 @@ export class FaultyDisk implements Disk {
     const result = Buffer.alloc(length);
     synced.copy(result);
     for (let at = 0; at < length; at += page) {
-      if (this.random() < 0.5) bytes.copy(result, at, at, Math.min(at + page, length));
+      // A file that was made shorter has nothing to copy there.
+      if (this.random() < 0.5 && at < bytes.length) bytes.copy(result, at, at, Math.min(at + page, length));
     }
     for (const dropped of inode.dropped) restorePage(result, synced, dropped);
     inode.dropped.clear();
