@@ -23,6 +23,8 @@ interface Heard {
   /** Since when it leads without being a voter, or hands over. */
   removedAt: number | undefined;
   transferAt: number | undefined;
+  /** The configuration in force, and since when. */
+  configured: { index: number; atMs: number };
 }
 
 /** Promises that have to do with time: nobody votes against a leader that it hears, and no leader waits for ever. */
@@ -75,13 +77,17 @@ export class Patience {
       heard.heardAt.clear();
       heard.removedAt = undefined;
       heard.transferAt = undefined;
+      heard.configured = { index: 0, atMs: 0 };
     } else heard.ledMs += Math.min(nowMs - heard.eventAtMs, LEADER_GAP_MS);
     heard.eventAtMs = nowMs;
     const answers = message?.type === 'appendReply' || message?.type === 'heartbeatReply';
     if (answers && message.term === state.term) heard.heardAt.set(message.from, heard.ledMs);
     const { voters, votersOutgoing, index } = state.configuration;
+    if (index !== heard.configured.index) heard.configured = { index, atMs: heard.ledMs };
     for (const half of [voters, votersOutgoing]) {
-      const ages = half.map((voter) => (voter === id ? 0 : heard.ledMs - (heard.heardAt.get(voter) ?? 0)));
+      // Who was silent before a configuration made a quorum need it, has its time from there.
+      const since = (voter: number): number => Math.max(heard.heardAt.get(voter) ?? 0, heard.configured.atMs);
+      const ages = half.map((voter) => (voter === id ? 0 : heard.ledMs - since(voter)));
       const quorumMs = ages.sort((a, b) => a - b)[Math.floor(half.length / 2)] ?? 0;
       must(
         quorumMs < PATIENCE * ELECTION_MS.max,
@@ -104,7 +110,7 @@ export class Patience {
     const heard = {
       ...{ life: node.lives, role: 'follower', term: 0, ledMs: 0, eventAtMs: nowMs },
       ...{ leaderAtMs: Number.NEGATIVE_INFINITY, heardAt: new Map<number, number>() },
-      ...{ removedAt: undefined, transferAt: undefined },
+      ...{ removedAt: undefined, transferAt: undefined, configured: { index: 0, atMs: 0 } },
     };
     this.#heard.set(node, heard);
     return heard;
