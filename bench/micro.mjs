@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { seededRandom } from '../dist/base/prng.js';
 import { Workspace } from '../dist/bench/processes.js';
 import { compareRuns, nothingShown, spreadOf } from '../dist/bench/statistics.js';
-import { helpOf } from '../dist/cli/arguments.js';
+import { helpOf, usageError } from '../dist/cli/arguments.js';
 import { BenchArguments, LOAD_FLAGS, OUTPUT_FLAGS, POINT_FLAGS } from '../dist/cli/bench/flags.js';
 import { figure, printMachine } from '../dist/cli/bench/print.js';
 import { Output } from '../dist/cli/output.js';
@@ -66,7 +66,7 @@ export async function micro(args) {
 /** `compare OLD NEW`: two files that `micro --json` wrote. */
 export function compareMicro(args) {
   const [base, changed] = args.filter((arg, at) => !arg.startsWith('--') && args[at - 1] !== '--dir');
-  if (changed === undefined) throw new Error('expected two files of micro, OLD and NEW');
+  if (changed === undefined) throw usageError('expected two files of micro, OLD and NEW');
   printComparison(new Output(), readMicro(base), readMicro(changed));
 }
 
@@ -101,7 +101,7 @@ function partsTable(parts) {
 
 function printComparison(output, before, after) {
   const [from, to] = [before, after].map(({ settings }) => conditionsOf(settings));
-  if (from !== to) throw new Error(`nothing was measured alike: expected ${to}, received ${from}`);
+  if (from !== to) throw usageError(`nothing was measured alike: expected ${to}, received ${from}`);
   output.line(`\n${to}: ${before.machine.commit} → ${after.machine.commit}; below 1 is faster\n`);
   const rows = after.parts.flatMap(({ name, runs }) => {
     const old = before.parts.find((part) => part.name === name);
@@ -120,7 +120,7 @@ function printComparison(output, before, after) {
 function readMicro(file) {
   const results = JSON.parse(readFileSync(file, 'utf8'));
   if (results?.benchmark === BENCHMARK && results.version === VERSION) return results;
-  throw new Error(`${file}: expected results of micro, received ${JSON.stringify(results).slice(0, 60)}`);
+  throw usageError(`${file}: expected results of micro, received ${JSON.stringify(results).slice(0, 60)}`);
 }
 
 function conditionsOf({ payload, data, seed, batchBytesMax, timeMs }) {

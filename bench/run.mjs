@@ -1,4 +1,6 @@
 import { fileURLToPath } from 'node:url';
+import { ErrorCode, toRaftlineError } from '../dist/base/errors.js';
+import { exitCodeOf } from '../dist/cli/failure.js';
 import { memory } from './memory.mjs';
 import { compareMicro, micro } from './micro.mjs';
 import { profile } from './profile.mjs';
@@ -49,8 +51,11 @@ if (command === undefined) {
   const args = rest.map((arg) => arg.replace(/^--\w+/, (flag) => RENAMED[flag] ?? flag));
   try {
     await command.run(withDefaults(args, { dir: DIRECTORY }));
-  } catch (error) {
-    process.stderr.write(`bench ${name}: ${error.stack ?? error}\n`);
-    process.exitCode = 1;
+  } catch (thrown) {
+    const error = toRaftlineError(thrown);
+    // A flag that makes no sense needs no stack.
+    const usage = error.code === ErrorCode.UsageInvalid;
+    process.stderr.write(`bench ${name}: ${usage ? error.message : error.stack}\n`);
+    process.exitCode = exitCodeOf(error);
   }
 }

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { Workspace } from '../../dist/bench/processes.js';
 import { conditionsText } from '../../dist/bench/settings.js';
-import { helpOf } from '../../dist/cli/arguments.js';
+import { helpOf, usageError } from '../../dist/cli/arguments.js';
 import { BenchArguments, CONCURRENCY_FLAG, LOAD_FLAGS, OUTPUT_FLAGS } from '../../dist/cli/bench/flags.js';
 import { figure, printMachine } from '../../dist/cli/bench/print.js';
 import { Output } from '../../dist/cli/output.js';
@@ -60,7 +60,9 @@ export async function targets(args) {
 function rowsOf(names) {
   const unknown = names.find((name) => !ROWS.some((row) => row.name === name));
   if (unknown === undefined) return ROWS.filter(({ name }) => names.length === 0 || names.includes(name));
-  throw new Error(`--row: expected one of ${ROWS.map(({ name }) => name).join(', ')}, received '${unknown}'`);
+  throw usageError(
+    `--row: expected one of ${ROWS.map(({ name }) => name).join(', ')}, received '${unknown}'`,
+  );
 }
 
 function contextOf(given, output, workspace) {

@@ -1,0 +1,70 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+const RUN = fileURLToPath(new URL('../../bench/run.mjs', import.meta.url));
+
+/** `npm run bench -- …`, over what is built. */
+function bench(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [RUN, ...args], { timeout: 110_000 }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
+    });
+  });
+}
+
+describe('the benchmarks of a checkout', () => {
+  let directory = '';
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'raftline-micro-'));
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+  it('measure every part, write it with machine and settings, compare two files, and leave nothing behind', async () => {
+    const file = join(directory, 'micro.json');
+    const short = ['--time', '10', '--runs', '1', '--batch', '16', '--dir', directory];
+    const { code, stdout, stderr } = await bench('micro', ...short, '--json', file);
+    expect(code, stderr).toBe(0);
+    expect(stdout).toContain('128 B entries (json, seed 1), batch 16 KiB, 10 ms a part; 1 runs');
+    const results = JSON.parse(readFileSync(file, 'utf8'));
+    expect(results.machine).toMatchObject({ node: process.version, commit: expect.any(String) });
+    expect(results.settings).toMatchObject({ payload: 128, batchBytesMax: 16_384, timeMs: 10 });
+    const names = results.parts.map(({ name }: { name: string }) => name);
+    for (const part of ['ring', 'packEntry', 'pure LZ4', 'crc32', 'EntryCursor walk', 'core', 'wal'])
+      expect(
+        names.some((name: string) => name.includes(part)),
+        part,
+      ).toBe(true);
+    for (const { name, runs } of results.parts) {
+      expect(runs, name).toHaveLength(1);
+      expect(runs[0].medianMs, name).toBeGreaterThan(0);
+    }
+    expect(readdirSync(directory)).toEqual(['micro.json']);
+
+    const compared = await bench('compare', file, file);
+    expect(compared.code, compared.stderr).toBe(0);
+    expect(compared.stdout).toMatch(/core: a batch .* 1\.000 \(1\.000–1\.000\) +no verdict below 4 runs/);
+  }, 120_000);
+
+  it('say which commands, flags and rows they know', async () => {
+    const wrong = [
+      [['nothing'], 2, /micro .*ratio .*targets /s],
+      [['targets', '--row', 'nothing'], 2, /--row: expected one of entries-16, .*soak.*received 'nothing'/],
+      [['targets', '--help'], 0, /entries-128, .*--minutes N/s],
+      [
+        ['ratio', '--seconds', 'many'],
+        2,
+        /--duration: expected a whole number from 1 to 86400, received 'many'/,
+      ],
+    ] as const;
+    const answers = await Promise.all(wrong.map(([args]) => bench(...args)));
+    answers.forEach(({ code, stdout, stderr }, at) => {
+      const [args, expected, message] = wrong[at]!;
+      expect(stdout + stderr, args.join(' ')).toMatch(message);
+      expect(code, args.join(' ')).toBe(expected);
+    });
+  }, 60_000);
+});
