@@ -68,7 +68,7 @@ describe('the report of a sweep', () => {
 
   it("says what 'auto' chose", () => {
     expect(page).toContain('<td>auto (7)</td>');
-    expect(page).toContain('&#39;auto&#39;, which chose 7, reached 1 times');
+    expect(page).toContain('&#39;auto&#39;, which chose 7, reached 1.00 times');
   });
 
   it('says when it is not whole', () => {

@@ -40,7 +40,7 @@ function autoText(auto: Advice['auto']): string {
   if (auto === undefined) return '';
   const { point, throughput, p99, good } = auto;
   const measured =
-    ` 'auto'${chosenText(point)} reached ${rounded(throughput)} times that throughput at ${rounded(p99)} times that p99` +
+    ` 'auto'${chosenText(point)} reached ${throughput.toFixed(2)} times that throughput at ${p99.toFixed(2)} times that p99` +
     ` (${rounded(point.throughput.median)} entries/s, ${msText(point.p99.median)})`;
   const bounds = `${AUTO_BOUNDS.throughput} and ${AUTO_BOUNDS.p99}`;
   return good
