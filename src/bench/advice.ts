@@ -3,8 +3,10 @@ import { figureOf, type Measured } from './results.js';
 import type { BenchSettings } from './settings.js';
 import { type Spread, spreadOf } from './statistics.js';
 
-/** Less than this of the highest throughput is too little, whatever the latency. */
+/** Less than this of the highest throughput, or of the rate that was offered, is too little, whatever the latency. */
 export const ENOUGH = 0.95;
+/** Where a rate is offered, throughput says little: the knee is then where p99 is within this multiple of the lowest. */
+export const KNEE_P99 = 1.2;
 /** What 'auto' may cost: this part of the best fixed depth's throughput, and this multiple of its p99. */
 export const AUTO_BOUNDS = { throughput: 0.95, p99: 1.2 } as const;
 
@@ -26,10 +28,13 @@ export interface Series {
 
 /** What the points of one series say. */
 export interface Advice {
-  /** The highest throughput of a fixed depth, the lowest p99 among those within 5 % of it. */
+  /** The highest throughput of a fixed depth; the lowest p99 among those within 5 % of it, or of the rate that was offered. */
   fastest: Point;
   best: Point;
-  /** The smallest depth of the best one's batch size that has 95 % of that batch size's highest throughput. */
+  /**
+   * The smallest depth of the best one's batch size that has 95 % of that batch size's highest throughput. Where a rate was offered: that
+   * keeps up with it, at a p99 of at most 1.2 times the lowest.
+   */
   knee: Point;
   /** Fixed depths whose runs overlap with the best one's, in throughput and in p99: the runs do not tell them apart. */
   alike: Point[];
@@ -74,7 +79,7 @@ export function adviceOf({ points }: Series): Advice | undefined {
     (each) => each !== best && overlap(each.throughput, best.throughput) && overlap(each.p99, best.p99),
   );
   const autos = points.filter(({ settings }) => settings.depth === 'auto');
-  return { fastest, best, knee: enough(sameBatch)[0]!, alike, auto: autoOf(autos, best) };
+  return { fastest, best, knee: kneeOf(enough(sameBatch)), alike, auto: autoOf(autos, best) };
 }
 
 /** The one with the best's batch size, if it was measured. */
@@ -101,7 +106,16 @@ function highest(points: readonly Point[]): Point {
   return points.reduce((high, each) => (each.throughput.median > high.throughput.median ? each : high));
 }
 
+/** @param points with enough throughput, by depth */
+function kneeOf(points: readonly Point[]): Point {
+  const [first] = points as [Point];
+  if (first.settings.rate === undefined) return first;
+  const most = KNEE_P99 * Math.min(...points.map(({ p99 }) => p99.median));
+  return points.find(({ p99 }) => p99.median <= most)!;
+}
+
 function enough(points: readonly Point[]): Point[] {
-  const least = ENOUGH * highest(points).throughput.median;
+  const { throughput, settings } = highest(points);
+  const least = ENOUGH * Math.min(throughput.median, settings.rate ?? Number.POSITIVE_INFINITY);
   return points.filter(({ throughput }) => throughput.median >= least);
 }

@@ -54,6 +54,26 @@ describe('what a sweep says should be set', () => {
     },
   );
 
+  it('at an offered rate takes whoever keeps up, however far ahead another ran, and sees the knee in the p99', () => {
+    const rate = 10_000;
+    const series = only(
+      seriesOf([
+        measuredAt({ depth: 1, rate }, [8000, 90]),
+        measuredAt({ depth: 2, rate }, [9900, 70]),
+        measuredAt({ depth: 4, rate }, [9900, 48]),
+        measuredAt({ depth: 8, rate }, [9600, 40]),
+        measuredAt({ depth: 16, rate }, [11_000, 45]),
+      ]),
+    );
+    const advice = adviceOf(series)!;
+    expect(advice.best.settings.depth).toBe(8);
+    expect(advice.knee.settings.depth).toBe(4);
+    expect(adviceText(series, advice)).toContain('9,600 entries/s (of 10,000 offered) with a p99 of 40 ms');
+    expect(adviceText(series, advice)).toContain(
+      'less depth does not keep up, or has a p99 of more than 1.2 times',
+    );
+  });
+
   it('says which settings its runs do not tell apart from it', () => {
     const series = only(
       seriesOf([

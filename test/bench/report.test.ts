@@ -71,6 +71,13 @@ describe('the report of a sweep', () => {
     expect(page).toContain('&#39;auto&#39;, which chose 7, reached 1.00 times');
   });
 
+  it('says when the machine had other work', () => {
+    expect(page).not.toContain('busy');
+    expect(sweepPage(resultsOf(measured, { loadAverage: [2.1, 0, 0] }), true)).toContain(
+      'busy with other work',
+    );
+  });
+
   it('says when it is not whole', () => {
     expect(page).not.toContain('interrupted');
     expect(sweepPage(resultsOf(measured.slice(0, 1)), false)).toContain('The sweep was interrupted');

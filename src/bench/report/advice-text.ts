@@ -4,6 +4,7 @@ import {
   chosenDepth,
   depthOrder,
   ENOUGH,
+  KNEE_P99,
   type Point,
   type Series,
 } from '../advice.js';
@@ -19,10 +20,13 @@ export function adviceText(series: Series, advice: Advice | undefined): string {
   const { payload, linkDelayMs } = series;
   const links = linkDelayMs === 0 ? 'links without added delay' : `links ${linkDelayMs} ms longer each way`;
   const share = best.throughput.median / fastest.throughput.median;
+  const { rate } = best.settings;
   const part =
-    best === fastest
-      ? 'the highest throughput measured'
-      : `${rounded(100 * share)} % of the highest throughput measured, ${rounded(fastest.throughput.median)} at ${shortText(fastest.settings)}`;
+    rate !== undefined
+      ? `of ${rounded(rate)} offered`
+      : best === fastest
+        ? 'the highest throughput measured'
+        : `${rounded(100 * share)} % of the highest throughput measured, ${rounded(fastest.throughput.median)} at ${shortText(fastest.settings)}`;
   const { depth, batchBytesMax } = best.settings;
   const first =
     `For ${payload} B entries over ${links}, set pipeline.depth to ${depth} and pipeline.batchBytesMax to ${batchBytesMax}: ` +
@@ -33,7 +37,11 @@ export function adviceText(series: Series, advice: Advice | undefined): string {
 function kneeText({ points }: Series, { settings }: Point): string {
   const least = points.every(({ settings: { depth } }) => depthOrder(depth) >= depthOrder(settings.depth));
   if (least) return ` The knee is at or below depth ${settings.depth}, the smallest that was measured.`;
-  return ` The knee is at depth ${settings.depth}: less depth reaches less than ${100 * ENOUGH} % of the throughput at this batch size.`;
+  const less =
+    settings.rate === undefined
+      ? `reaches less than ${100 * ENOUGH} % of the throughput at this batch size`
+      : `does not keep up, or has a p99 of more than ${KNEE_P99} times the lowest`;
+  return ` The knee is at depth ${settings.depth}: less depth ${less}.`;
 }
 
 function autoText(auto: Advice['auto']): string {

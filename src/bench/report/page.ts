@@ -47,6 +47,7 @@ export function sweepPage({ machine, measured }: Results, complete: boolean): st
     '<h1>Throughput and latency against depth</h1>',
     `<p class="about">${escaped(machineText(machine))}</p>`,
     partial,
+    busyText(machine),
     '<p>Every point is a cluster of its own: every node a process, and all of them store every batch and apply every entry. ' +
       'Points of one chapter were measured under the same load. Lines join medians; where there were several runs, thin bars reach from the lowest to the highest.</p>',
     ...series.map((each, at) => chapter(each, at === 0)),
@@ -68,6 +69,11 @@ function chapter(series: Series, first: boolean): string {
     ...plots,
     tableOf(points, advice?.best),
   ].join('\n');
+}
+
+function busyText({ loadAverage: [load = 0], cores }: MachineFacts): string {
+  if (load <= cores) return '';
+  return '<p><strong>The machine was busy with other work when this began: small differences mean nothing.</strong></p>';
 }
 
 /** What was the same at all points, and which values the others had. */
