@@ -38,7 +38,8 @@ export interface Advice {
   knee: Point;
   /** Fixed depths whose runs overlap with the best one's, in throughput and in p99: the runs do not tell them apart. */
   alike: Point[];
-  auto: { point: Point; throughput: number; p99: number; good: boolean } | undefined;
+  /** `good`: within its bounds. `alike`: its runs overlap with the best one's, in throughput and in p99. */
+  auto: { point: Point; throughput: number; p99: number; good: boolean; alike: boolean } | undefined;
 }
 
 export function seriesOf(measured: readonly Measured[]): Series[] {
@@ -75,9 +76,7 @@ export function adviceOf({ points }: Series): Advice | undefined {
   const fastest = highest(fixed);
   const best = enough(fixed).reduce((low, each) => (each.p99.median < low.p99.median ? each : low));
   const sameBatch = fixed.filter(({ settings }) => settings.batchBytesMax === best.settings.batchBytesMax);
-  const alike = fixed.filter(
-    (each) => each !== best && overlap(each.throughput, best.throughput) && overlap(each.p99, best.p99),
-  );
+  const alike = fixed.filter((each) => each !== best && runsOverlap(each, best));
   const autos = points.filter(({ settings }) => settings.depth === 'auto');
   return { fastest, best, knee: kneeOf(enough(sameBatch)), alike, auto: autoOf(autos, best) };
 }
@@ -89,7 +88,12 @@ function autoOf(autos: readonly Point[], best: Point): Advice['auto'] {
   if (point === undefined) return undefined;
   const throughput = point.throughput.median / best.throughput.median;
   const p99 = point.p99.median / best.p99.median;
-  return { point, throughput, p99, good: throughput >= AUTO_BOUNDS.throughput && p99 <= AUTO_BOUNDS.p99 };
+  const good = throughput >= AUTO_BOUNDS.throughput && p99 <= AUTO_BOUNDS.p99;
+  return { point, throughput, p99, good, alike: runsOverlap(point, best) };
+}
+
+function runsOverlap(a: Point, b: Point): boolean {
+  return overlap(a.throughput, b.throughput) && overlap(a.p99, b.p99);
 }
 
 function overlap(a: Spread, b: Spread): boolean {

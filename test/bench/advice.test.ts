@@ -89,6 +89,16 @@ describe('what a sweep says should be set', () => {
     expect(text).not.toContain('depth 1, 256 KiB');
   });
 
+  it("does not call a number better than 'auto' while the runs of both overlap", () => {
+    const best = measuredAt({ depth: 4 }, [100_000, 10], [100_000, 30], [100_000, 12]);
+    const auto = measuredAt({ depth: 'auto' }, [100_000, 20], [99_000, 28], [101_000, 25]);
+    const series = only(seriesOf([best, auto]));
+    expect(adviceOf(series)!.auto).toMatchObject({ good: false, alike: true });
+    expect(adviceText(series, adviceOf(series))).toContain(
+      'their runs overlap: take more before setting a number',
+    );
+  });
+
   it('takes medians, so that one bad run does not decide', () => {
     const points = [
       measuredAt({ depth: 1 }, [50_000, 10], [52_000, 10], [51_000, 10]),

@@ -46,13 +46,15 @@ function kneeText({ points }: Series, { settings }: Point): string {
 
 function autoText(auto: Advice['auto']): string {
   if (auto === undefined) return '';
-  const { point, throughput, p99, good } = auto;
+  const { point, throughput, p99, good, alike } = auto;
   const measured =
     ` 'auto'${chosenText(point)} reached ${throughput.toFixed(2)} times that throughput at ${p99.toFixed(2)} times that p99` +
     ` (${rounded(point.throughput.median)} entries/s, ${msText(point.p99.median)})`;
   const bounds = `${AUTO_BOUNDS.throughput} and ${AUTO_BOUNDS.p99}`;
-  return good
-    ? `${measured}, within its bounds of ${bounds}: leave depth at 'auto' unless the load is always the same.`
+  if (good)
+    return `${measured}, within its bounds of ${bounds}: leave depth at 'auto' unless the load is always the same.`;
+  return alike
+    ? `${measured}, outside its bounds of ${bounds}, but their runs overlap: take more before setting a number.`
     : `${measured}, outside its bounds of ${bounds}: here a fixed depth is the better choice.`;
 }
 
