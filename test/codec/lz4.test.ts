@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { uncompressSync } from 'lz4-napi';
 import { describe, expect, it } from 'vitest';
 import { randomInteger, seededRandom } from '../../src/base/prng.js';
 import { type Compression, loadCompression } from '../../src/codec/compression.js';
@@ -17,6 +18,11 @@ function decompress(compression: Compression, source: Buffer, rawLength: number)
   const target = Buffer.alloc(rawLength, 0xee);
   compression.decompressLz4(source, target);
   return target;
+}
+
+/** As an implementation does that is not ours. */
+function decompressForeign(source: Buffer): Buffer {
+  return uncompressSync(source);
 }
 
 /** Decompresses a block given in hex. */
@@ -57,10 +63,9 @@ describe('an LZ4 block', () => {
     sources.forEach((source, which) => {
       for (const writer of [PURE, NATIVE]) {
         const compressed = compress(writer, source);
-        for (const reader of [PURE, NATIVE]) {
-          const same = decompress(reader, compressed, source.length).equals(source);
-          expect(same, `source ${which}: ${writer.name} to ${reader.name}`).toBe(true);
-        }
+        const what = `source ${which}, written by ${writer.name}`;
+        expect(decompress(PURE, compressed, source.length).equals(source), what).toBe(true);
+        expect(decompressForeign(compressed).equals(source), `${what}, read by the other`).toBe(true);
       }
     });
   });
@@ -76,7 +81,7 @@ describe('an LZ4 block', () => {
       fc.property(anything, (source) => {
         const compressed = compress(PURE, source);
         expect(decompress(PURE, compressed, source.length).equals(source)).toBe(true);
-        expect(decompress(NATIVE, compressed, source.length).equals(source)).toBe(true);
+        expect(decompressForeign(compressed).equals(source)).toBe(true);
       }),
       { seed: 20, numRuns: 300 },
     );
@@ -112,7 +117,7 @@ describe('an LZ4 block', () => {
       const source = randomBytes(seededRandom(8), distance + 300);
       source.copy(source, distance, 0, 200);
       const compressed = compress(PURE, source);
-      expect(decompress(NATIVE, compressed, source.length).equals(source)).toBe(true);
+      expect(decompressForeign(compressed).equals(source)).toBe(true);
       expect(compressed.length < source.length + 200).toBe(found); // noise alone takes some 260 bytes more
     }
   });
