@@ -9,7 +9,7 @@ import type { ProgramName, StoreFacts, ThreadPlan, WorkerSettings } from './sett
 /**
  * The young generation of a worker's heap. The addon for LZ4 hands out memory that V8 counts, but frees only when it collects the young
  * generation; at the default of 48 MB that never comes in time, and V8 marks the whole heap several times a second
- * instead (decision 0009).
+ * instead (decision 0011).
  */
 const YOUNG_GENERATION_MB = 6;
 
