@@ -11,7 +11,7 @@ const COMMANDS = {
   micro: { run: micro, help: 'the parts one by one, with tinybench (also without a command)' },
   ratio: { run: ratio, help: 'the cluster against the bare pipe: raftline bench cluster --with-limit' },
   targets: {
-    run: (args) => targets(withDefaults(args, { duration: '5' })),
+    run: (args) => targets(withDefaults(args, { duration: '5', warmup: WARMUP_SECONDS })),
     help: 'what the engine is to reach, row by row',
   },
   profile: { run: profile, help: 'one run of the cluster with a CPU profile of every thread, summed up' },
@@ -20,6 +20,8 @@ const COMMANDS = {
 };
 /** Data directories are made on the checkout's disk: the system's temporary directory often is memory. */
 const DIRECTORY = fileURLToPath(new URL('../.tmp', import.meta.url));
+/** Until then a node still compiles its hot functions: twelve threads have more of them than the pipe's five. */
+const WARMUP_SECONDS = '10';
 /** Short names that a hand has learnt. */
 const RENAMED = { '--seconds': '--duration', '--outstanding': '--concurrency' };
 
@@ -31,7 +33,7 @@ function usage() {
 
 /** Runs as if it had been called as the installed command. */
 async function ratio(args) {
-  const given = withDefaults(args, { duration: '5', runs: '3' });
+  const given = withDefaults(args, { duration: '5', runs: '3', warmup: WARMUP_SECONDS });
   process.argv.splice(2, process.argv.length, 'bench', 'cluster', '--with-limit', ...given);
   await import('../dist/cli/main.js');
 }
