@@ -1,5 +1,6 @@
 import { addedNodesRow } from './added-nodes.mjs';
 import { latencyRow, throughputRows } from './against-pipe.mjs';
+import { autoDepthRow } from './auto-depth.mjs';
 import { catchingUpRow } from './catching-up.mjs';
 import { eventLoopRow } from './event-loop.mjs';
 import { soakRow } from './soak.mjs';
@@ -38,6 +39,7 @@ export const ROWS = [
   latencyRow,
   stoppedFollowerRow,
   catchingUpRow,
+  autoDepthRow,
   addedNodesRow,
   eventLoopRow,
   soakRow,

@@ -1,0 +1,43 @@
+import { AUTO_BOUNDS, adviceOf, chosenDepth, seriesOf } from '../../dist/bench/advice.js';
+import { sweep } from '../../dist/bench/sweep.js';
+import { figure, printRun } from '../../dist/cli/bench/print.js';
+
+const DELAYS_MS = [0, 5, 20];
+const DEPTHS = [1, 2, 4, 8, 16, 32, 64, 'auto'];
+
+/** What the default depth costs against the best number, near and far. */
+export const autoDepthRow = {
+  name: 'auto-depth',
+  measure: "depth 'auto' against the best fixed one, at links of 0, 5 and 20 ms each way",
+  target: `throughput ≥ ${AUTO_BOUNDS.throughput}, p99 ≤ ${AUTO_BOUNDS.p99} ×`,
+  async run(context) {
+    const point = { payload: 128, batchBytesMax: 256 * 1024 };
+    const points = DELAYS_MS.flatMap((linkDelayMs) =>
+      DEPTHS.map((depth) => ({
+        ...context.settings({ ...point, linkDelayMs }),
+        rate: context.rate,
+        depth,
+      })),
+    );
+    const never = new Promise(() => {});
+    const measured = await sweep({ points, runs: context.runs }, context.workspace, never, (progress) =>
+      printRun(context.output, progress.settings, progress.done, progress.result),
+    );
+    const figures = [];
+    const beside = [];
+    for (const series of seriesOf(measured)) {
+      const { best, auto } = adviceOf(series);
+      const at = `${series.linkDelayMs} ms`;
+      const one = (name, value, met) => ({ name: `${at}, ${name}`, value, low: value, high: value, met });
+      figures.push(one('throughput', auto.throughput, auto.throughput >= AUTO_BOUNDS.throughput));
+      figures.push(one('p99', auto.p99, auto.p99 <= AUTO_BOUNDS.p99));
+      const chosen = chosenDepth(auto.point.runs);
+      beside.push(
+        `${at}: the best is ${best.settings.depth} (${figure(best.throughput.median)} entries/s, p99 ${figure(best.p99.median)} ms), ` +
+          `auto ${figure(auto.point.throughput.median)} entries/s, p99 ${figure(auto.point.p99.median)} ms` +
+          `${chosen === undefined ? '' : `, at a depth of ${chosen.median} in the end`}`,
+      );
+    }
+    return { figures, settings: context.settings(point), beside, data: measured };
+  },
+};
