@@ -243,10 +243,11 @@ export class Engine extends EventEmitter<EngineEvents> {
     const config = parseOptions(options);
     const settings = workerSettings(config);
     const groupIds = settings.groups;
-    const sizes = { ...config.memory, batchRawBytesMax: settings.batchRawBytesMax };
+    const plan = planThreads(config.threads, availableParallelism());
+    const encoders = Math.max(1, plan.length - 2);
+    const sizes = { ...config.memory, batchRawBytesMax: settings.batchRawBytesMax, encoders };
     const parts = planMemory(config, engineMemoryBytes(sizes, groupIds), settings.batchRawBytesMax);
     const memory = createEngineMemory(sizes, groupIds);
-    const plan = planThreads(config.threads, availableParallelism());
     let died: RaftlineError | undefined;
     let fail = (error: RaftlineError): void => {
       died = error;
@@ -257,7 +258,7 @@ export class Engine extends EventEmitter<EngineEvents> {
       const { recovered, facts } = store!;
       const others = await Promise.all(plan.slice(1).map((programs) => threads.start(programs, facts)));
       const network = others.find((ready) => ready.network !== undefined)!.network!;
-      const spread = plan.length === 3;
+      const spread = plan.length > 2;
       const turn = new Turn({
         config,
         memory,

@@ -22,7 +22,7 @@ export interface HubParts {
   durable: Cursor;
   /** What open batches may hold. */
   openBytesMax: number;
-  gates: { wal: Gate; network: Gate; encoder: Gate };
+  gates: { wal: Gate; network: Gate; encoders: readonly Gate[] };
 }
 
 /**
@@ -104,7 +104,7 @@ export class Hub {
 
   wake(): void {
     const { gates } = this.#parts;
-    if (this.#wakeEncoder) gates.encoder.notify();
+    if (this.#wakeEncoder) for (const gate of gates.encoders) gate.notify();
     if (this.#wakeWal) gates.wal.notify();
     if (this.#wakeNetwork) gates.network.notify();
     this.#wakeEncoder = false;

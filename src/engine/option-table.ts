@@ -63,7 +63,7 @@ export const optionTable: readonly OptionRow[] = [
     default: 'auto',
     oneOf: ['auto', 'shared', 'spread'],
     meaning:
-      "how programs are mapped to threads: 'shared' keeps encoder and network on one, 'spread' gives the encoder its own, 'auto' spreads from four cores up",
+      "how programs are mapped to threads: 'shared' keeps encoder and network on one, 'spread' gives the encoder its own, 'auto' spreads from four cores up and has two encoders from twelve up",
   },
   {
     path: 'compression',

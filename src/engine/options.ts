@@ -1,5 +1,6 @@
 import { type GroupId, type NodeId, U32_MAX } from '../base/ids.js';
 import type { TraceEvent } from '../core/trace-event.js';
+import { ENCODER_NAMES } from '../workers/settings.js';
 import { checkRow, invalid } from './option-checks.js';
 import { optionTable } from './option-table.js';
 import { checkPipeline, type PipelineOptions } from './pipeline-options.js';
@@ -37,7 +38,8 @@ export interface EngineOptions {
   peers?: Readonly<Record<number, string>>;
   join?: boolean;
   insecure?: boolean;
-  threads?: 'auto' | 'shared' | 'spread';
+  /** A policy, or how many encoders have a thread of their own: 0 to 4. */
+  threads?: 'auto' | 'shared' | 'spread' | { encoders: number };
   compression?: CompressionPolicy;
   lz4?: 'auto' | 'native' | 'pure';
   entryBytesMax?: number;
@@ -62,6 +64,7 @@ export interface EngineOptions {
 }
 
 const MiB = 1024 * 1024;
+const ENCODERS_MAX = ENCODER_NAMES.length;
 
 /** Options after validation: every default filled in, frozen. */
 export interface Config {
@@ -75,7 +78,7 @@ export interface Config {
   readonly ownAddress: string;
   readonly join: boolean;
   readonly insecure: boolean;
-  readonly threads: 'auto' | 'shared' | 'spread';
+  readonly threads: 'auto' | 'shared' | 'spread' | { encoders: number };
   readonly compression: CompressionPolicy;
   readonly lz4: 'auto' | 'native' | 'pure';
   readonly entryBytesMax: number;
@@ -107,7 +110,10 @@ export function parseOptions(options: EngineOptions): Config {
   refuseUnknown(options as unknown as Record<string, unknown>, '');
   const { followers = {} } = checkPipeline('pipeline', options.pipeline ?? {});
   const config: Record<string, unknown> = {};
-  for (const row of optionTable) assign(config, row.path, checkRow(row, valueAt(options, row.path)));
+  const threads = checkThreads(options.threads);
+  const single = { ...options, threads: threads === undefined ? options.threads : undefined };
+  for (const row of optionTable) assign(config, row.path, checkRow(row, valueAt(single, row.path)));
+  if (threads !== undefined) config.threads = threads;
   const lists = { groups: checkGroups(options), peers: checkPeers(options), trace: checkTrace(options) };
   const ownAddress = options.peers?.[options.id] ?? '';
   const pipeline = { ...(config.pipeline as Config['pipeline']), followers };
@@ -151,6 +157,17 @@ function refuseUnknown(options: Record<string, unknown>, prefix: string): void {
     if (typeof inner !== 'object' || inner === null) throw invalid(path, 'an object', inner);
     refuseUnknown(inner as Record<string, unknown>, `${path}.`);
   }
+}
+
+/** Instead of one of the names: how many encoders have a thread of their own. */
+function checkThreads(threads: unknown): { encoders: number } | undefined {
+  if (typeof threads !== 'object' || threads === null || !('encoders' in threads)) return undefined;
+  const { encoders, ...others } = threads as Record<string, unknown>;
+  const [unknown] = Object.entries(others);
+  if (unknown !== undefined) throw invalid(`threads.${unknown[0]}`, 'no option of this name', unknown[1]);
+  if (!Number.isSafeInteger(encoders) || (encoders as number) < 0 || (encoders as number) > ENCODERS_MAX)
+    throw invalid('threads.encoders', `a whole number from 0 to ${ENCODERS_MAX}`, encoders);
+  return { encoders: encoders as number };
 }
 
 function checkGroups(options: EngineOptions): readonly GroupOptions[] {

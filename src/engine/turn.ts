@@ -7,7 +7,14 @@ import type { Role } from '../core/ready.js';
 import { RingConsumer } from '../ring/consumer.js';
 import type { Gate } from '../ring/gate.js';
 import { RingProducer } from '../ring/producer.js';
-import { cursorOf, type EngineMemory, gateOf, ringUse } from '../workers/memory.js';
+import {
+  cursorOf,
+  type EngineMemory,
+  encoderGatesOf,
+  encoderTotals,
+  gateOf,
+  ringUse,
+} from '../workers/memory.js';
 import type { StoreFacts } from '../workers/settings.js';
 import type { SessionRun } from './applier.js';
 import type { Clock } from './clock.js';
@@ -116,7 +123,7 @@ export class Turn {
       gates: {
         wal: gateOf(memory, 'wal'),
         network: gateOf(memory, 'network'),
-        encoder: gateOf(memory, parts.spread ? 'encoder' : 'network'),
+        encoders: parts.spread ? encoderGatesOf(memory) : [gateOf(memory, 'network')],
       },
     });
     this.#applyRing = new RingConsumer(rings.apply, 0);
@@ -184,11 +191,7 @@ export class Turn {
       },
       encoder: {
         sealed: this.#hub.sealed,
-        batches: read('encoderBatches'),
-        compressions: read('encoderCompressions'),
-        compressed: read('encoderCompressed'),
-        rawBytes: read('encoderRawBytes'),
-        storedBytes: read('encoderStoredBytes'),
+        ...encoderTotals(memory),
       },
     };
   }

@@ -1,7 +1,8 @@
 import type { GroupId, LogIndex, Term } from '../base/ids.js';
 import { lastIndexOf } from '../base/messages.js';
 import type { LogReader } from '../wal/log-reader.js';
-import type { NearBatch, NearIndex } from './near-index.js';
+import type { NearBatch } from './near-index.js';
+import type { Near } from './near-rings.js';
 
 /** Batches in one message at most. */
 const BATCHES_MAX = 64;
@@ -26,10 +27,10 @@ export interface BatchRun {
  * log, looks like what is not there yet: the core has closed the session of whoever needs it before it let it go (H48).
  */
 export class BatchSource {
-  readonly #near: NearIndex;
+  readonly #near: Near;
   readonly #far: LogReader;
 
-  constructor(near: NearIndex, far: LogReader) {
+  constructor(near: Near, far: LogReader) {
     this.#near = near;
     this.#far = far;
   }

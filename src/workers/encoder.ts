@@ -9,7 +9,15 @@ import type { Program } from './program.js';
 /** Batches that one poll encodes at most, so that its neighbours on the thread get their turn. */
 const BATCHES_PER_POLL = 4;
 
+/** Which batches are this encoder's: those whose number, counted from 0 over all that are proposed, leaves `at` when divided by `of`. */
+export interface Share {
+  readonly at: number;
+  readonly of: number;
+}
+
 export interface EncoderPorts {
+  /** Default: all. */
+  share?: Share;
   proposals: RingConsumer;
   batches: RingProducer;
   /** Undefined: batches are stored as they are. */
@@ -27,39 +35,60 @@ export interface EncoderPorts {
   wakeMain: () => void;
 }
 
-/** Makes a batch's bytes, once in the whole cluster: compresses, adds the checksum, publishes in proposal order. */
+/**
+ * Makes a batch's bytes, once in the whole cluster: compresses, adds the checksum, publishes in proposal order. Several encoders take
+ * batches in turn and publish in a ring each; whoever reads them takes the rings in the same turn.
+ */
 export class Encoder implements Program {
   readonly name = 'encoder';
   readonly #ports: EncoderPorts;
   /** The proposal polled last still waits for room in the batch ring. */
   #waiting = false;
+  readonly #share: Share;
+  /** Proposals polled. */
+  #polled = 0;
   #batches = 0;
   #rawBytes = 0;
   #storedBytes = 0;
 
   constructor(ports: EncoderPorts) {
     this.#ports = ports;
+    this.#share = ports.share ?? { at: 0, of: 1 };
   }
 
   poll(): boolean {
     const { proposals } = this.#ports;
     let encoded = 0;
+    let passed = 0;
     let crowded = false;
     while (encoded < BATCHES_PER_POLL) {
       if (!this.#waiting && !proposals.poll()) break;
       crowded ||= proposals.crowded();
+      if (!this.#waiting && !this.#isMine()) {
+        proposals.release();
+        passed++;
+        continue;
+      }
       this.#waiting = !this.#encode(proposals);
       if (this.#waiting) break;
       encoded++;
     }
-    if (encoded === 0) return false;
-    this.#count();
-    this.#ports.wake();
+    if (encoded + passed === 0) return false;
+    if (encoded > 0) {
+      this.#count();
+      this.#ports.wake();
+    }
     if (crowded) this.#ports.wakeMain();
     return true;
   }
 
   close(): void {}
+
+  /** Whether the proposal polled just now is to be encoded here. */
+  #isMine(): boolean {
+    const { at, of } = this.#share;
+    return this.#polled++ % of === at;
+  }
 
   /** False: the batch ring is full; the proposal keeps its slot and main feels the back-pressure in its ring. */
   #encode(proposals: RingConsumer): boolean {

@@ -11,8 +11,8 @@ import { SharedLogIndex } from '../wal/log-index.js';
  *
  * | ring     | producer     | gating consumers     | carries                                          |
  * |----------|--------------|----------------------|--------------------------------------------------|
- * | proposal | main         | encoder, applier     | raw batches, sealed by this node as leader       |
- * | batch    | encoder      | wal-writer           | the same, as stored; replicators only observe    |
+ * | proposal | main         | encoders, applier    | raw batches, sealed by this node as leader       |
+ * | batch    | encoder      | wal-writer           | the same, as stored; replicators only observe; with several encoders a ring for each |
  * | receive  | receiver     | wal-writer           | batches from leaders, as stored                  |
  * | orders   | main         | wal-writer           | every disk write, in the one order               |
  * | commands | main         | network              | sessions, commits, replies, control messages     |
@@ -28,7 +28,18 @@ export interface EngineMemory {
   readonly gates: { main: number; network: number; encoder: number; wal: number };
   readonly rings: Readonly<Record<RingName, RingRegion>>;
   readonly cursors: Readonly<Record<CursorName, number>>;
+  /** Of encoders beyond the first one, whose are the ring `batch`, the gate `encoder` and the cursors with its name. */
+  readonly moreEncoders: readonly EncoderMemory[];
   readonly logIndex: { offset: number; groups: readonly GroupId[] };
+}
+
+/** What a further encoder has of its own. */
+export interface EncoderMemory {
+  readonly ring: RingRegion;
+  readonly gate: number;
+  /** Its place among the consumers of the ring `proposal`. */
+  readonly consumer: number;
+  readonly counters: Readonly<Record<EncoderCounter, number>>;
 }
 
 export type RingName =
@@ -60,6 +71,9 @@ const CURSORS = [
 ] as const;
 export type CursorName = (typeof CURSORS)[number];
 
+const ENCODER_COUNTERS = ['batches', 'compressions', 'compressed', 'rawBytes', 'storedBytes'] as const;
+export type EncoderCounter = (typeof ENCODER_COUNTERS)[number];
+
 const ANCHORS_PER_GROUP = 4096;
 const MESSAGE_RING_BYTES = 1024 * 1024;
 
@@ -70,6 +84,8 @@ export interface MemorySizes {
   batchRawBytesMax: number;
   /** Each of the rings `orders`, `commands` and `inbox`: a power of two. Default 1 MiB. */
   messageRingBytes?: number;
+  /** Encoders, each with a batch ring of its own. Default 1. */
+  encoders?: number;
 }
 
 /** A power of two that holds at least `wanted` bytes and four records of the largest size. */
@@ -94,7 +110,7 @@ function layoutOf(sizes: MemorySizes, groups: readonly GroupId[]): Layout {
   const payload = ringCapacity(sizes.ringBytes, largest);
   const messages = sizes.messageRingBytes ?? MESSAGE_RING_BYTES;
   const capacities: Layout['capacities'] = {
-    proposal: { capacity: payload, consumers: 2 },
+    proposal: { capacity: payload, consumers: 1 + Math.max(1, sizes.encoders ?? 1) },
     batch: { capacity: payload, consumers: 1 },
     receive: { capacity: payload, consumers: 1 },
     apply: { capacity: payload, consumers: 1 },
@@ -107,6 +123,8 @@ function layoutOf(sizes: MemorySizes, groups: readonly GroupId[]): Layout {
   const indexBytes = SharedLogIndex.bytesFor(groups.length, ANCHORS_PER_GROUP);
   let total = indexBytes + 64 * (8 + CURSORS.length + names.length) + 4 * 64;
   for (const name of names) total += ringRegionBytes(capacities[name].capacity, capacities[name].consumers);
+  const perEncoder = ringRegionBytes(payload, 1) + 64 * (ENCODER_COUNTERS.length + 2);
+  total += perEncoder * Math.max(0, (sizes.encoders ?? 1) - 1);
   return { capacities, indexBytes, total };
 }
 
@@ -130,7 +148,18 @@ export function createEngineMemory(sizes: MemorySizes, groups: readonly GroupId[
   const gates = { main: gate(), network: gate(), encoder: gate(), wal: gate() };
   const cursors = {} as Record<CursorName, number>;
   for (const name of CURSORS) cursors[name] = allocator.take(Cursor.BYTES);
-  return { memory, gates, rings, cursors, logIndex: { offset: allocator.take(indexBytes), groups } };
+  const moreEncoders: EncoderMemory[] = [];
+  for (let number = 1; number < (sizes.encoders ?? 1); number++) {
+    const { capacity } = capacities.batch;
+    const byteOffset = allocator.take(ringRegionBytes(capacity, 1));
+    const ring = { memory, byteOffset, capacity, consumers: 1 };
+    initRing(ring);
+    const counters = {} as Record<EncoderCounter, number>;
+    for (const name of ENCODER_COUNTERS) counters[name] = allocator.take(Cursor.BYTES);
+    moreEncoders.push({ ring, gate: gate(), consumer: number + 1, counters });
+  }
+  const logIndex = { offset: allocator.take(indexBytes), groups };
+  return { memory, gates, rings, cursors, moreEncoders, logIndex };
 }
 
 /** The view of one thread on a cursor of the block. */
@@ -142,6 +171,44 @@ export function gateOf(memory: EngineMemory, name: keyof EngineMemory['gates']):
   return new Gate(memory.memory, memory.gates[name]);
 }
 
+/** The gates of all encoders; the first one is `encoder`. */
+export function encoderGatesOf(memory: EngineMemory): Gate[] {
+  const more = memory.moreEncoders.map(({ gate }) => new Gate(memory.memory, gate));
+  return [gateOf(memory, 'encoder'), ...more];
+}
+
+/** The counters of one encoder, numbered from 0. */
+export function encoderCountersOf(memory: EngineMemory, number: number): Record<EncoderCounter, Cursor> {
+  if (number === 0) {
+    return {
+      batches: cursorOf(memory, 'encoderBatches'),
+      compressions: cursorOf(memory, 'encoderCompressions'),
+      compressed: cursorOf(memory, 'encoderCompressed'),
+      rawBytes: cursorOf(memory, 'encoderRawBytes'),
+      storedBytes: cursorOf(memory, 'encoderStoredBytes'),
+    };
+  }
+  const { counters } = memory.moreEncoders[number - 1]!;
+  const view = (name: EncoderCounter) => new Cursor(memory.memory, counters[name]);
+  return {
+    batches: view('batches'),
+    compressions: view('compressions'),
+    compressed: view('compressed'),
+    rawBytes: view('rawBytes'),
+    storedBytes: view('storedBytes'),
+  };
+}
+
+/** What all encoders have done together. */
+export function encoderTotals(memory: EngineMemory): Record<EncoderCounter, number> {
+  const sum = { batches: 0, compressions: 0, compressed: 0, rawBytes: 0, storedBytes: 0 };
+  for (let number = 0; number <= memory.moreEncoders.length; number++) {
+    const counters = encoderCountersOf(memory, number);
+    for (const name of ENCODER_COUNTERS) sum[name] += counters[name].load();
+  }
+  return sum;
+}
+
 export function logIndexOf(memory: EngineMemory): SharedLogIndex {
   return new SharedLogIndex(memory.memory, memory.logIndex.offset, memory.logIndex.groups, ANCHORS_PER_GROUP);
 }
@@ -150,7 +217,8 @@ export function logIndexOf(memory: EngineMemory): SharedLogIndex {
 export function ringUse(
   memory: EngineMemory,
 ): Record<RingName, { usedBytes: number; capacityBytes: number }> {
-  const use = Object.entries(memory.rings).map(([name, region]) => {
+  const more = memory.moreEncoders.map(({ ring }, at): [string, RingRegion] => [`batch-${at + 2}`, ring]);
+  const use = [...Object.entries(memory.rings), ...more].map(([name, region]) => {
     return [name, { usedBytes: usedBytes(region), capacityBytes: region.capacity }];
   });
   return Object.fromEntries(use) as Record<RingName, { usedBytes: number; capacityBytes: number }>;

@@ -24,11 +24,14 @@ const COMPACT_AT = 1024;
  */
 export class NearIndex {
   readonly #ring: RingObserver;
+  readonly #gaps: boolean;
   readonly #groups = new Map<GroupId, { head: number; batches: NearBatch[]; grown: number }>();
   /** A batch's head, out of the producer's reach: what is being overwritten may not even be readable as one. */
   readonly #head = Buffer.alloc(BATCH_PAYLOAD_OFFSET);
 
-  constructor(ring: RingObserver) {
+  /** `gaps`: the ring holds only some of the batches; the others are in rings of their own. */
+  constructor(ring: RingObserver, gaps = false) {
+    this.#gaps = gaps;
     this.#ring = ring;
   }
 
@@ -98,13 +101,18 @@ export class NearIndex {
       this.#groups.set(group, list);
     }
     const last = list.batches[list.batches.length - 1];
-    if (last !== undefined && (last.term !== batch.term || last.lastIndex + 1 !== batch.firstIndex)) {
+    if (last !== undefined && !this.#continues(last, batch)) {
       list.head = 0;
       list.batches.length = 0;
     }
     list.batches.push(batch);
     list.grown += batch.byteLength;
     this.#forget(list);
+  }
+
+  #continues(last: NearBatch, next: NearBatch): boolean {
+    const gap = next.firstIndex - last.lastIndex - 1;
+    return last.term === next.term && (gap === 0 || (this.#gaps && gap > 0));
   }
 
   /** Drops what the ring no longer holds. */

@@ -14,6 +14,7 @@ import { Feeder } from './feeder.js';
 import { Gatekeeper } from './gatekeeper.js';
 import { cursorOf, type EngineMemory, gateOf, logIndexOf } from './memory.js';
 import { NearIndex } from './near-index.js';
+import { type Near, NearRings } from './near-rings.js';
 import { Outbox } from './outbox.js';
 import { Peers } from './peers.js';
 import type { Program } from './program.js';
@@ -41,7 +42,7 @@ export class Network implements Program {
   /** Ends this thread's own sleep; called from I/O callbacks. */
   readonly #wakeSelf: () => void;
   /** Own batches. */
-  readonly #near: NearIndex;
+  readonly #near: Near;
   /** Leaders' batches. */
   readonly #received: NearIndex;
   readonly #outbox: Outbox;
@@ -89,7 +90,7 @@ export class Network implements Program {
         this.#wakeSelf();
       },
     };
-    this.#near = new NearIndex(new RingObserver(memory.rings.batch));
+    this.#near = nearOf(memory);
     this.#received = new NearIndex(new RingObserver(memory.rings.receive));
     this.#outbox = new Outbox(cursorOf(memory, 'durable'));
     this.#peers = new Peers(
@@ -313,6 +314,13 @@ export class Network implements Program {
       this.#receiver.reply(peer, { ...reply, match, hintIndex, hintTerm, applied }),
     );
   }
+}
+
+/** The batches that this node seals as leader, from one encoder or from several. */
+function nearOf({ rings, moreEncoders }: EngineMemory): Near {
+  if (moreEncoders.length === 0) return new NearIndex(new RingObserver(rings.batch));
+  const regions = [rings.batch, ...moreEncoders.map(({ ring }) => ring)];
+  return new NearRings(regions.map((region) => new NearIndex(new RingObserver(region), true)));
 }
 
 /** Until main has told what the log says, the peers of the options are as good a guess as any. */

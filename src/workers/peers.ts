@@ -8,7 +8,7 @@ import type { Transport } from '../transport/transport.js';
 import type { Identity } from '../wal/identity.js';
 import type { LogReader } from '../wal/log-reader.js';
 import { BatchSource } from './batch-source.js';
-import type { NearIndex } from './near-index.js';
+import type { Near } from './near-rings.js';
 import type { Program } from './program.js';
 import type { inboxCodec } from './records.js';
 import { Replicator } from './replicator.js';
@@ -24,7 +24,7 @@ export interface PeersPorts {
   self: Omit<Self, 'bootstrapChecksum'>;
   transport: Transport;
   identity: Identity;
-  near: NearIndex;
+  near: Near;
   openReader: () => LogReader;
   push: (record: Parameters<typeof inboxCodec.push>[1]) => boolean;
   /** By group: how much may be in flight. */

@@ -16,10 +16,10 @@ import { prepareSegment as prepare } from '../wal/segment.js';
 import type { RecoveredGroup, Wal } from '../wal/wal.js';
 import { afterEvents, keepAlive, nowMs, pause } from './clock.js';
 import { Encoder } from './encoder.js';
-import { cursorOf, type EngineMemory, gateOf } from './memory.js';
+import { cursorOf, type EngineMemory, encoderCountersOf, encoderGatesOf, gateOf } from './memory.js';
 import { Network } from './network.js';
 import type { Program } from './program.js';
-import type { ProgramName, StoreFacts, WorkerSettings } from './settings.js';
+import { ENCODER_NAMES, type ProgramName, type StoreFacts, type WorkerSettings } from './settings.js';
 import { openStore } from './store.js';
 import { WalWriter } from './wal-writer.js';
 
@@ -86,10 +86,11 @@ async function runWalWriter(task: ThreadTask): Promise<void> {
       wal,
       orders: new RingConsumer(memory.rings.orders, 0),
       batches: new RingConsumer(memory.rings.batch, 0),
+      moreBatches: memory.moreEncoders.map(({ ring }) => new RingConsumer(ring, 0)),
       received: new RingConsumer(memory.rings.receive, 0),
       durable: cursorOf(memory, 'durable'),
       report: reporter(memory),
-      wake: waker(memory, ['main', 'network', 'encoder']),
+      wake: waker(memory, ['main', 'network'], encoderGatesOf(memory)),
     });
     const ready: ThreadReady = { store: { recovered, facts } };
     port.postMessage(ready);
@@ -123,8 +124,11 @@ async function runEventLoop(task: ThreadTask): Promise<void> {
   const programs: Program[] = [];
   const ready: ThreadReady = {};
   // The one on which this thread sleeps: only it can end that sleep from within.
-  const gate = gateOf(memory, task.programs.includes('network') ? 'network' : 'encoder');
-  if (task.programs.includes('encoder')) programs.push(makeEncoder(memory, settings));
+  const encoder = ENCODER_NAMES.findIndex((name) => task.programs.includes(name));
+  const gate = task.programs.includes('network')
+    ? gateOf(memory, 'network')
+    : encoderGatesOf(memory)[encoder]!;
+  if (encoder >= 0) programs.push(makeEncoder(memory, settings, encoder));
   try {
     if (task.programs.includes('network')) {
       const queue: SharedQueue = { taken: 0, left: 0, bytesMax: settings.sendingBytesMax };
@@ -158,18 +162,15 @@ async function socketsClosed(): Promise<void> {
   await afterEvents();
 }
 
-function makeEncoder(memory: EngineMemory, settings: WorkerSettings): Encoder {
+function makeEncoder(memory: EngineMemory, settings: WorkerSettings, number: number): Encoder {
+  const { rings, moreEncoders } = memory;
+  const { consumer, ring } = number === 0 ? { consumer: 0, ring: rings.batch } : moreEncoders[number - 1]!;
   return new Encoder({
-    proposals: new RingConsumer(memory.rings.proposal, 0),
-    batches: new RingProducer(memory.rings.batch),
+    share: { at: number, of: 1 + moreEncoders.length },
+    proposals: new RingConsumer(rings.proposal, consumer),
+    batches: new RingProducer(ring),
     compressor: makeCompressor(settings),
-    counters: {
-      batches: cursorOf(memory, 'encoderBatches'),
-      compressions: cursorOf(memory, 'encoderCompressions'),
-      compressed: cursorOf(memory, 'encoderCompressed'),
-      rawBytes: cursorOf(memory, 'encoderRawBytes'),
-      storedBytes: cursorOf(memory, 'encoderStoredBytes'),
-    },
+    counters: encoderCountersOf(memory, number),
     wake: waker(memory, ['wal', 'network']),
     wakeMain: waker(memory, ['main']),
   });
@@ -203,8 +204,12 @@ function tally(queue: SharedQueue, memory: EngineMemory): Program {
   return { name: 'tally', poll, close() {} };
 }
 
-function waker(memory: EngineMemory, names: readonly (keyof EngineMemory['gates'])[]): () => void {
-  const gates: Gate[] = names.map((name) => gateOf(memory, name));
+function waker(
+  memory: EngineMemory,
+  names: readonly (keyof EngineMemory['gates'])[],
+  more: readonly Gate[] = [],
+): () => void {
+  const gates: Gate[] = [...names.map((name) => gateOf(memory, name)), ...more];
   return () => {
     for (const gate of gates) gate.notify();
   };

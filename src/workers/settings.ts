@@ -67,11 +67,30 @@ export interface StoreFacts {
 }
 
 /** Which programs a thread hosts. */
-export type ProgramName = 'wal-writer' | 'encoder' | 'network';
+export type ProgramName = 'wal-writer' | EncoderName | 'network';
+
+/** By number. */
+export const ENCODER_NAMES = ['encoder', 'encoder-2', 'encoder-3', 'encoder-4'] as const;
+export type EncoderName = (typeof ENCODER_NAMES)[number];
 export type ThreadPlan = readonly (readonly ProgramName[])[];
 
+/** How many encoders have a thread of their own; none: the network's thread encodes as well. */
+export interface ThreadsWanted {
+  readonly encoders: number;
+}
+
+/** From so many cores on an encoder has a thread of its own, and from so many on a second one has. */
+const CORES_SPREAD = 4;
+const CORES_TWO_ENCODERS = 12;
+
 /** Maps programs to threads: the wal-writer always has its own, since it blocks. */
-export function planThreads(wanted: 'auto' | 'shared' | 'spread', cores: number): ThreadPlan {
-  const spread = wanted === 'spread' || (wanted === 'auto' && cores >= 4);
-  return spread ? [['wal-writer'], ['encoder'], ['network']] : [['wal-writer'], ['encoder', 'network']];
+export function planThreads(wanted: 'auto' | 'shared' | 'spread' | ThreadsWanted, cores: number): ThreadPlan {
+  const encoders = typeof wanted === 'object' ? wanted.encoders : encodersFor(wanted, cores);
+  if (encoders === 0) return [['wal-writer'], ['encoder', 'network']];
+  return [['wal-writer'], ...ENCODER_NAMES.slice(0, encoders).map((name) => [name]), ['network']];
+}
+
+function encodersFor(wanted: 'auto' | 'shared' | 'spread', cores: number): number {
+  if (wanted === 'shared' || (wanted === 'auto' && cores < CORES_SPREAD)) return 0;
+  return wanted === 'auto' && cores >= CORES_TWO_ENCODERS ? 2 : 1;
 }

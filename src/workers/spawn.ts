@@ -2,7 +2,7 @@ import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 import { deadline } from './clock.js';
-import { cursorOf, type EngineMemory, gateOf } from './memory.js';
+import { cursorOf, type EngineMemory, encoderGatesOf, gateOf } from './memory.js';
 import type { ThreadExit, ThreadReady, ThreadTask } from './run.js';
 import type { ProgramName, StoreFacts, ThreadPlan, WorkerSettings } from './settings.js';
 
@@ -119,7 +119,8 @@ export class Threads {
     if (this.#stopping) return;
     this.#stopping = true;
     cursorOf(this.#memory, 'stop').store(1);
-    for (const name of ['wal', 'network', 'encoder'] as const) gateOf(this.#memory, name).notify();
+    for (const name of ['wal', 'network'] as const) gateOf(this.#memory, name).notify();
+    for (const gate of encoderGatesOf(this.#memory)) gate.notify();
     let inTime = (): void => {};
     const patience = new Promise<void>((resolve) => {
       inTime = deadline(STOP_TIMEOUT_MS, resolve);

@@ -23,6 +23,8 @@ export interface WalWriterPorts {
   orders: RingConsumer;
   /** Own batches, from the encoder. */
   batches: RingConsumer;
+  /** Of further encoders: own batches stand in the rings in turn, in the order of main's orders. Default: none. */
+  moreBatches?: readonly RingConsumer[];
   /** Batches of leaders, from the receiver. */
   received: RingConsumer;
   durable: Cursor;
@@ -44,14 +46,19 @@ export class WalWriter implements Program {
   /** The newest order staged; becomes `#flushing` when a flush takes it. */
   #staged: OrderId = 0;
   #flushing: OrderId = 0;
+  readonly #batches: readonly RingConsumer[];
+  /** Own batches taken from the rings. */
+  #ownTaken = 0;
   /** How far the rings may be given back once the flush in flight is written. */
-  #batchesEnd = 0;
+  readonly #batchesEnd: number[];
   #receivedEnd = 0;
   /** When something was acknowledged that was only written; undefined when all is synced. Only with durability `os`. */
   #unsyncedSinceMs: number | undefined;
 
   constructor(ports: WalWriterPorts) {
     this.#ports = ports;
+    this.#batches = [ports.batches, ...(ports.moreBatches ?? [])];
+    this.#batchesEnd = this.#batches.map(() => 0);
   }
 
   poll(nowMs = 0): boolean {
@@ -85,15 +92,18 @@ export class WalWriter implements Program {
   /** Moves the flush in flight on: first its ring slots come back, then its orders are durable. */
   #advance(): boolean {
     if (this.#flushing === 0) return false;
-    const { wal, batches, received, durable } = this.#ports;
+    const { wal, received, durable } = this.#ports;
     let moved = false;
     let awaited = false;
     for (;;) {
       const state = wal.poll();
       if (state !== 'written' && state !== 'durable') break;
       moved = true;
-      awaited ||= state === 'durable' || batches.crowded() || received.crowded();
-      batches.releaseTo(this.#batchesEnd);
+      awaited ||= state === 'durable' || received.crowded();
+      for (const [at, batches] of this.#batches.entries()) {
+        awaited ||= batches.crowded();
+        batches.releaseTo(this.#batchesEnd[at]!);
+      }
       received.releaseTo(this.#receivedEnd);
       if (state === 'written') continue;
       durable.store(this.#flushing);
@@ -130,13 +140,17 @@ export class WalWriter implements Program {
 
   /** False: the batch that the order names is not there yet. */
   #execute(order: Order): boolean {
-    const { wal, batches, received } = this.#ports;
+    const { wal, received } = this.#ports;
     switch (order.type) {
-      case 'own':
+      case 'own': {
+        const turn = this.#ownTaken % this.#batches.length;
+        const batches = this.#batches[turn]!;
         if (!batches.poll()) return false;
+        this.#ownTaken++;
         this.#stageBatch(order, batches);
-        this.#batchesEnd = batches.end;
+        this.#batchesEnd[turn] = batches.end;
         break;
+      }
       case 'received':
         assert(received.poll(), 'a batch ordered to be written stands in the receive ring');
         this.#stageBatch(order, received);

@@ -32,10 +32,14 @@ function logOf(directory: string): Buffer[] {
 }
 
 describe('three engines in one process', () => {
-  it('encode and compress a batch once in the whole cluster, and every log has the same bytes: also one that caught up from disk, and after a change of leader', async () => {
+  it('encode and compress a batch once, with one encoder or several, in the whole cluster, and every log has the same bytes: also one that caught up from disk, and after a change of leader', async () => {
     const random = seededRandom(11);
     const small = { entryBytesMax: 16 * 1024, memory: { ringBytes: 1 << 20 } };
-    const cluster = await Cluster.start(() => ({ ...small, compression: 'lz4' }));
+    const cluster = await Cluster.start((id) => ({
+      ...small,
+      compression: 'lz4',
+      threads: { encoders: id },
+    }));
     const total: EncoderStatus = {
       sealed: 0,
       batches: 0,
@@ -68,6 +72,15 @@ describe('three engines in one process', () => {
     const text = (): Buffer => jsonLike(random, 4000);
     try {
       await write(Array.from({ length: 200 }, text));
+      const { threads } = cluster.node(3).engine!.status();
+      expect(Object.values(threads)).toEqual([
+        ['turn'],
+        ['wal-writer'],
+        ['encoder'],
+        ['encoder-2'],
+        ['encoder-3'],
+        ['network'],
+      ]);
       const first = await cluster.leader();
       const lagging = [...cluster.nodes.keys()].find((id) => id !== first.id)!;
       await stop(lagging);

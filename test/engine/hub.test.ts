@@ -48,7 +48,7 @@ describe('what main could not hand over yet', () => {
       outgoing: new Outgoing(),
       openBytesMax: Number.MAX_SAFE_INTEGER,
       durable: makeCursor(),
-      gates: { wal: gate, network: gate, encoder: gate },
+      gates: { wal: gate, network: gate, encoders: [gate] },
     });
     const seen: number[] = [];
     const take = () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ErrorCode, type RaftlineError } from '../../src/base/errors.js';
 import { optionTable } from '../../src/engine/option-table.js';
 import { type EngineOptions, parseOptions } from '../../src/engine/options.js';
+import { planThreads } from '../../src/workers/settings.js';
 import { expectCode } from '../workers/parts.js';
 
 const MiB = 1024 * 1024;
@@ -109,6 +110,26 @@ describe('options', () => {
     const error = refused({ ...minimal, threads: 'x'.repeat(5000) });
     expect(String(error.details.received).length).toBeLessThanOrEqual(80);
     expect(refused({ ...minimal, id: () => 1 }).details.received).toBe('a function');
+  });
+
+  it('threads: a name, or how many encoders have a thread of their own', () => {
+    expect(parseOptions({ ...minimal, threads: { encoders: 4 } }).threads).toEqual({ encoders: 4 });
+    for (const encoders of [5, -1, 1.5, '1', undefined])
+      expect(refused({ ...minimal, threads: { encoders } }).details.path).toBe('threads.encoders');
+    expect(refused({ ...minimal, threads: { encoders: 1, network: 1 } }).details.path).toBe(
+      'threads.network',
+    );
+    expect(refused({ ...minimal, threads: 3 }).details.path).toBe('threads');
+    const plan = (wanted: Parameters<typeof planThreads>[0], cores: number) =>
+      planThreads(wanted, cores).slice(1).map(String);
+    expect([2, 4, 12].map((cores) => plan('auto', cores))).toEqual([
+      ['encoder,network'],
+      ['encoder', 'network'],
+      ['encoder', 'encoder-2', 'network'],
+    ]);
+    expect(plan({ encoders: 0 }, 64)).toEqual(plan('shared', 64));
+    expect(plan({ encoders: 1 }, 2)).toEqual(plan('spread', 2));
+    expect(plan({ encoders: 4 }, 2)).toHaveLength(5);
   });
 
   it('groups: at least one, each with an id of its own and a state machine', () => {

@@ -31,7 +31,7 @@ function makeWorld() {
     outgoing: new Outgoing(),
     openBytesMax: Number.MAX_SAFE_INTEGER,
     durable: makeCursor(),
-    gates: { wal: gate, network: gate, encoder: gate },
+    gates: { wal: gate, network: gate, encoders: [gate] },
   });
   const replica = (group: number) => {
     const taken: string[] = [];

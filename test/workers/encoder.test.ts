@@ -5,6 +5,7 @@ import { CEILING_LIMITS, readBatchHeader, verifyBatch } from '../../src/codec/ba
 import { type Compression, loadCompression } from '../../src/codec/compression.js';
 import { Compressor } from '../../src/codec/compressor.js';
 import { decodePayload } from '../../src/codec/encoder.js';
+import { RingConsumer } from '../../src/ring/consumer.js';
 import { Encoder } from '../../src/workers/encoder.js';
 import { jsonLike, packEntries, randomBytes, sampleBatch } from '../codec/samples.js';
 import { makeCursor, putBytes, ringPair, takeAll } from './parts.js';
@@ -100,6 +101,35 @@ describe('the encoder', () => {
       while (encoder.poll());
     }
     expect(indexes).toEqual([9, 10, 11, 12, 13, 14]);
+  });
+
+  it('shares the work with others: batches in turn, each in a ring of its own, and none holds the proposals up', () => {
+    const { region: proposals, producer } = ringPair(16_384, 3);
+    const applier = new RingConsumer(proposals, 1);
+    const made = [0, 1].map((at) => {
+      const batches = ringPair(65_536);
+      const { counters } = makeEncoder(undefined);
+      const consumer = new RingConsumer(proposals, at === 0 ? 0 : 2);
+      const ports = { proposals: consumer, batches: batches.producer, compressor: undefined, counters };
+      const quiet = { wake: () => {}, wakeMain: () => {} };
+      return { batches, encoder: new Encoder({ ...ports, ...quiet, share: { at, of: 2 } }) };
+    });
+    const payload = packEntries([Buffer.alloc(1500)]);
+    const found: number[][] = [[], []];
+    for (let index = 9; index < 39; index++) {
+      putBytes(producer, proposal(payload, index));
+      applier.poll();
+      applier.release();
+      // The second one is late now and then.
+      for (const [at, { encoder, batches }] of made.entries()) {
+        if (at === 1 && index % 3 !== 2) continue;
+        while (encoder.poll());
+        for (const batch of takeAll(batches.consumer)) found[at]!.push(readBatchHeader(batch, 0).firstIndex);
+      }
+    }
+    expect(producer.freeBytes(), 'what is not its own holds nobody up').toBe(16_384);
+    expect(found[0]).toEqual(Array.from({ length: 15 }, (_, at) => 9 + 2 * at));
+    expect(found[1]).toEqual(Array.from({ length: 15 }, (_, at) => 10 + 2 * at));
   });
 
   it('does a bounded piece of work in one poll', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RingObserver } from '../../src/ring/byte-ring.js';
 import { NearIndex } from '../../src/workers/near-index.js';
+import { NearRings } from '../../src/workers/near-rings.js';
 import { makeBatch } from '../wal/log-tools.js';
 import { putBytes, ringPair, takeAll } from './parts.js';
 
@@ -16,8 +17,47 @@ function makeNear() {
   return { region, observer, near, put };
 }
 
+/** As for two encoders that take batches in turn. */
+function makeNearRings() {
+  const pairs = [0, 1].map(() => ringPair(4096));
+  const near = new NearRings(pairs.map(({ region }) => new NearIndex(new RingObserver(region), true)));
+  const put = (number: number, batch: Buffer) => {
+    const { producer, consumer } = pairs[number % 2]!;
+    takeAll(consumer);
+    expect(putBytes(producer, batch)).toBe(true);
+  };
+  return { near, put };
+}
+
 const batchAt = (firstIndex: number, term = 1, group = 1, count = 1) =>
   makeBatch({ firstIndex, term, group, count, entryBytes: 300 });
+
+describe('what is near in several rings', () => {
+  it('is found in whichever ring it stands, whoever published first, and forgotten ring by ring', () => {
+    const { near, put } = makeNearRings();
+    const batches = Array.from({ length: 60 }, (_, at) => batchAt(at + 1));
+    // The second encoder is three batches ahead of the first.
+    for (let number = 0; number < 60; number++) {
+      if (number % 2 === 1) put(number, batches[number]!);
+      if (number >= 6 && number % 2 === 0) put(number - 6, batches[number - 6]!);
+      near.follow();
+    }
+    const found = (index: number) => near.find(1, 1, index);
+    expect(found(1), 'overwritten long ago').toBeUndefined();
+    for (const index of [50, 51, 52, 53, 54]) {
+      const batch = found(index)!;
+      const target = Buffer.alloc(batch.byteLength);
+      expect(near.copy(batch, target, 0)).toBe(true);
+      expect(target.equals(batches[index - 1]!), `batch ${index}`).toBe(true);
+    }
+    expect(found(55), 'its encoder has not come to it').toBeUndefined();
+    expect(found(56)).toBeDefined();
+    put(0, batchAt(56, 2));
+    near.follow();
+    expect(near.find(1, 2, 56)?.term, 'a new leadership begins anew').toBe(2);
+    expect(near.grown(1)).toBeGreaterThan(50 * 300);
+  });
+});
 
 describe('what is near', () => {
   it('is found by any index that a batch contains', () => {

@@ -14,12 +14,13 @@ const DIRECTORY = '/data';
 type Order = Parameters<typeof orderCodec.push>[1];
 
 /** A wal-writer over a disk in memory, with small rings. */
-function makeWriter(options: { delay?: number; ring?: number } = {}) {
+function makeWriter(options: { delay?: number; ring?: number; rings?: number } = {}) {
   const disk = new FaultyDisk(1);
   const { wal } = openLog(disk, DIRECTORY);
   if (options.delay !== undefined) disk.faults.delay = options.delay;
   const orders = ringPair();
   const batches = ringPair(options.ring);
+  const more = Array.from({ length: (options.rings ?? 1) - 1 }, () => ringPair(options.ring));
   const received = ringPair(options.ring);
   const durable = makeCursor();
   const counts = { wakes: 0, reports: 0 };
@@ -27,6 +28,7 @@ function makeWriter(options: { delay?: number; ring?: number } = {}) {
     wal,
     orders: orders.consumer,
     batches: batches.consumer,
+    moreBatches: more.map(({ consumer }) => consumer),
     received: received.consumer,
     durable,
     report: () => counts.reports++,
@@ -46,7 +48,7 @@ function makeWriter(options: { delay?: number; ring?: number } = {}) {
     disk.restart();
     return openLog(disk, DIRECTORY).recovered.get(1)!;
   };
-  return { disk, wal, writer, order, own, settle, batches, received, durable, counts, recovered };
+  return { disk, wal, writer, order, own, settle, batches, more, received, durable, counts, recovered };
 }
 
 describe('the wal-writer', () => {
@@ -67,6 +69,27 @@ describe('the wal-writer', () => {
     settle();
     expect(durable.load()).toBe(4);
     expect(recovered()).toMatchObject({ hardState: { term: 2, vote: 5 }, lastIndex: 2 });
+  });
+
+  it('takes the batches of several encoders in turn, however far one is ahead, and gives each ring back', () => {
+    const { own, settle, batches, more, durable, recovered } = makeWriter({ rings: 3, ring: 4096 });
+    const rings = [batches, ...more];
+    let index = 0;
+    for (let round = 0; round < 30; round++) {
+      const made = Array.from({ length: 4 }, () =>
+        makeBatch({ firstIndex: ++index, term: 1, entryBytes: 300 }),
+      );
+      const start = index - made.length;
+      for (const [at, batch] of made.entries()) own(start + at + 1, batch);
+      // The last encoder is done first.
+      for (const [at, batch] of [...made.entries()].reverse()) {
+        if (at < 3) putBytes(rings[(start + at) % 3]!.producer, batch);
+      }
+      putBytes(rings[(start + 3) % 3]!.producer, made[3]!);
+      settle();
+      expect(durable.load()).toBe(index);
+    }
+    expect(recovered().lastIndex).toBe(120);
   });
 
   it('H31 gives slots back once they are written, and says durable only after the sync', () => {
