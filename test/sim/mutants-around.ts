@@ -139,6 +139,7 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'A10',
+    also: ['E5'],
     name: 'an unreachable peer is tried again at once',
     file: 'src/transport/backoff.ts',
     find: 'const RANK_TOLERATED = 20;',
@@ -146,6 +147,7 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'A10b',
+    also: ['E5'],
     name: 'a success does not clear the rank',
     file: 'src/transport/backoff.ts',
     find: '    this.#rank = 0;',
@@ -157,6 +159,7 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
     file: 'src/workers/replicator.ts',
     find: 'if (session !== undefined && reply.term > session.term) session.reply = reply;',
     replace: '',
+    profile: 'network',
   },
   {
     id: 'A14',
@@ -164,6 +167,7 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
     file: 'src/workers/send-window.ts',
     find: 'return sentAtMs;',
     replace: 'return undefined;',
+    profile: 'network',
   },
   {
     id: 'H24',
@@ -172,6 +176,7 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
     file: 'src/workers/batch-source.ts',
     find: 'const headers = read.headers.filter((header) => header.term <= term);',
     replace: 'const headers = read.headers;',
+    profile: 'mixed',
   },
   {
     id: 'H39',
@@ -190,10 +195,11 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'H70',
-    name: 'a waiter is answered for whatever stands at its index',
-    file: 'src/engine/replica.ts',
-    find: 'if (this.#raft.termAt(slot.firstIndex) === slot.term) {',
-    replace: 'if (slot.term > 0) {',
+    name: 'a waiter is told the place behind its own',
+    file: 'src/engine/applier.ts',
+    find: 'waiters?.resolve(batch.firstIndex, batch.term, resultAt);',
+    replace: 'waiters?.resolve(batch.firstIndex + 1, batch.term, resultAt);',
+    profile: 'mixed',
   },
   {
     id: 'H43',
@@ -266,5 +272,28 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
     file: 'src/engine/log-hooks.ts',
     find: 'if (first < end) this.#entered(term, first, end - first);',
     replace: 'if (first > end) this.#entered(term, first, end - first);',
+  },
+  {
+    id: 'H45',
+    name: 'heartbeats go on in a group that is not led any more',
+    file: 'src/workers/pulse.ts',
+    find: 'this.#beats.delete(`',
+    replace: 'this.#beats.has(`',
+  },
+  {
+    id: 'T5',
+    name: 'a thread takes what is for a group that is not here',
+    file: 'src/workers/receiver.ts',
+    find: 'if (!this.#ports.groups.includes(envelope.group)) {',
+    replace: 'if (envelope.group < 0) {',
+  },
+  {
+    id: 'T6',
+    name: 'after a stall all ticks that were missed come at once',
+    file: 'src/engine/turn.ts',
+    find: 'for (const replica of this.replicas.values()) replica.tick();',
+    replace:
+      'for (const replica of this.replicas.values()) for (let ms = 0; ms <= lateMs; ms += this.#tickMs) replica.tick();',
+    profile: 'stall',
   },
 ];

@@ -33,6 +33,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/raft.ts',
     find: '  if (message.term < state.term) {',
     replace: "  if (message.term < state.term && message.type !== 'voteReply') {",
+    profile: 'network',
   },
   {
     id: 'H4',
@@ -41,6 +42,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     find: 'if (!state.votes.has(reply.from)) state.votes.set(reply.from, reply.granted);',
     replace:
       'state.votes.set(state.configuration.voters.find((id) => !state.votes.has(id)) ?? reply.from, reply.granted);',
+    profile: 'network',
   },
   {
     id: 'H5',
@@ -48,6 +50,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/voter.ts',
     find: 'const granted = isFreeFor(state, request) && isUpToDate(state, request);',
     replace: 'const granted = state.vote === 0 && isFreeFor(state, request) && isUpToDate(state, request);',
+    profile: 'network',
   },
   {
     id: 'H6',
@@ -134,6 +137,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/transfer.ts',
     find: 'if (transfer.elapsed < state.options.electionTicksMax) return;',
     replace: 'if (transfer.elapsed > 0) return;',
+    profile: 'transfer',
   },
   {
     id: 'H15b',
@@ -141,6 +145,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/transfer.ts',
     find: 'state.leaseForfeited = true;',
     replace: '',
+    profile: 'transfer',
   },
   {
     id: 'H16',
@@ -148,6 +153,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/candidate.ts',
     find: 'if (state.mayCampaign) campaign(state, true);',
     replace: 'campaign(state, true);',
+    profile: 'members',
   },
   {
     id: 'H17',
@@ -155,6 +161,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/raft.ts',
     find: '      handleVoteRequest(state, message);',
     replace: '      if (state.log.mayLead(state.id)) handleVoteRequest(state, message);',
+    profile: 'members',
   },
   {
     id: 'H18',
@@ -194,6 +201,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/voter.ts',
     find: 'return state.ticks < state.options.electionTicksMax || hasHeardLeader(state);',
     replace: 'return hasHeardLeader(state);',
+    profile: 'clock',
   },
   {
     id: 'H68',
@@ -209,6 +217,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/leader.ts',
     find: 'progress.roundAnswered = Math.max(progress.roundAnswered, reply.round);',
     replace: 'progress.roundAnswered = reply.round;',
+    profile: 'network',
   },
   {
     id: 'E1',
@@ -255,6 +264,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/follower-reads.ts',
     find: 'if (ticks - question.askedAt < options.heartbeatTicks) return;',
     replace: 'if (question.askedAt <= ticks) return;',
+    profile: 'network',
   },
   {
     id: 'H66f',
@@ -262,5 +272,6 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/follower-reads.ts',
     find: 'while ((waiting[expired]?.since ?? ticks) <= oldest) expired += 1;',
     replace: 'while ((waiting[expired]?.since ?? ticks) < 0 * oldest) expired += 1;',
+    profile: 'network',
   },
 ];

@@ -8,6 +8,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/admission.ts',
     find: '    default:\n      return false;',
     replace: '    default:\n      return true;',
+    profile: 'members',
   },
   {
     id: 'H46',
@@ -16,6 +17,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/snapshot.ts',
     find: "if (state.role === 'leader' || index <= log.commitIndex) return;",
     replace: "if (state.role === 'leader') return;",
+    profile: 'snapshot',
   },
   {
     id: 'H47',
@@ -23,6 +25,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/raft-log.ts',
     find: 'const keepsSuffix = this.termAt(last.index) === last.term;',
     replace: 'const keepsSuffix = last.index <= this.lastIndex;',
+    profile: 'snapshot',
   },
   {
     id: 'H48',
@@ -31,6 +34,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/snapshot.ts',
     find: "if (progress.state !== 'snapshot' && progress.next <= index) askForSnapshot(state, progress);",
     replace: '',
+    profile: 'snapshot',
   },
   {
     id: 'H51',
@@ -38,6 +42,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/raft-log.ts',
     find: 'this.#configurations = [configuration, ...later];',
     replace: 'this.#configurations = [...this.#configurations];',
+    profile: 'members',
   },
   {
     id: 'H53',
@@ -45,6 +50,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/snapshot.ts',
     find: "if (state.leader === from && state.term === term && state.role !== 'leader') noteLeader(state);",
     replace: '',
+    profile: 'snapshot',
   },
   {
     id: 'H55',
@@ -52,6 +58,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/configuration-change.ts',
     find: "if (log.commitIndex < state.termStart) return 'noOwnCommit';",
     replace: '',
+    profile: 'members',
   },
   {
     id: 'H56',
@@ -59,6 +66,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/raft-log.ts',
     find: 'return this.#configurations.at(-1) ?? NO_CONFIGURATION;',
     replace: 'return this.#configurations[0] ?? NO_CONFIGURATION;',
+    profile: 'members',
   },
   {
     id: 'H57',
@@ -67,6 +75,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     find: 'if (isJoint(configuration)) appendConfiguration(state, withoutOutgoing(configuration));',
     replace:
       'if (isJoint(configuration) && index >= termStart) appendConfiguration(state, withoutOutgoing(configuration));',
+    profile: 'members',
   },
   {
     id: 'H58',
@@ -75,6 +84,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/configuration-change.ts',
     find: 'if (!configuration.voters.includes(state.id)) handOver(state);',
     replace: '',
+    profile: 'members',
   },
   {
     id: 'H59',
@@ -83,6 +93,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/raft-log.ts',
     find: 'while ((this.#configurations.at(-1)?.index ?? 0) >= from) this.#configurations.pop();',
     replace: '',
+    profile: 'members',
   },
   {
     id: 'H60',
@@ -90,6 +101,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/admission.ts',
     find: 'return message.term < state.term || state.log.isBehind(message.lastTerm, message.lastIndex);',
     replace: 'return true;',
+    profile: 'members',
   },
   {
     id: 'H61',
@@ -104,6 +116,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/configuration-change.ts',
     find: "return promoted.every((id) => hasCaughtUp(state, id)) ? undefined : 'lagging';",
     replace: "return promoted.every((id) => id > 0) ? undefined : 'lagging';",
+    profile: 'members',
   },
   {
     id: 'H63',
@@ -111,5 +124,6 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/configuration-change.ts',
     find: "if (index > log.commitIndex || isJoint(configuration)) return 'pending';",
     replace: '',
+    profile: 'members',
   },
 ];

@@ -48,6 +48,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/leader.ts',
     find: 'if (progress.session === 0 || reply.session !== progress.session) return;',
     replace: 'if (progress.session === 0) return;',
+    profile: 'network',
   },
   {
     id: 'H26b',
@@ -145,6 +146,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/quorum.ts',
     find: 'return Math.min(incoming, majorityIndex(configuration.votersOutgoing, matchOf));',
     replace: 'return incoming;',
+    profile: 'members',
   },
   {
     id: 'H35d',
@@ -152,6 +154,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/quorum.ts',
     find: "return incoming === 'won' && outgoing === 'won' ? 'won' : 'pending';",
     replace: 'return incoming;',
+    profile: 'members',
   },
   {
     id: 'H36',
@@ -159,6 +162,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/replication.ts',
     find: 'const index = quorumIndex(state.configuration, (voter) =>',
     replace: 'const index = quorumIndex({ voters: [...log.members], votersOutgoing: [] }, (voter) =>',
+    profile: 'members',
   },
   {
     id: 'H38',

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { FAULTS, PROFILES } from './profiles.js';
 import type { RunReport } from './report.js';
+import { drawScenario } from './scenario.js';
 import { run as runScenario, runSeed } from './simulation.js';
 
 /** Seeds that are tried until everything was seen that a test is about. */
@@ -64,6 +65,29 @@ describe('a whole cluster from one seed', () => {
       seen.left += report.faults.get('removeLeader') ?? 0;
     }
     expect(isEnough()).toBe(true);
+  });
+
+  it('H34 state machines hold only what is on their own disk, however slow, stuck, full or failing it is', async () => {
+    for (let seed = 1; seed <= 2; seed++) expectWell(await run(seed, 'disk', 300), 'disk');
+  });
+
+  it('T6 a main thread that stood still counts that as one tick: of eight groups only those that it led elect', async () => {
+    const groups = [1, 2, 3, 4, 5, 6, 7, 8];
+    for (let seed = 1; seed <= 3; seed++) {
+      const options = { seed, profile: 'calm', operations: 60, leaderChanges: 0, restarts: 0, steps: 0 };
+      const report = await runScenario({
+        ...drawScenario(options),
+        nodes: [1, 2, 3].map(() => ({ clockRate: 1, spread: false, joins: false })),
+        groups,
+        clients: groups.map((group) => ({ group, kind: 'local', burst: 1, everyMs: 400 })),
+        faults: [{ atMs: 3000, kind: 'stallMain', forMs: 4000, seed }],
+        reads: 'readIndex',
+      });
+      expectWell(report, 'calm');
+      expect(report.faults.get('stallMain')).toBe(1);
+      expect(report.leaderChanges).toBeGreaterThan(0);
+      expect(report.leaderChanges).toBeLessThan(groups.length);
+    }
   });
 
   it('several groups share the nodes, their disks and their streams', async () => {

@@ -21,13 +21,13 @@ describe('backoff by rank', () => {
     }
   });
 
-  it('A10 delays 200, 400, 800, 1000, 1000 ms', () => {
+  it('A10 E5 delays 200, 400, 800, 1000, 1000 ms', () => {
     const backoff = new Backoff();
     const delays = Array.from({ length: 6 }, () => backoff.failed('unreachable'));
     expect(delays).toEqual([200, 400, 800, 1000, 1000, 1000]);
   });
 
-  it('A10 any success clears the rank and the delays', () => {
+  it('A10 E5 any success clears the rank and the delays', () => {
     const backoff = new Backoff();
     for (let n = 0; n < 4; n += 1) backoff.failed('unreachable');
     backoff.succeeded();

@@ -49,7 +49,7 @@ describe("heartbeats in main's name", () => {
     expect(sent).toEqual(['1150 3 for 3', '1250 2 new']);
   });
 
-  it('end at once for whom main has ended its session with, in that group', () => {
+  it('H45 end at once in a group that main does not lead any more, though it leads others to the same peer', () => {
     const { pulse, sent, pass, note } = makePulse();
     note(2, 'group 7');
     note(2, 'group 8', 8);

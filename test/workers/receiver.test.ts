@@ -94,6 +94,17 @@ describe('the receiver', () => {
     ]);
   });
 
+  it('T5 what is for a group that is not on this node is never acknowledged, and costs its sender the stream', async () => {
+    const world = await makeWorld();
+    const remote = world.open(1);
+    world.settle();
+    send(remote, [], { group: 9, prevIndex: 4, prevTerm: 1 });
+    world.settle();
+    expect(world.inbox.take('append')).toEqual([]);
+    expect(remote.heard).toEqual([]);
+    expect(remote.closed?.code).toBe(ErrorCode.Unreachable);
+  });
+
   it('an empty append is received at its previous index', async () => {
     const { open, settle, inbox } = await makeWorld();
     const peer = open(1);

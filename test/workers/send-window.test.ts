@@ -16,7 +16,7 @@ describe('the send window', () => {
     expect([window.messages, window.bytes, window.oldestSentAtMs()]).toEqual([0, 0, undefined]);
   });
 
-  it('H37 is bounded in messages and in bytes, but an empty one takes any message', () => {
+  it('H37 H39 is bounded in messages and in bytes, but an empty one takes any message', () => {
     const window = new SendWindow({ depth: 2, inflightBytesMax: 1000, catchUpBytesPerSecond: 1e9 });
     expect(window.room()).toBe(1000);
     window.sent(1, 5000, 0);
