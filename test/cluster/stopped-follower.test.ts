@@ -58,7 +58,7 @@ async function applied(node: Child, entries: number): Promise<NodeSample> {
   });
 }
 
-it('H39 A11 a follower that is stopped holds up nobody and no memory; when it goes on it is sent the log from disk, beside the load', async () => {
+it('H39 H40 A11 a follower that is stopped holds up nobody and no memory; when it goes on it is sent the log from disk, beside the load', async () => {
   const [leader, follower, stopped] = nodes as [Child, Child, Child];
   await leader.ask('load', { payload: PAYLOAD, data: 'random', seed: 1, concurrency: 256, groupIds: [1] });
   await applied(leader, 5000);

@@ -213,6 +213,18 @@ describe('campaigns', () => {
     expect(raft.status()).toMatchObject({ role: 'follower', leader: 0, term: 3 });
   });
 
+  it('H45 a heartbeat is for one group: that of another keeps no leader alive here, whoever sends it', () => {
+    const raft = startRaft();
+    raft.step(heartbeat(2, 1));
+    take(raft);
+    for (let tick = 0; tick < 40 && raft.status().role === 'follower'; tick++) {
+      raft.step({ ...heartbeat(2, 1), group: 99 });
+      raft.tick();
+    }
+    expect(raft.status().role).toBe('candidate');
+    expect(raft.status().invalidMessages).toBeGreaterThan(0);
+  });
+
   it('a second leader of one term is not listened to', () => {
     const raft = startRaft();
     raft.step(heartbeat(2, 2));

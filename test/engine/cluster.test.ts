@@ -144,4 +144,23 @@ describe('three engines in one process', () => {
       await cluster.close();
     }
   });
+
+  it('T6 a main thread that slept elects nobody when it wakes: what came meanwhile is taken in first, and the gap is one tick', async () => {
+    const cluster = await Cluster.start();
+    try {
+      await cluster.put('before');
+      const leader = await cluster.leader();
+      const { term } = leader.group(1).status();
+      for (let stall = 0; stall < 3; stall++) {
+        // Several of the longest election timeouts, of all three nodes at a time: they share this thread.
+        for (const end = performance.now() + 1200; performance.now() < end; );
+        await leader.group(1).propose(Buffer.from(`after stall ${stall}`));
+      }
+      const terms = [1, 2, 3].map((id) => cluster.node(id).engine!.group(1).status().term);
+      expect(terms).toEqual([term, term, term]);
+      expect(leader.group(1).status().role).toBe('leader');
+    } finally {
+      await cluster.close();
+    }
+  });
 });

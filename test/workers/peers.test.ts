@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ErrorCode } from '../../src/base/errors.js';
+import { encodeEnvelope } from '../../src/codec/envelope.js';
 import type { HelloReply } from '../../src/codec/envelope-types.js';
 import { RingObserver } from '../../src/ring/byte-ring.js';
 import { makeHelloReply } from '../../src/transport/handshake.js';
@@ -218,6 +219,34 @@ describe('the other nodes', () => {
     pass(100);
     expect(streams.length).toBeGreaterThan(before);
     expect(open()).toContain('n2 control');
+  });
+
+  it('E5 a follower that fails costs no heartbeats but tries that grow rarer up to a bound, and gets each again after its first answer', async () => {
+    const { peers, pass, network, streams } = await makeWorld(roster([row(2)]));
+    const link = peers.controlLinks.get(2)!;
+    const control = () => streams.findLast(({ lane }) => lane === 'control')!.remote;
+    const heartbeat = append({});
+    const beat = (times: number): number => {
+      let taken = 0;
+      for (let at = 0; at < times; at++) {
+        if (link.send(encodeEnvelope(heartbeat).bytes)) taken++;
+        pass(100);
+      }
+      return taken;
+    };
+    expect(beat(10)).toBe(10);
+    network.cut('n1', 'n2');
+    network.settle();
+    const before = link.counts.attempts;
+    expect(beat(200), 'nothing is kept for later').toBe(0);
+    // 0, 200, 600, 1400, 2400 ms and then every second of the twenty.
+    expect(link.counts.attempts - before).toBeGreaterThanOrEqual(20);
+    expect(link.counts.attempts - before).toBeLessThanOrEqual(24);
+    network.heal('n1', 'n2');
+    pass(1100);
+    control().take();
+    expect(beat(10)).toBe(10);
+    expect(control().take()).toHaveLength(10);
   });
 
   it('S7 what is no answer of that peer costs its append stream', async () => {
