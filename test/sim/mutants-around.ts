@@ -159,7 +159,6 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
     file: 'src/workers/replicator.ts',
     find: 'if (session !== undefined && reply.term > session.term) session.reply = reply;',
     replace: '',
-    profile: 'network',
   },
   {
     id: 'A14',
@@ -167,7 +166,6 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
     file: 'src/workers/send-window.ts',
     find: 'return sentAtMs;',
     replace: 'return undefined;',
-    profile: 'network',
   },
   {
     id: 'H24',

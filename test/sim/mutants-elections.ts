@@ -137,7 +137,6 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/transfer.ts',
     find: 'if (transfer.elapsed < state.options.electionTicksMax) return;',
     replace: 'if (transfer.elapsed > 0) return;',
-    profile: 'transfer',
   },
   {
     id: 'H15b',
@@ -145,7 +144,6 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/transfer.ts',
     find: 'state.leaseForfeited = true;',
     replace: '',
-    profile: 'transfer',
   },
   {
     id: 'H16',
@@ -153,7 +151,6 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/candidate.ts',
     find: 'if (state.mayCampaign) campaign(state, true);',
     replace: 'campaign(state, true);',
-    profile: 'members',
   },
   {
     id: 'H17',
@@ -161,7 +158,6 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/raft.ts',
     find: '      handleVoteRequest(state, message);',
     replace: '      if (state.log.mayLead(state.id)) handleVoteRequest(state, message);',
-    profile: 'members',
   },
   {
     id: 'H18',
@@ -217,7 +213,6 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/leader.ts',
     find: 'progress.roundAnswered = Math.max(progress.roundAnswered, reply.round);',
     replace: 'progress.roundAnswered = reply.round;',
-    profile: 'network',
   },
   {
     id: 'E1',
@@ -264,7 +259,6 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/follower-reads.ts',
     find: 'if (ticks - question.askedAt < options.heartbeatTicks) return;',
     replace: 'if (question.askedAt <= ticks) return;',
-    profile: 'network',
   },
   {
     id: 'H66f',
@@ -272,6 +266,5 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/follower-reads.ts',
     find: 'while ((waiting[expired]?.since ?? ticks) <= oldest) expired += 1;',
     replace: 'while ((waiting[expired]?.since ?? ticks) < 0 * oldest) expired += 1;',
-    profile: 'network',
   },
 ];

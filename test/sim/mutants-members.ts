@@ -42,7 +42,6 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/raft-log.ts',
     find: 'this.#configurations = [configuration, ...later];',
     replace: 'this.#configurations = [...this.#configurations];',
-    profile: 'members',
   },
   {
     id: 'H53',
@@ -50,7 +49,6 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/snapshot.ts',
     find: "if (state.leader === from && state.term === term && state.role !== 'leader') noteLeader(state);",
     replace: '',
-    profile: 'snapshot',
   },
   {
     id: 'H55',
@@ -58,7 +56,6 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/configuration-change.ts',
     find: "if (log.commitIndex < state.termStart) return 'noOwnCommit';",
     replace: '',
-    profile: 'members',
   },
   {
     id: 'H56',

@@ -48,7 +48,6 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/leader.ts',
     find: 'if (progress.session === 0 || reply.session !== progress.session) return;',
     replace: 'if (progress.session === 0) return;',
-    profile: 'network',
   },
   {
     id: 'H26b',
