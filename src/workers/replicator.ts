@@ -37,6 +37,8 @@ interface Session {
   /** The newest durable or refused acknowledgement that main has not been told of. */
   reply: AppendReplyEnvelope | undefined;
   broken: boolean;
+  /** The settings in force. */
+  flow: FollowerFlow;
   readonly window: SendWindow;
   readonly catchUp: CatchUp;
 }
@@ -73,6 +75,7 @@ export class Replicator implements Program {
     prevTerm: Term;
   }): void {
     const commit = this.#sessions.get(command.group);
+    const flow = this.#ports.flow(command.group);
     this.#sessions.set(command.group, {
       group: command.group,
       counter: command.session,
@@ -89,7 +92,8 @@ export class Replicator implements Program {
       reply: undefined,
       broken: false,
       catchUp: new CatchUp(),
-      window: new SendWindow(this.#ports.flow(command.group)),
+      flow,
+      window: new SendWindow(flow),
     });
   }
 
@@ -110,7 +114,10 @@ export class Replicator implements Program {
 
   /** The settings of a group have changed: its session goes by them at once, with all that is in flight. */
   retune(group: GroupId): void {
-    this.#sessions.get(group)?.window.setFlow(this.#ports.flow(group));
+    const session = this.#sessions.get(group);
+    if (session === undefined) return;
+    session.flow = this.#ports.flow(group);
+    session.window.setFlow(session.flow);
   }
 
   /** The leader of `term` has committed up to `commit`. */
@@ -185,10 +192,9 @@ export class Replicator implements Program {
   }
 
   #stream(session: Session, nowMs: number): boolean {
-    const { source, flow } = this.#ports;
-    const { catchUp, group } = session;
-    const { catchUpBytesPerSecond } = flow(group);
-    let far = catchUp.allowance(nowMs, catchUpBytesPerSecond, source.grown(group));
+    const { source } = this.#ports;
+    const { catchUp, group, flow } = session;
+    let far = catchUp.allowance(nowMs, flow.catchUpBytesPerSecond, source.grown(group));
     let sent = 0;
     while (sent < MESSAGES_PER_POLL) {
       const room = session.window.room();
