@@ -10,8 +10,10 @@ const EVERY_MS = 1000;
 const PROGRESS_MS = 60_000;
 /** The first part of the time is for pools, caches and the compiler to fill. */
 const SETTLED_FROM = 1 / 3;
-/** A sawtooth is judged by the lowest of so many samples: what is left after a collection. */
-const TOOTH = 15;
+/** A sawtooth is judged by the lowest of so many samples, what is left after a collection; of fewer in a short soak. */
+const TOOTH = { most: 15, least: 3 };
+/** Fewer lows make no slope. */
+const LOWS = 8;
 const MiB = 1024 * 1024;
 /** What a slope may be and still be called flat, MiB an hour, beyond twice its own uncertainty. */
 const FLAT = { rss: 16, heap: 8 };
@@ -84,9 +86,10 @@ async function soak(context, settings) {
 
 function slopeFigure(node, what, series) {
   const settled = series.slice(Math.floor(series.length * SETTLED_FROM));
+  const tooth = Math.max(TOOTH.least, Math.min(TOOTH.most, Math.floor(settled.length / LOWS)));
   const low = [];
-  for (let at = 0; at + TOOTH <= settled.length; at += TOOTH) {
-    low.push(settled.slice(at, at + TOOTH).reduce((least, each) => (each[1] < least[1] ? each : least)));
+  for (let at = 0; at + tooth <= settled.length; at += tooth) {
+    low.push(settled.slice(at, at + tooth).reduce((least, each) => (each[1] < least[1] ? each : least)));
   }
   const { slope, error } = slopeOf(low.map(([ms, bytes]) => [ms / 3_600_000, bytes / MiB]));
   const name = `${node}, ${what}, MiB/h`;
@@ -95,6 +98,6 @@ function slopeFigure(node, what, series) {
     value: slope,
     low: slope - 2 * error,
     high: slope + 2 * error,
-    met: slope - 2 * error <= FLAT[what],
+    met: low.length >= LOWS && slope - 2 * error <= FLAT[what],
   };
 }
