@@ -1,4 +1,5 @@
 import type { NodeId } from '../base/ids.js';
+import { isJoint } from './membership.js';
 import { type RaftState, sendTermOnly } from './raft-state.js';
 import type { TransferRefusal } from './ready.js';
 import { becomeFollower } from './transitions.js';
@@ -22,10 +23,13 @@ export function beginTransfer(state: RaftState, target: NodeId): void {
   maybeOrderElection(state);
 }
 
-/** Sends the order, once, when the target holds all that this leader has: no other log is needed to win. */
+/**
+ * Sends the order, once, when the target holds all that this leader has: no other log is needed to win. Not in a joint configuration: its
+ * way out is the one entry that a leader still appends by itself, and the target would be behind it (H14).
+ */
 export function maybeOrderElection(state: RaftState): void {
   const { transfer, progress, log } = state;
-  if (transfer === undefined || transfer.ordered) return;
+  if (transfer === undefined || transfer.ordered || isJoint(state.configuration)) return;
   const target = progress.get(transfer.target);
   if (target?.state !== 'replicate' || target.match !== log.lastIndex) return;
   transfer.ordered = true;

@@ -47,6 +47,19 @@ function leader(settings: Configuration, peers: number[]): Raft {
 const inForce = (raft: Raft): Configuration => raft.status().configuration.configuration;
 
 describe('joint consensus', () => {
+  it('H14 a transfer waits until the joint configuration is left: nothing is appended behind the order', () => {
+    const raft = leader(configuration([1, 2, 3]), [2, 3]);
+    raft.proposeConfiguration(configuration([1, 2]), 1);
+    raft.transferLeadership(2);
+    const orders = (): number =>
+      take(raft).messages.filter(({ message }) => message.type === 'timeoutNow').length;
+    sync(raft);
+    raft.step(accepted(2, 2, sessionTo(raft, 2), 3));
+    expect([raft.status().lastIndex, orders()]).toEqual([4, 0]);
+    raft.step(accepted(2, 2, sessionTo(raft, 2), 4));
+    expect([raft.status().lastIndex, orders()]).toEqual([4, 1]);
+  });
+
   it('other voters: a joint configuration, and once it is committed the next one, by itself', () => {
     const raft = leader(configuration([1, 2, 3], { learners: [4, 5] }), [2, 3, 4, 5]);
     const batch = raft.proposeConfiguration(configuration([1, 4, 5]), 1);
