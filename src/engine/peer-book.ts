@@ -171,14 +171,14 @@ export class PeerBook {
     return [...removed.values()].filter((gone) => !this.#isMember(gone));
   }
 
-  /** Removed from one group, but not from another: it is still one of us. */
+  /** Removed from one group, but not from another, which may not know yet as whom it came (0): it is still one of us. */
   #isMember({ id, incarnation }: MemberIncarnation): boolean {
     return [...this.#parts.replicas.values()].some(({ configurations }) =>
       configurations.some(
         ({ configuration }) =>
           idsOf(configuration).includes(id) &&
           configuration.incarnations.every(
-            (member) => member.id !== id || member.incarnation === incarnation,
+            (member) => member.id !== id || member.incarnation === 0 || member.incarnation === incarnation,
           ),
       ),
     );

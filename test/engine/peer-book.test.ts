@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import type { GroupId } from '../../src/base/ids.js';
+import type { Configuration, MemberIncarnation } from '../../src/base/messages.js';
+import type { Hub } from '../../src/engine/hub.js';
+import { type Membership, PeerBook } from '../../src/engine/peer-book.js';
+import type { Roster } from '../../src/workers/roster.js';
+
+const members = (voters: number[], incarnations: MemberIncarnation[], removed: MemberIncarnation[] = []) => ({
+  ...{ voters, votersOutgoing: [], learners: [], learnersNext: [], compressionLevel: 0 },
+  ...{ incarnations, removed },
+});
+
+/** Whom node 1 tells its network thread to turn away, with one committed configuration for each group. */
+function turnedAway(...configurations: Configuration[]): MemberIncarnation[] {
+  let roster: Roster | undefined;
+  const hub = {
+    command: ({ body }: { body: Buffer }) => {
+      roster = JSON.parse(body.toString()) as Roster;
+    },
+    wake: () => {},
+  } as unknown as Hub;
+  const replicas = new Map<GroupId, Membership>(
+    configurations.map((configuration, at) => {
+      const only = [{ index: 5, term: 1, configuration }];
+      return [at + 1, { group: at + 1, commitIndex: 9, configurations: only, firstChecksum: 0 }];
+    }),
+  );
+  const facts = { incarnation: 11, bootstrapChecksum: 7, peers: [] };
+  const parts = { self: 1, address: 'n1:1', hints: new Map(), facts, hub, replicas };
+  new PeerBook(parts).update();
+  return roster?.removed ?? [];
+}
+
+describe('who was removed, in an engine with several groups', () => {
+  const gone = [{ id: 3, incarnation: 33 }];
+  const without = members([1, 2], [], gone);
+
+  it('is turned away where no group has it any more', () => {
+    expect(turnedAway(without)).toEqual(gone);
+    expect(turnedAway(without, without)).toEqual(gone);
+  });
+
+  it('H60 is not while another group has it, also one that does not know yet as whom it came', () => {
+    expect(turnedAway(without, members([1, 3], gone))).toEqual([]);
+    expect(turnedAway(without, members([1, 3], []))).toEqual([]);
+    expect(turnedAway(without, members([1, 3], [{ id: 3, incarnation: 0 }]))).toEqual([]);
+  });
+
+  it('H61 is where the other group means somebody else under its id', () => {
+    expect(turnedAway(without, members([1, 3], [{ id: 3, incarnation: 34 }]))).toEqual(gone);
+  });
+});
