@@ -33,7 +33,6 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/raft.ts',
     find: '  if (message.term < state.term) {',
     replace: "  if (message.term < state.term && message.type !== 'voteReply') {",
-    profile: 'network',
   },
   {
     id: 'H4',
@@ -50,7 +49,6 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/voter.ts',
     find: 'const granted = isFreeFor(state, request) && isUpToDate(state, request);',
     replace: 'const granted = state.vote === 0 && isFreeFor(state, request) && isUpToDate(state, request);',
-    profile: 'network',
   },
   {
     id: 'H6',
@@ -243,7 +241,6 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/follower-reads.ts',
     find: 'waiting.splice(0, question.covered)',
     replace: 'waiting.splice(0)',
-    profile: 'network',
   },
   {
     id: 'H68b',
@@ -251,7 +248,6 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/follower-reads.ts',
     find: 'if (question?.context !== reply.context || reply.from !== state.leader) return;',
     replace: 'if (question === undefined || reply.from !== state.leader) return;',
-    profile: 'network',
   },
   {
     id: 'H66e',
