@@ -107,7 +107,12 @@ export class SimGroup {
     this.#patience.take(node, event);
     if (!event.sends.some(({ message }) => message.type === 'heartbeat')) return;
     const status = node.replica(this.id).status();
-    this.#patience.handsOver(node, status.transferTo);
+    const handsOver = status.transferTo !== 0;
+    this.#patience.handsOver(
+      node,
+      status.transferTo,
+      handsOver ? node.turn!.counters().health.diskStalledMs : 0,
+    );
     this.checks.counted(node, status);
   }
 

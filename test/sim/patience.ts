@@ -49,11 +49,14 @@ export class Patience {
     heard.term = state.term;
   }
 
-  /** A leader says a heartbeat. H15: a hand-over ends, one way or the other. */
-  handsOver(node: SimNode, transferTo: number): void {
+  /**
+   * A leader says a heartbeat. H15: a hand-over ends, one way or the other. Whose disk hangs may begin one after the other,
+   * without a moment in between.
+   */
+  handsOver(node: SimNode, transferTo: number, diskStalledMs: number): void {
     const heard = this.#heard.get(node);
     if (heard === undefined) return;
-    if (transferTo === 0) heard.transferAt = undefined;
+    if (transferTo === 0 || diskStalledMs > ELECTION_MS.max) heard.transferAt = undefined;
     else heard.transferAt ??= heard.ledMs;
     const lastsMs = heard.ledMs - (heard.transferAt ?? heard.ledMs);
     must(
