@@ -32,7 +32,7 @@ export class Control implements Program {
     const before = this.#inbound.get(peer);
     this.#inbound.set(peer, stream);
     before?.close(new RaftlineError(ErrorCode.Closed, `node ${peer} opened another control stream`));
-    stream.onMessage = (bytes) => this.#take(peer, bytes);
+    stream.onMessage = (bytes) => this.take(peer, bytes);
     stream.onClose = () => {
       if (this.#inbound.get(peer) === stream) this.#inbound.delete(peer);
     };
@@ -43,8 +43,13 @@ export class Control implements Program {
     this.#inbound.get(peer)?.close(cause);
   }
 
+  /**
+   * Over the link to the peer, or back on the stream that it opened where this node does not know yet where it is: a newcomer has votes to
+   * give (H17) and heartbeats to answer before its log has told it the members' addresses.
+   */
   send(peer: NodeId, envelope: Buffer): void {
-    if (this.#ports.links.get(peer)?.send(envelope) !== true) this.dropped++;
+    const way = this.#ports.links.get(peer) ?? this.#inbound.get(peer);
+    if (way?.send(envelope) !== true) this.dropped++;
   }
 
   poll(nowMs: number): boolean {
@@ -58,8 +63,8 @@ export class Control implements Program {
     for (const stream of this.#inbound.values()) stream.close();
   }
 
-  /** Checked here, off main, so that nonsense costs the peer its stream and never reaches a decision (S7). */
-  #take(peer: NodeId, bytes: Buffer): void {
+  /** What a peer says, on its stream or on ours. Checked here, off main, so that nonsense costs the stream and never reaches a decision (S7). */
+  take(peer: NodeId, bytes: Buffer): void {
     const { envelope } = decodeEnvelope(bytes);
     if (envelope.type !== 'control' || envelope.message.from !== peer) {
       throw new RaftlineError(

@@ -110,6 +110,7 @@ export class Network implements Program {
         flows: settings.flows,
         wakeMain: this.#wakeMain,
         wakeSelf,
+        answered: (peer, bytes) => this.#control.take(peer, bytes),
         expel: (peer, cause) => {
           this.#control.expel(peer, cause);
           this.#receiver.expel(peer, cause);

@@ -31,6 +31,8 @@ export interface PeersPorts {
   flows: Readonly<Record<GroupId, GroupFlow>>;
   wakeMain: () => void;
   wakeSelf: () => void;
+  /** A peer spoke on the control stream that this node opened to it. */
+  answered: (peer: NodeId, bytes: Buffer) => void;
   /** Ends the streams that a node has open to this one. */
   expel: (peer: NodeId, cause: RaftlineError) => void;
   log: (message: string) => void;
@@ -170,6 +172,7 @@ export class Peers implements Program, Acquaintances {
 
   #add(row: RosterRow): void {
     const control = this.#link(row, 'control');
+    control.onMessage = (bytes) => this.#ports.answered(row.id, bytes);
     const append = this.#link(row, 'append');
     const reader = this.#ports.openReader();
     const replicator = this.#replicator(append, row.id, reader);

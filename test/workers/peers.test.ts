@@ -58,6 +58,7 @@ async function makeWorld(first: Roster) {
   };
   for (const id of [2, 3, 4]) await listen(`n${id}`, id);
   const { region } = ringPair();
+  const answered: string[] = [];
   const peers = new Peers(
     {
       self: { ...CLUSTER, node: 1, incarnation: 111 },
@@ -71,6 +72,7 @@ async function makeWorld(first: Roster) {
       },
       wakeMain: () => {},
       wakeSelf: () => {},
+      answered: (peer, bytes) => answered.push(`${peer} ${bytes}`),
       expel: (peer, { code }) => expelled.push(`${peer} ${code}`),
       log: (message) => logs.push(message),
     },
@@ -96,10 +98,17 @@ async function makeWorld(first: Roster) {
     streams
       .flatMap(({ host, lane, remote }) => (remote.closed === undefined ? `${host} ${lane}` : []))
       .sort();
-  return { network, peers, remembered, logs, expelled, streams, answers, listen, pass, told, open };
+  return { network, peers, remembered, logs, answered, expelled, streams, answers, listen, pass, told, open };
 }
 
 describe('the other nodes', () => {
+  it('H17 are heard on the control stream that was opened to them: a newcomer does not know where to go with its answers', async () => {
+    const { streams, answered, pass } = await makeWorld(roster([row(2)]));
+    for (const { lane, remote } of streams) if (lane === 'control') remote.stream.send(Buffer.from('a vote'));
+    pass(50);
+    expect(answered).toEqual(['2 a vote']);
+  });
+
   it('have two lanes each while they are in a configuration, and none afterwards', async () => {
     const { peers, pass, told, open, remembered } = await makeWorld(roster([row(2), row(3)]));
     expect(open()).toEqual(['n2 append', 'n2 control', 'n3 append', 'n3 control']);
