@@ -156,7 +156,7 @@ export class PeerBook {
       );
     }
     rows.delete(this.#parts.self);
-    return [...rows.values()].filter(({ address }) => address !== '').sort((a, b) => a.id - b.id);
+    return [...rows.values()].sort((a, b) => a.id - b.id);
   }
 
   /** Only what is committed counts: an uncommitted removal may yet be undone. */

@@ -91,7 +91,12 @@ export class Peers implements Program, Acquaintances {
   get addresses(): MemberAddress[] {
     const { rows, address } = this.#roster;
     const own = address === '' ? [] : [{ id: this.#ports.self.node, address }];
-    return [...own, ...rows.filter(({ invited }) => !invited).map(({ id, address }) => ({ id, address }))];
+    return [
+      ...own,
+      ...rows
+        .filter(({ invited, address }) => !invited && address !== '')
+        .map(({ id, address }) => ({ id, address })),
+    ];
   }
 
   /** How much may be in flight in a group has changed. */
@@ -159,6 +164,7 @@ export class Peers implements Program, Acquaintances {
       this.controlLinks.delete(id);
     }
     for (const row of this.#roster.rows) {
+      if (row.address === '') continue;
       try {
         const peer = this.#peers.get(row.id);
         if (peer === undefined) this.#add(row);

@@ -4,7 +4,7 @@ import type { MemberIncarnation } from '../base/messages.js';
 /** Another node that this one keeps links to. */
 export interface RosterRow {
   id: NodeId;
-  /** `host:port` of its lanes. */
+  /** `host:port` of its lanes; empty where nobody has said it yet: such a node is let in, and not gone to. */
   address: string;
   /** 0: not known yet; then the one counts that was remembered at the first meeting. */
   incarnation: Incarnation;

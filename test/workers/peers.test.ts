@@ -102,6 +102,16 @@ async function makeWorld(first: Roster) {
 }
 
 describe('the other nodes', () => {
+  it('are let in where nobody has said yet where they are, and are not gone to until it is known', async () => {
+    const { peers, open, pass } = await makeWorld(roster([row(2), { ...row(3), address: '' }]));
+    expect([peers.isKnownPeer(3), peers.isKnownPeer(4)]).toEqual([true, false]);
+    expect(open()).toEqual(['n2 append', 'n2 control']);
+    expect(peers.addresses.map(({ id }) => id)).not.toContain(3);
+    peers.setRoster(roster([row(2), row(3)]));
+    pass(100);
+    expect(open()).toContain('n3 control');
+  });
+
   it('H17 are heard on the control stream that was opened to them: a newcomer does not know where to go with its answers', async () => {
     const { streams, answered, pass } = await makeWorld(roster([row(2)]));
     for (const { lane, remote } of streams) if (lane === 'control') remote.stream.send(Buffer.from('a vote'));
