@@ -42,6 +42,8 @@ export interface OperatorParts {
 export class MemberOperator {
   /** Changes that came into force, and that were refused. */
   done = 0;
+  /** Members that have lost their directories. */
+  #lost = 0;
   refused = 0;
   /** Changes without an answer. */
   open = 0;
@@ -187,7 +189,10 @@ export class MemberOperator {
     // The others must be a quorum without it.
     if (2 * (length - 1) <= length || !this.#mayBeReplaced(view, node)) return false;
     scheduler.say('member', `${node.host} loses its directory`);
-    node.giveNewDirectory(chance.chance(0.5));
+    // Only the first as a founder, by mistake: two such might take each other for the whole cluster.
+    const join = chance.chance(0.5) || this.#lost > 0;
+    this.#lost++;
+    node.giveNewDirectory(join);
     scheduler.after(forMs, () => node.boot());
     return true;
   }

@@ -176,7 +176,8 @@ export class SimNode {
     this.disk = this.#emptyDisk();
     this.#durable = noLogs(groups);
     this.snapshots.loseAll();
-    this.#config = this.#configOf(join || !founders.includes(this.id));
+    // A sole founder that comes back as one founds another cluster: there is nobody whom it would have to ask.
+    this.#config = this.#configOf(join || !founders.includes(this.id) || founders.length === 1);
   }
 
   /** Runs something on one of its threads: what it throws ends the process. */
