@@ -74,7 +74,7 @@ export class NearIndex {
     return undefined;
   }
 
-  /** Bytes of all batches that this node has ever sealed in the group. */
+  /** Bytes of all batches of the group that were ever seen in the ring. */
   grown(group: GroupId): number {
     return this.#groups.get(group)?.grown ?? 0;
   }

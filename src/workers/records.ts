@@ -89,6 +89,12 @@ export const orderCodec = new RecordCodec({
   snapshot: ['order', 'group', 'index', 'term', 'keepsSuffix', 'configurationIndex', 'configurationTerm'],
 });
 
+/** What an acknowledgement says, on its way out of the follower's main thread and into the leader's. */
+const APPEND_REPLY = [
+  ...(['group', 'peer', 'term', 'session', 'refused'] as const),
+  ...(['match', 'hintIndex', 'hintTerm', 'applied'] as const),
+] as const;
+
 /** Main → network thread. */
 export const commandCodec = new RecordCodec({
   sessionOpen: ['group', 'peer', 'session', 'term', 'prevIndex', 'prevTerm'],
@@ -98,18 +104,7 @@ export const commandCodec = new RecordCodec({
   commit: ['group', 'term', 'commit'],
   /** A control envelope (body) for a peer; leaves once order `after` is durable. `heartbeatOf`: the group whose heartbeat it is, 0: none. */
   control: ['peer', 'after', 'heartbeatOf'],
-  appendReply: [
-    'group',
-    'peer',
-    'term',
-    'session',
-    'refused',
-    'match',
-    'hintIndex',
-    'hintTerm',
-    'applied',
-    'after',
-  ],
+  appendReply: [...APPEND_REPLY, 'after'],
   /** Whom the network thread is to know; body: a `Roster` as JSON. */
   roster: [],
   /** How much may be in flight in a group; body: a `GroupFlow` as JSON. */
@@ -129,20 +124,7 @@ export const inboxCodec = new RecordCodec({
   /** An append whose batches now stand in the receive ring, in order; body: their heads (whole where not data). */
   append: ['group', 'peer', 'term', 'session', 'prevIndex', 'prevTerm', 'commit', 'batches'],
   /** The newest durable (or refused) acknowledgement of a session, and what its window has come to. */
-  appendReply: [
-    'group',
-    'peer',
-    'term',
-    'session',
-    'refused',
-    'match',
-    'hintIndex',
-    'hintTerm',
-    'applied',
-    'depth',
-    'roundTripMs',
-    'durableMs',
-  ],
+  appendReply: [...APPEND_REPLY, 'depth', 'roundTripMs', 'durableMs'],
   sessionBroken: ['group', 'peer', 'session'],
   /** `lane` 0 control, 1 append; `incarnation` where it is up; body: JSON {code, message, address}, why it is down and where it leads. */
   peer: ['peer', 'lane', 'up', 'incarnation'],
