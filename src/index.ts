@@ -12,7 +12,8 @@ export {
 } from './client/index.js';
 export type { AppenderCallback, AppenderOptions, AppenderRun, GroupAppender } from './engine/appender.js';
 // The engine: one per process and data directory.
-export { Engine, type Group } from './engine/engine.js';
+export { Engine } from './engine/engine.js';
+export type { Group } from './engine/group.js';
 export type { EngineOptions, GroupOptions, ReadPolicy, TraceSink } from './engine/options.js';
 export type { FollowerPipelineOptions, PipelineOptions } from './engine/pipeline-options.js';
 export type { ReadOptions, ReadPoint } from './engine/reads.js';

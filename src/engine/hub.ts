@@ -112,38 +112,3 @@ export class Hub {
     this.#wakeNetwork = false;
   }
 }
-
-/** Maps a group's own order numbers to engine-wide ones, until they are durable. */
-export class OrderMap {
-  /** Pairs of (group's, engine's), ascending in both. */
-  #pending: { own: OrderId; global: OrderId }[] = [];
-  #head = 0;
-
-  add(own: OrderId, global: OrderId): void {
-    this.#pending.push({ own, global });
-  }
-
-  /** The engine's number for a group's order; 0 when it is durable already. */
-  globalOf(own: OrderId): OrderId {
-    for (let at = this.#pending.length - 1; at >= this.#head; at--) {
-      const pair = this.#pending[at]!;
-      if (pair.own === own) return pair.global;
-      if (pair.own < own) break;
-    }
-    return 0;
-  }
-
-  /** The group's newest order that is durable now, or 0 when none became so. */
-  durable(global: OrderId): OrderId {
-    let own = 0;
-    while (this.#head < this.#pending.length && this.#pending[this.#head]!.global <= global) {
-      own = this.#pending[this.#head]!.own;
-      this.#head++;
-    }
-    if (this.#head > 256 || this.#head === this.#pending.length) {
-      this.#pending.splice(0, this.#head);
-      this.#head = 0;
-    }
-    return own;
-  }
-}

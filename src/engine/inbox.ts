@@ -114,9 +114,8 @@ export class Inbox {
     const { group, peer: from, term, session, match, hintIndex, hintTerm, applied } = record;
     const replica = this.#parts.replicas.get(group);
     if (replica === undefined) return;
-    replica.peersApplied.set(from, applied);
     const { depth, roundTripMs, durableMs } = record;
-    replica.peersFlow.set(from, { depth, roundTripMs, durableMs });
+    replica.followersSeen.note(from, { applied, depth, roundTripMs, durableMs });
     const refused = record.refused === 1;
     const to = this.#parts.self;
     replica.step({

@@ -9,6 +9,18 @@ export class LogHooks {
   readonly #group: GroupId;
   readonly #machine: Pick<StateMachine, 'preCommit' | 'rollback'>;
 
+  /** Undefined: the state machine has none. */
+  static of(
+    group: GroupId,
+    machine: StateMachine,
+    recovered: RecoveredState,
+    applied: LogIndex,
+  ): LogHooks | undefined {
+    const { preCommit, rollback } = machine;
+    if (preCommit === undefined && rollback === undefined) return undefined;
+    return new LogHooks(group, machine, recovered, applied);
+  }
+
   /** Tells of what the log holds already behind `applied`: the state machine of a new process has forgotten it. */
   constructor(group: GroupId, machine: StateMachine, recovered: RecoveredState, applied: LogIndex) {
     this.#group = group;

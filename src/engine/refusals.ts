@@ -15,3 +15,14 @@ export function notLeader(group: GroupId, leader: NodeId, leaderAddress: string)
     leaderAddress: leaderAddress === '' ? undefined : leaderAddress,
   });
 }
+
+const TRANSFER_REFUSALS = {
+  self: 'it leads already',
+  notVoter: 'it is no voter of the configuration in force',
+  transferring: 'a transfer is under way',
+} as const;
+
+export function transferRefused(to: NodeId, reason: keyof typeof TRANSFER_REFUSALS): RaftlineError {
+  const message = `transfer to node ${to}: ${TRANSFER_REFUSALS[reason]}`;
+  return new RaftlineError(ErrorCode.OptionInvalid, message, { received: to });
+}

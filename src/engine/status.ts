@@ -2,6 +2,7 @@ import { ErrorCode, type RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, NodeId, Term } from '../base/ids.js';
 import type { Configuration } from '../base/messages.js';
 import type { FollowerFlow } from '../workers/settings.js';
+import type { Counters, DiskStatus, EncoderStatus, Held, RingStatus } from './counters.js';
 import type { HealthStatus } from './health.js';
 import type { MemoryParts } from './memory-plan.js';
 import type { Config } from './options.js';
@@ -58,20 +59,6 @@ export interface MemoryStatus {
   parts: Record<keyof MemoryParts, { usedBytes: number; limitBytes: number }>;
 }
 
-/** What this node made of batches that it sealed as leader, since it was opened. What it received it never encodes. */
-export interface EncoderStatus {
-  /** Batches that the main thread has sealed; over a cluster their sum is the number of all batches. */
-  sealed: number;
-  /** Batches that were encoded: once for each sealed one, and nowhere else in the cluster. */
-  batches: number;
-  /** Of those, how many were given whole to a compressor, and how many were stored compressed. */
-  compressions: number;
-  compressed: number;
-  /** Before and after, heads included. */
-  rawBytes: number;
-  storedBytes: number;
-}
-
 export interface EngineStatus {
   /** `failed`: it ended by itself, and `failure` says why. */
   state: 'running' | 'closed' | 'failed';
@@ -84,18 +71,11 @@ export interface EngineStatus {
   lz4: string;
   /** Programs by thread. */
   threads: Record<string, string[]>;
-  /** `flush`: how long one write takes with its sync, with durability `os` without, ms. `syncs` counts those of other causes, too. */
-  disk: {
-    durability: 'sync' | 'os';
-    bytesWritten: number;
-    flushes: number;
-    syncs: number;
-    flush: { msMean: number; msMax: number };
-  };
+  disk: DiskStatus;
   health: HealthStatus;
   memory: MemoryStatus;
   /** How full the rings between the threads are. */
-  rings: Record<string, { usedBytes: number; capacityBytes: number }>;
+  rings: RingStatus;
   encoder: EncoderStatus;
   rssBytes: number;
   groups: GroupStatus[];
@@ -127,7 +107,7 @@ export function groupStatus(
       state,
       match,
       next,
-      applied: replica.peersApplied.get(id) ?? 0,
+      applied: replica.followersSeen.of(id).applied,
       connected: isConnected(id),
       pipeline: { ...pipelines.ofFollower(replica.group, id), ...flowSeen(replica, id) },
     })),
@@ -139,12 +119,8 @@ function pipelineOf({ proposals }: Replica): GroupStatus['pipeline'] {
   return { ...pipeline, depthNow, uncommittedBatches: near.uncommitted, commitMs };
 }
 
-function flowSeen({ peersFlow }: Replica, id: NodeId) {
-  const {
-    depth: depthNow,
-    roundTripMs,
-    durableMs,
-  } = peersFlow.get(id) ?? { depth: 0, roundTripMs: 0, durableMs: 0 };
+function flowSeen({ followersSeen }: Replica, id: NodeId) {
+  const { depth: depthNow, roundTripMs, durableMs } = followersSeen.of(id);
   return { depthNow, roundTripMs, syncMs: Math.max(0, durableMs - roundTripMs) };
 }
 
@@ -160,7 +136,7 @@ function membershipOf(
 /** Where an engine's status is read from. */
 export interface StatusSource {
   readonly replicas: ReadonlyMap<GroupId, Replica>;
-  counters(): Pick<EngineStatus, 'disk' | 'encoder' | 'health' | 'rings'> & { held: Held };
+  counters(): Counters;
   isConnected: (peer: NodeId) => boolean;
   readonly pipelines: Pick<Pipelines, 'of' | 'ofFollower'>;
   /** Why it stopped; undefined while it runs. */
@@ -196,12 +172,6 @@ export function engineStatus(
     rssBytes: process.memoryUsage.rss(),
     groups: [...turn.replicas.values()].map((replica) => groupStatus(replica, turn)),
   };
-}
-
-/** What of the parts is counted as it goes, bytes; the others count as full. */
-interface Held {
-  openBatches: number;
-  sending: number;
 }
 
 function memoryStatus(limits: MemoryParts, held: Held, budgetBytes: number): MemoryStatus {

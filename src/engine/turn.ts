@@ -1,49 +1,36 @@
-import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
+import { ErrorCode, type RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, NodeId } from '../base/ids.js';
 import type { Random } from '../base/prng.js';
 import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../codec/batch.js';
 import type { RecoveredState } from '../core/options.js';
-import type { Role } from '../core/ready.js';
+import type { Leadership } from '../core/ready.js';
 import { RingConsumer } from '../ring/consumer.js';
-import type { Gate } from '../ring/gate.js';
 import { RingProducer } from '../ring/producer.js';
-import {
-  cursorOf,
-  type EngineMemory,
-  encoderGatesOf,
-  encoderTotals,
-  gateOf,
-  ringUse,
-} from '../workers/memory.js';
+import { cursorOf, type EngineMemory, encoderGatesOf, gateOf } from '../workers/memory.js';
 import type { StoreFacts } from '../workers/settings.js';
-import type { SessionRun } from './applier.js';
+import { Calls } from './calls.js';
 import type { Clock } from './clock.js';
+import { type Counters, readCounters } from './counters.js';
 import { Health, handOverUnfit } from './health.js';
 import { Hub } from './hub.js';
 import { Inbox } from './inbox.js';
-import { leaseOf, tickMsOf, ticksOf } from './lease.js';
-import type { ChangeOptions, MembersRequest, MembersView } from './members-request.js';
+import { tickMsOf } from './lease.js';
+import { Loop } from './loop.js';
 import type { Config, TraceSink } from './options.js';
 import { Outgoing } from './outgoing.js';
 import { PeerBook, type PeerEvent } from './peer-book.js';
 import { Pipelines } from './pipeline.js';
-import type { PipelineOptions } from './pipeline-options.js';
 import { ProposalSlots } from './proposal-slots.js';
-import type { ReadOptions, ReadPoint } from './reads.js';
+import { raftOptionsOf, recoveredStateOf } from './raft-options.js';
 import { RemoteClients } from './remote-clients.js';
 import { RemoteMembers } from './remote-members.js';
-import { Replica } from './replica.js';
+import { Replica, type ReplicaEvents } from './replica.js';
 import type { SnapshotSettings } from './snapshot-store.js';
 import type { EngineStatus } from './status.js';
 import { traceInto } from './trace.js';
-import type { Listener, Proposed } from './waiters.js';
 
 /** How long one turn applies at most, ms: what arrives meanwhile waits no longer. */
 const APPLY_SLICE_MS = 4;
-/** A timer is no finer than this, ms: shorter waits are turns, one after the other. */
-const TIMER_MS = 1;
-/** Longest sleep when nothing happens; ticks come by a timer of their own. */
-const SLEEP_MS = 1000;
 
 export interface TurnParts {
   config: Config;
@@ -66,7 +53,7 @@ export interface TurnParts {
 
 export interface TurnListeners {
   commit: (event: { group: GroupId; index: LogIndex }) => void;
-  leadership: (event: { group: GroupId; role: Role; term: number; leader: NodeId }) => void;
+  leadership: (event: Leadership & { group: GroupId }) => void;
   peer: (event: PeerEvent) => void;
   log: (event: { level: 'info' | 'warn' | 'error'; message: string }) => void;
   /** The log would like its next segment to be prepared. */
@@ -80,7 +67,11 @@ export interface TurnListeners {
  */
 export class Turn {
   readonly replicas = new Map<GroupId, Replica>();
+  /** The pipeline's settings in force. */
+  readonly pipelines: Pipelines;
+  readonly calls: Calls;
   readonly #parts: TurnParts;
+  readonly #loop: Loop;
   readonly #hub: Hub;
   readonly #inbox: Inbox;
   readonly #book: PeerBook;
@@ -88,65 +79,30 @@ export class Turn {
   readonly #applyRing: RingConsumer;
   readonly #clients: RemoteClients;
   readonly #clock: Clock;
-  readonly #gate: Gate;
   readonly #tickMs: number;
   readonly #health: Health;
-  readonly #pipelines: Pipelines;
   #listeners: TurnListeners | undefined;
-  #stopTicks = (): void => {};
-  #stopped: RaftlineError | undefined;
-  #scheduled = false;
-  /** A sleep on the gate is pending: threads will end it. */
-  #sleeping = false;
-  /** A timer runs that will seal a batch which waits for company. */
-  #lingering = false;
   #tickedMs = 0;
   #durableSeen = 0;
   #spareSeen = 0;
 
   constructor(parts: TurnParts) {
-    const { config, memory, clock } = parts;
+    const { config, memory, clock, facts, address } = parts;
+    const { rings } = memory;
     this.#parts = parts;
     this.#clock = clock;
-    this.#gate = gateOf(memory, 'main');
-    const { rings } = memory;
-    const slotRing = new RingConsumer(rings.proposal, 1);
-    this.#hub = new Hub({
-      orders: new RingProducer(rings.orders),
-      commands: new RingProducer(rings.commands),
-      proposals: new RingProducer(rings.proposal),
-      slots: new ProposalSlots(slotRing),
-      slotRing,
-      outgoing: new Outgoing(),
-      durable: cursorOf(memory, 'durable'),
-      openBytesMax: parts.openBytesMax ?? Number.MAX_SAFE_INTEGER,
-      gates: {
-        wal: gateOf(memory, 'wal'),
-        network: gateOf(memory, 'network'),
-        encoders: parts.spread ? encoderGatesOf(memory) : [gateOf(memory, 'network')],
-      },
-    });
-    this.#applyRing = new RingConsumer(rings.apply, 0);
     this.#tickMs = tickMsOf(config);
-    const { facts, address } = parts;
-    const book = {
-      self: config.id,
-      address,
-      hints: config.peers,
-      facts,
-      hub: this.#hub,
-      replicas: this.replicas,
-    };
-    this.#book = new PeerBook(book);
+    this.#hub = hubOf(parts);
+    this.#applyRing = new RingConsumer(rings.apply, 0);
+    const shared = { self: config.id, hub: this.#hub, replicas: this.replicas };
+    this.#book = new PeerBook({ ...shared, address, hints: config.peers, facts });
     const addressOf = (node: NodeId) => this.#book.addressOf(node);
     const clientRing = new RingConsumer(rings.client, 0);
     this.#clients = new RemoteClients(clientRing, this.#hub, this.replicas, addressOf, this.#tickMs);
     this.#remoteMembers = new RemoteMembers(this.#hub, this.replicas, clock);
     this.#inbox = new Inbox({
-      self: config.id,
+      ...shared,
       ring: new RingConsumer(rings.inbox, 0),
-      hub: this.#hub,
-      replicas: this.replicas,
       status: parts.status,
       onPeer: (event) => this.#notePeer(event),
       onMembers: (record) => this.#remoteMembers.take(record),
@@ -154,7 +110,15 @@ export class Turn {
     });
     const { timeoutMsMin, handOverAfterMs } = config.election;
     this.#health = new Health({ lateMs: timeoutMsMin / 2, handOverAfterMs });
-    this.#pipelines = new Pipelines(config);
+    this.pipelines = new Pipelines(config);
+    this.#loop = new Loop({
+      clock,
+      gate: gateOf(memory, 'main'),
+      tickMs: this.#tickMs,
+      turn: () => this.#turn(),
+      hasWork: () => this.#hasWork(),
+    });
+    this.calls = new Calls(this.#loop, this.replicas, this.pipelines);
     for (const group of config.groups) this.#addReplica(group);
     this.#book.update();
   }
@@ -164,176 +128,32 @@ export class Turn {
   }
 
   get stopped(): RaftlineError | undefined {
-    return this.#stopped;
+    return this.#loop.stopped;
   }
 
   readonly isConnected = (peer: NodeId): boolean => this.#inbox.isConnected(peer);
 
-  counters() {
-    const { memory } = this.#parts;
-    const read = (name: Parameters<typeof cursorOf>[1]): number => cursorOf(memory, name).load();
-    const syncs = read('walSyncs');
-    const flushes = read('walFlushes');
-    const flush = {
-      msMean: flushes === 0 ? 0 : read('walFlushUs') / 1000 / flushes,
-      msMax: read('walFlushUsMax') / 1000,
-    };
-    return {
-      health: this.#health.status(),
-      rings: ringUse(memory),
-      held: { openBatches: this.#hub.open.bytes, sending: -read('sendingLeft') + read('sendingTaken') },
-      disk: {
-        durability: this.#parts.config.durability,
-        bytesWritten: read('walBytes'),
-        flushes,
-        syncs,
-        flush,
-      },
-      encoder: {
-        sealed: this.#hub.sealed,
-        ...encoderTotals(memory),
-      },
-    };
+  counters(): Counters {
+    const { memory, config } = this.#parts;
+    return readCounters(memory, this.#hub, this.#health, config.durability);
   }
 
   start(listeners: TurnListeners): void {
     this.#listeners = listeners;
     this.#tickedMs = this.#clock.nowMs();
-    this.#stopTicks = this.#clock.every(this.#tickMs, () => this.#schedule());
-    this.#schedule();
+    this.#loop.start(listeners.failed);
   }
 
   /** Rejects everything that waits, with `error`; nothing is acknowledged any more. */
   stop(error: RaftlineError): void {
-    if (this.#stopped !== undefined) return;
-    this.#stopped = error;
-    this.#stopTicks();
+    if (this.stopped !== undefined) return;
+    this.#loop.stop(error);
     for (const replica of this.replicas.values()) replica.abandon(error);
-    this.#gate.kick();
-  }
-
-  /** Throws what a caller would be refused with; then nothing was taken. Once for every entry: no closure, no copy of its own. */
-  propose(group: GroupId, bytes: Uint8Array): Promise<Proposed> {
-    if (this.#stopped !== undefined) throw this.#stopped;
-    if (!(bytes instanceof Uint8Array)) throw notBytes('entry', bytes);
-    this.#schedule();
-    try {
-      return this.replica(group).proposals.propose(bytes);
-    } catch (thrown) {
-      throw this.#refused(thrown);
-    }
-  }
-
-  /** As `propose`, for an entry of which `listener` hears, together with its neighbours. */
-  append(group: GroupId, bytes: Uint8Array, listener: Listener): void {
-    if (this.#stopped !== undefined) throw this.#stopped;
-    if (!(bytes instanceof Uint8Array)) throw notBytes('entry', bytes);
-    this.#schedule();
-    try {
-      this.replica(group).proposals.append(bytes, listener);
-    } catch (thrown) {
-      throw this.#refused(thrown);
-    }
-  }
-
-  /** As `propose`, for several entries of one batch. */
-  proposeMany(group: GroupId, entries: readonly Uint8Array[], listener: Listener): void {
-    for (const bytes of entries) if (!(bytes instanceof Uint8Array)) throw notBytes('entries', bytes);
-    this.#guarded(() => this.replica(group).proposals.proposeMany(entries, listener));
-  }
-
-  read(
-    group: GroupId,
-    options: ReadOptions,
-    resolve: (point: ReadPoint) => void,
-    reject: (error: Error) => void,
-  ): void {
-    this.#guarded(() => this.replica(group).read(options, resolve, reject));
-  }
-
-  /** Changes the pipeline of one group, or of all: at once, and nothing in flight is lost. Refusals are thrown. */
-  tune(group: GroupId | undefined, changes: PipelineOptions): void {
-    this.#guarded(() => {
-      this.#pipelines.tune(group, changes);
-      for (const replica of group === undefined ? this.replicas.values() : [this.replica(group)]) {
-        replica.proposals.tune(this.#pipelines.of(replica.group));
-        const body = Buffer.from(JSON.stringify(this.#pipelines.flow(replica.group)));
-        this.#hub.command({ type: 'flow', group: replica.group, body });
-      }
-      this.#hub.wake();
-    });
-  }
-
-  /** The pipeline's settings in force. */
-  get pipelines(): Pick<Pipelines, 'of' | 'ofFollower'> {
-    return this.#pipelines;
-  }
-
-  transferLeadership(group: GroupId, to: NodeId): void {
-    this.#guarded(() => this.replica(group).transferLeadership(to));
-  }
-
-  changeMembers(
-    group: GroupId,
-    request: MembersRequest,
-    options: ChangeOptions,
-    resolve: (view: MembersView) => void,
-    reject: (error: Error) => void,
-  ): void {
-    this.#guarded(() => this.replica(group).members.begin(request, options, resolve, reject));
-  }
-
-  /** A caller's step outside a turn: a refusal is the caller's, but a broken invariant ends the engine as it would in a turn. */
-  #guarded(step: () => void): void {
-    if (this.#stopped !== undefined) throw this.#stopped;
-    try {
-      step();
-    } catch (thrown) {
-      throw this.#refused(thrown);
-    }
-    this.#schedule();
-  }
-
-  #refused(thrown: unknown): RaftlineError {
-    const error = toRaftlineError(thrown);
-    // A hook of the state machine may be called in a caller's step.
-    const fatal = error.code === ErrorCode.Internal || error.code === ErrorCode.StateMachineFailed;
-    if (fatal) this.#listeners?.failed(error);
-    return error;
-  }
-
-  /** A pending sleep simply ends later; `#scheduled` keeps turns from doubling. */
-  #schedule(): void {
-    if (this.#scheduled || this.#stopped !== undefined) return;
-    this.#scheduled = true;
-    this.#clock.soon(() => this.#run());
-  }
-
-  #run(): void {
-    this.#scheduled = false;
-    if (this.#stopped !== undefined) return;
-    try {
-      if (this.#turn()) this.#schedule();
-      else this.#sleep();
-    } catch (thrown) {
-      this.#listeners!.failed(toRaftlineError(thrown));
-    }
-  }
-
-  /** Sleeps until a thread wakes main, a tick is due or somebody proposes. */
-  #sleep(): void {
-    if (this.#sleeping) return;
-    const awake = (): void => {
-      this.#sleeping = false;
-      this.#schedule();
-    };
-    this.#sleeping = true;
-    if (!this.#clock.sleep(this.#gate, () => this.#hasWork(), SLEEP_MS, awake)) awake();
   }
 
   /** Looks without taking anything. */
   #hasWork(): boolean {
-    if (this.#stopped !== undefined || this.#inbox.pending() || this.#applyRing.pending()) return true;
+    if (this.#inbox.pending() || this.#applyRing.pending()) return true;
     if (this.#hub.durable() !== this.#durableSeen) return true;
     if (this.#parts.snapshots?.store.pending() === true) return true;
     return this.#clients.pending();
@@ -367,16 +187,7 @@ export class Turn {
       const wait = proposals.maybeSeal();
       if (wait > 0 && wait < lingersMs) lingersMs = wait;
     }
-    if (this.#lingering || lingersMs === Number.POSITIVE_INFINITY) return;
-    if (lingersMs < TIMER_MS) {
-      this.#schedule();
-      return;
-    }
-    this.#lingering = true;
-    this.#clock.after(Math.floor(lingersMs), () => {
-      this.#lingering = false;
-      this.#schedule();
-    });
+    if (lingersMs !== Number.POSITIVE_INFINITY) this.#loop.scheduleIn(lingersMs);
   }
 
   #takeSnapshotEvents(): boolean {
@@ -447,38 +258,20 @@ export class Turn {
   }
 
   #addReplica(group: Config['groups'][number]): void {
-    const { config, recovered, random } = this.#parts;
-    const { election } = config;
-    const found = recovered.get(group.id)!;
-    const ticks = (ms: number): number => ticksOf(config, ms);
-    const electionTicksMin = ticks(election.timeoutMsMin);
-    const lease = leaseOf(config, this.#clock);
-    const options = {
-      group: group.id,
-      id: config.id,
-      electionTicksMin,
-      electionTicksMax: ticks(election.timeoutMsMax),
-      heartbeatTicks: ticks(election.heartbeatIntervalMs),
-      random,
-      checkQuorum: true,
-      priority: election.priority,
-      ...(lease === undefined ? {} : { lease }),
-      ...(config.trace === undefined ? {} : { trace: this.#traceInto(config.trace) }),
+    const { config, recovered, random, snapshots } = this.#parts;
+    const trace = config.trace === undefined ? undefined : this.#traceInto(config.trace);
+    const options = raftOptionsOf(config, group.id, this.#clock, random, trace);
+    const events: ReplicaEvents = {
+      leadership: (replica, leadership) => {
+        this.#clients.leadershipChanged(replica);
+        this.#listeners?.leadership({ group: replica.group, ...leadership });
+      },
+      commit: ({ group, commitIndex }) => this.#listeners?.commit({ group, index: commitIndex }),
+      sessions: (replica, runs) => this.#clients.report(replica, runs),
     };
-    const state: RecoveredState = {
-      ...found,
-      commitIndex: Math.max(found.base.index, found.configurations[0]?.index ?? 0),
-    };
-    const events = {
-      leadership: (replica: Replica, { role, term, leader }: { role: Role; term: number; leader: NodeId }) =>
-        this.#leadership(replica, role, term, leader),
-      commit: ({ group, commitIndex }: Replica) => this.#listeners?.commit({ group, index: commitIndex }),
-      sessions: (replica: Replica, runs: SessionRun[]) => this.#clients.report(replica, runs),
-    };
-    const { snapshots } = this.#parts;
-    const pipeline = this.#pipelines.of(group.id);
     const shared = { config, hub: this.#hub, clock: this.#clock, book: this.#book };
-    const parts = { ...shared, pipeline, events, snapshots };
+    const parts = { ...shared, pipeline: this.pipelines.of(group.id), events, snapshots };
+    const state = recoveredStateOf(recovered.get(group.id)!);
     this.replicas.set(group.id, new Replica(group, parts, options, state));
   }
 
@@ -498,14 +291,24 @@ export class Turn {
     }
     this.#listeners?.peer(event);
   }
-
-  #leadership(replica: Replica, role: Role, term: number, leader: NodeId): void {
-    this.#clients.leadershipChanged(replica);
-    this.#listeners?.leadership({ group: replica.group, role, term, leader });
-  }
 }
 
-function notBytes(what: string, received: unknown): RaftlineError {
-  const message = `${what}: expected a Uint8Array, received ${typeof received}`;
-  return new RaftlineError(ErrorCode.OptionInvalid, message, { received: typeof received });
+function hubOf({ memory, spread, openBytesMax = Number.MAX_SAFE_INTEGER }: TurnParts): Hub {
+  const { rings } = memory;
+  const slotRing = new RingConsumer(rings.proposal, 1);
+  return new Hub({
+    orders: new RingProducer(rings.orders),
+    commands: new RingProducer(rings.commands),
+    proposals: new RingProducer(rings.proposal),
+    slots: new ProposalSlots(slotRing),
+    slotRing,
+    outgoing: new Outgoing(),
+    durable: cursorOf(memory, 'durable'),
+    openBytesMax,
+    gates: {
+      wal: gateOf(memory, 'wal'),
+      network: gateOf(memory, 'network'),
+      encoders: spread ? encoderGatesOf(memory) : [gateOf(memory, 'network')],
+    },
+  });
 }

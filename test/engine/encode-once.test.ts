@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { BatchKind } from '../../src/base/messages.js';
 import { seededRandom } from '../../src/base/prng.js';
 import { readBatchHeader } from '../../src/codec/batch.js';
-import type { EncoderStatus } from '../../src/engine/status.js';
+import type { EncoderStatus } from '../../src/engine/counters.js';
 import { SharedLogIndex } from '../../src/wal/log-index.js';
 import { LogReader } from '../../src/wal/log-reader.js';
 import { RealDisk } from '../../src/wal/real-disk.js';

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { randomInteger, seededRandom } from '../../src/base/prng.js';
-import { Hub, OrderMap } from '../../src/engine/hub.js';
+import { Hub } from '../../src/engine/hub.js';
+import { OrderMap } from '../../src/engine/orders.js';
 import { Outgoing } from '../../src/engine/outgoing.js';
 import { ProposalSlots } from '../../src/engine/proposal-slots.js';
 import { Waiters } from '../../src/engine/waiters.js';

@@ -72,7 +72,7 @@ export class LocalWriter implements Writer {
       else history.refuse(this.writer, number, error.code);
     };
     try {
-      node.turn!.proposeMany(group, [bytes], {
+      node.turn!.calls.proposeMany(group, [bytes], {
         resolve: ({ index, term }) => history.acknowledge(this.writer, number, index, term),
         reject: refused,
       });

@@ -282,7 +282,7 @@ export class Faults {
     for (const leader of leaders) {
       this.#say(`transfer from ${leader.host} to ${target.host}`);
       try {
-        leader.turn!.transferLeadership(group, target.id);
+        leader.turn!.calls.transferLeadership(group, target.id);
       } catch (thrown) {
         // To itself, or while another transfer is under way.
         if (!(thrown instanceof RaftlineError) || thrown.code === ErrorCode.Internal) throw thrown;

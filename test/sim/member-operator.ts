@@ -136,7 +136,7 @@ export class MemberOperator {
     };
     this.open++;
     try {
-      leader.turn!.changeMembers(
+      leader.turn!.calls.changeMembers(
         group,
         request,
         options,

@@ -37,8 +37,8 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
   {
     id: 'H34b',
     name: 'a state machine takes what is not on its own disk',
-    file: 'src/engine/replica.ts',
-    find: 'return Math.min(this.#commit, this.#raft.durableIndex);',
+    file: 'src/engine/feed.ts',
+    find: 'return Math.min(this.#commit, this.#parts.log.durableIndex);',
     replace: 'return this.#commit;',
     profile: 'disk',
   },

@@ -63,8 +63,8 @@ export const DISK_MUTANTS: readonly Mutant[] = [
   {
     id: 'H73',
     name: 'what the feeder reads again is applied again',
-    file: 'src/engine/replica.ts',
-    find: 'if (header.firstIndex <= this.applier.applied) return;',
+    file: 'src/engine/feed.ts',
+    find: 'if (header.firstIndex <= this.#parts.applier.applied) return;',
     replace: '',
     profile: 'mixed',
   },

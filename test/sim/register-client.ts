@@ -137,7 +137,7 @@ export class RegisterClient implements Writer {
       }
     };
     try {
-      node.turn!.read(group, { policy: scheduler.pick(policies) }, answered, refused);
+      node.turn!.calls.read(group, { policy: scheduler.pick(policies) }, answered, refused);
     } catch (thrown) {
       refused();
       if (!(thrown instanceof RaftlineError)) throw thrown;
@@ -164,7 +164,7 @@ export class RegisterClient implements Writer {
       } else history.refuse(this.writer, number, error.code);
     };
     try {
-      node.turn!.proposeMany(group, [bytes], {
+      node.turn!.calls.proposeMany(group, [bytes], {
         resolve: ({ index, term, results }) => {
           this.#outstanding--;
           const found = Buffer.from(results![0]!).readUInt32LE(0);

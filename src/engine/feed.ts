@@ -1,0 +1,95 @@
+import type { RaftlineError } from '../base/errors.js';
+import type { GroupId, LogIndex, Term } from '../base/ids.js';
+import type { BatchHeader } from '../base/messages.js';
+import type { Applier, RawBatch, SessionRun } from './applier.js';
+import type { Hub } from './hub.js';
+import type { Proposals } from './proposals.js';
+import type { Snapshots } from './snapshots.js';
+import type { Waiters } from './waiters.js';
+
+export interface FeedParts {
+  readonly group: GroupId;
+  readonly hub: Hub;
+  readonly applier: Applier;
+  readonly proposals: Proposals;
+  readonly snapshots: Snapshots | undefined;
+  readonly log: { termAt(index: LogIndex): Term | undefined; readonly durableIndex: LogIndex };
+  readonly notLeader: () => RaftlineError;
+  /** The fate of remote clients' entries. */
+  readonly sessions: (runs: SessionRun[]) => void;
+}
+
+/**
+ * What the state machine of one group is given next: what is committed and still near, in the proposal ring of the leader that sealed it, or
+ * what the feeder reads back from the log.
+ */
+export class Feed {
+  readonly #parts: FeedParts;
+  #commit: LogIndex;
+  /** How far the feeder was asked to feed. */
+  #fedTo: LogIndex = 0;
+  #appliedTold: LogIndex = 0;
+
+  constructor(parts: FeedParts, commit: LogIndex) {
+    this.#parts = parts;
+    this.#commit = commit;
+  }
+
+  committed(commit: LogIndex): void {
+    this.#commit = commit;
+  }
+
+  /** Applies the next committed batch if it is near. False: nothing near is due. */
+  applyNear(): boolean {
+    const { hub, applier, proposals, log } = this.#parts;
+    const slot = proposals.near.first();
+    if (slot === undefined || slot.firstIndex !== applier.applied + 1) return false;
+    if (slot.firstIndex + slot.count - 1 > this.#applicable()) return false;
+    // A slot sealed in a term that was lost may have been overtaken; then the log says what stands there.
+    if (log.termAt(slot.firstIndex) === slot.term) {
+      this.#apply({ ...slot, bytes: hub.slots.bytes }, slot.waiters);
+    } else slot.waiters.reject(this.#parts.notLeader(), 'none');
+    // Only now: had the state machine failed, whoever waits for this batch would have to be told so.
+    proposals.near.shift();
+    proposals.near.finish(slot);
+    return true;
+  }
+
+  /** A batch that the feeder read back. What was applied already (it came near) is passed over. */
+  applyFed(header: BatchHeader, bytes: Buffer, start: number): void {
+    if (header.firstIndex <= this.#parts.applier.applied) return;
+    const { term, firstIndex, count, kind, flags, rawLength } = header;
+    this.#apply({ term, firstIndex, count, kind, flags, bytes, start, end: start + rawLength }, undefined);
+  }
+
+  /** Asks the feeder for what is committed and not near. */
+  ask(): void {
+    const { group, hub, applier, proposals, snapshots, log } = this.#parts;
+    if (snapshots?.installing === true) return;
+    const first = proposals.near.first()?.firstIndex ?? Number.MAX_SAFE_INTEGER;
+    const to = Math.min(this.#applicable(), first - 1);
+    if (to <= applier.applied || to <= this.#fedTo) return;
+    this.#fedTo = to;
+    const term = log.termAt(to) ?? 0;
+    hub.command({ type: 'feed', group, from: applier.applied + 1, to, term });
+  }
+
+  /** Says how far this replica is, if it has come further. */
+  tell(): void {
+    const { group, hub, applier } = this.#parts;
+    const { applied } = applier;
+    if (applied === this.#appliedTold) return;
+    this.#appliedTold = applied;
+    hub.command({ type: 'applied', group, applied });
+  }
+
+  #apply(batch: RawBatch, waiters: Waiters | undefined): void {
+    const runs = this.#parts.applier.apply(batch, waiters);
+    if (runs.length > 0) this.#parts.sessions(runs);
+  }
+
+  /** Committed, and on this node's own disk: a state machine never knows what its own log could lose. */
+  #applicable(): LogIndex {
+    return Math.min(this.#commit, this.#parts.log.durableIndex);
+  }
+}

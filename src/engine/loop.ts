@@ -1,0 +1,106 @@
+import { type RaftlineError, toRaftlineError } from '../base/errors.js';
+import type { Gate } from '../ring/gate.js';
+import type { Clock } from './clock.js';
+
+/** A timer is no finer than this, ms: shorter waits are turns, one after the other. */
+const TIMER_MS = 1;
+/** Longest sleep when nothing happens; ticks come by a timer of their own. */
+const SLEEP_MS = 1000;
+
+export interface LoopParts {
+  readonly clock: Clock;
+  /** On which the other threads wake main. */
+  readonly gate: Gate;
+  readonly tickMs: number;
+  /** One pass. Returns whether there was anything to do. */
+  readonly turn: () => boolean;
+  /** Looks without taking anything. */
+  readonly hasWork: () => boolean;
+}
+
+/**
+ * When turns are taken: one after the other while there is something to do, else once a thread wakes main, a tick is due
+ * or somebody calls.
+ */
+export class Loop {
+  readonly #parts: LoopParts;
+  #failed: (error: RaftlineError) => void = () => {};
+  #stopTicks = (): void => {};
+  #stopped: RaftlineError | undefined;
+  #scheduled = false;
+  /** A sleep on the gate is pending: threads will end it. */
+  #sleeping = false;
+  /** A timer runs that will take a turn. */
+  #lingering = false;
+
+  constructor(parts: LoopParts) {
+    this.#parts = parts;
+  }
+
+  /** Why no more turns are taken; undefined while they are. */
+  get stopped(): RaftlineError | undefined {
+    return this.#stopped;
+  }
+
+  /** `failed` hears of what a turn throws. */
+  start(failed: (error: RaftlineError) => void): void {
+    this.#failed = failed;
+    this.#stopTicks = this.#parts.clock.every(this.#parts.tickMs, () => this.schedule());
+    this.schedule();
+  }
+
+  stop(error: RaftlineError): void {
+    this.#stopped = error;
+    this.#stopTicks();
+    this.#parts.gate.kick();
+  }
+
+  /** An invariant is broken, or a state machine has failed. */
+  fail(error: RaftlineError): void {
+    this.#failed(error);
+  }
+
+  /** A turn is due. A pending sleep simply ends later; `#scheduled` keeps turns from doubling. */
+  schedule(): void {
+    if (this.#scheduled || this.#stopped !== undefined) return;
+    this.#scheduled = true;
+    this.#parts.clock.soon(() => this.#run());
+  }
+
+  /** A turn is due in so long, ms; at once where no timer is that fine. */
+  scheduleIn(ms: number): void {
+    if (this.#lingering) return;
+    if (ms < TIMER_MS) {
+      this.schedule();
+      return;
+    }
+    this.#lingering = true;
+    this.#parts.clock.after(Math.floor(ms), () => {
+      this.#lingering = false;
+      this.schedule();
+    });
+  }
+
+  #run(): void {
+    this.#scheduled = false;
+    if (this.#stopped !== undefined) return;
+    try {
+      if (this.#parts.turn()) this.schedule();
+      else this.#sleep();
+    } catch (thrown) {
+      this.fail(toRaftlineError(thrown));
+    }
+  }
+
+  #sleep(): void {
+    if (this.#sleeping) return;
+    const { clock, gate, hasWork } = this.#parts;
+    const awake = (): void => {
+      this.#sleeping = false;
+      this.schedule();
+    };
+    this.#sleeping = true;
+    const isDue = (): boolean => this.#stopped !== undefined || hasWork();
+    if (!clock.sleep(gate, isDue, SLEEP_MS, awake)) awake();
+  }
+}
