@@ -24,7 +24,7 @@ export interface Hello {
   receiver: NodeId;
   lane: 'control' | 'append' | 'snapshot';
   groups: GroupId[];
-  /** CRC-32 of the bootstrap configuration: tells two clusters with the same name apart. */
+  /** CRC-32 of the bootstrap configuration, not 0: who belongs together, and which of two clusters with one name is meant. */
   bootstrapChecksum: number;
   /** For how long an answered heartbeat keeps the sender from voting, as its own reads rest on it; 0: they do not. */
   leaseMs: number;

@@ -20,15 +20,9 @@ export interface OrdersParts {
 export class Orders {
   readonly #parts: OrdersParts;
   readonly #numbers = new OrderMap();
-  #firstChecksum = 0;
 
   constructor(parts: OrdersParts) {
     this.#parts = parts;
-  }
-
-  /** Checksum of the batch at index 1 where it came in this life; else 0. */
-  get firstChecksum(): number {
-    return this.#firstChecksum;
   }
 
   /** The engine's number for a group's order; 0 when it is durable already. */
@@ -72,8 +66,7 @@ export class Orders {
         break;
       }
       case 'append': {
-        const { firstIndex, term, checksum } = order.header;
-        if (firstIndex === 1) this.#firstChecksum = checksum;
+        const { firstIndex, term } = order.header;
         hub.order({ type: 'received', order: global, group, firstIndex, term });
         break;
       }

@@ -11,8 +11,6 @@ export interface Membership {
   readonly commitIndex: LogIndex;
   /** The last committed configuration and every later one; empty before the first. */
   readonly configurations: readonly ConfigurationAt[];
-  /** Checksum of the batch at index 1 where it came in this life; else 0. */
-  readonly firstChecksum: number;
 }
 
 export interface PeerBookParts {
@@ -125,17 +123,7 @@ export class PeerBook {
   }
 
   #roster(): Roster {
-    const { replicas, facts, self } = this.#parts;
-    const groups = [...replicas.values()];
-    const bootstrapChecksum = facts.bootstrapChecksum || (groups[0]?.firstChecksum ?? 0);
-    const joining = groups.every(({ configurations }) => configurations.length === 0);
-    return {
-      rows: this.#rows(),
-      address: this.addressOf(self),
-      removed: this.#removed(),
-      joining,
-      bootstrapChecksum,
-    };
+    return { rows: this.#rows(), address: this.addressOf(this.#parts.self), removed: this.#removed() };
   }
 
   #rows(): RosterRow[] {

@@ -153,10 +153,6 @@ export class Replica implements Leadership {
     return level;
   }
 
-  get firstChecksum(): number {
-    return this.#orders.firstChecksum;
-  }
-
   /** The cluster has removed this node, as a peer says or its own log. */
   get retired(): boolean {
     const [{ index, configuration } = NO_CONFIGURATION] = this.configurations;

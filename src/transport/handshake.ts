@@ -10,7 +10,7 @@ export interface Self {
   node: NodeId;
   incarnation: Incarnation;
   groups: GroupId[];
-  /** CRC-32 of the bootstrap configuration; 0 for a node that joined later and never saw it. */
+  /** CRC-32 of the bootstrap configuration; 0 on a newcomer to which no member has spoken yet. */
   bootstrapChecksum: number;
   /** The lease that reads rest on, ms, before `clockDriftMax`; 0: reads ask a quorum. */
   leaseMs: number;
@@ -20,8 +20,6 @@ export interface Self {
 export interface Acquaintances {
   /** The incarnation that the node is remembered with; undefined or 0 where none is yet. */
   knownIncarnation(node: NodeId): Incarnation | undefined;
-  /** A member as far as this node knows, or somebody whom it waits for. */
-  isKnownPeer(node: NodeId): boolean;
   /** It was a member in this life of its directory, and was removed for good (H60). */
   isRemoved(node: NodeId, incarnation: Incarnation): boolean;
 }
@@ -94,22 +92,14 @@ export function checkHello(self: Self, peers: Acquaintances, hello: Hello): Verd
   if (hello.formatVersion > FORMAT_VERSION) {
     return refuse('formatVersion', 'batch format version', `at most ${FORMAT_VERSION}`, hello.formatVersion);
   }
-  const checksums = [self.bootstrapChecksum, hello.bootstrapChecksum];
-  if (!checksums.includes(0) && self.bootstrapChecksum !== hello.bootstrapChecksum) {
-    return refuse('bootstrap', 'checksum of the bootstrap configuration', ...(checksums as [number, number]));
-  }
+  const beginning = checkBeginning(self.bootstrapChecksum, hello.bootstrapChecksum);
+  if (!beginning.accepted) return beginning;
   if (hello.receiver !== self.node)
     return refuse('receiver', 'the node at this address', self.node, hello.receiver);
   if (hello.node === self.node) {
     return refuse('node', 'node id', `another than ${self.node}, which is this node's`, hello.node);
   }
   if (peers.isRemoved(hello.node, hello.incarnation)) return removedVerdict(hello.node, hello.incarnation);
-  // Who began with the same members may have been added while this node was away (S2 is the core's then: a stranger's term
-  // counts only where its log is ahead). A checksum of 0 proves nothing.
-  const sameBeginning = self.bootstrapChecksum !== 0 && self.bootstrapChecksum === hello.bootstrapChecksum;
-  if (!peers.isKnownPeer(hello.node) && !sameBeginning) {
-    return refuse('node', 'node id', 'a member of the cluster', hello.node);
-  }
   const incarnation = checkIncarnation(hello.node, peers.knownIncarnation(hello.node), hello.incarnation);
   if (!incarnation.accepted) return incarnation;
   // A lease is worth what every voter promises for it (H68). Who promises less, or nothing, must not vote here.
@@ -129,6 +119,15 @@ export function checkHelloReply(hello: Hello, peers: Acquaintances, reply: Hello
   if (!reply.accepted) return { accepted: false, code: reply.code, message: foreignText(reply.message) };
   if (reply.node !== hello.receiver) return refuse('receiver', 'the other node', hello.receiver, reply.node);
   return checkIncarnation(reply.node, peers.knownIncarnation(reply.node), reply.incarnation);
+}
+
+/**
+ * Who began with the same members belongs to us, though our log may not know it: it may have been added while this node was
+ * away. What a stranger may do is the core's to say. A newcomer takes the first one's word; who knows no beginning speaks to nobody.
+ */
+function checkBeginning(own: number, received: number): Verdict {
+  if (received !== 0 && (own === 0 || own === received)) return ACCEPTED;
+  return refuse('bootstrap', 'checksum of the bootstrap configuration', own === 0 ? 'one' : own, received);
 }
 
 function removedVerdict(node: NodeId, incarnation: Incarnation): Verdict {

@@ -37,7 +37,6 @@ function encodeGroup(group: GroupId, log: GroupLog): Buffer[] {
   writeU64(fixed, 24, log.base.term);
   writeU64(fixed, 32, log.lastIndex);
   writeU64(fixed, 40, log.lastTerm);
-  fixed.writeUInt32LE(log.bootstrapChecksum, 48);
   fixed.writeUInt32LE(log.termRuns.length, 52);
   fixed.writeUInt32LE(log.configurations.length, 56);
   const runs = Buffer.alloc(log.termRuns.length * RUN_BYTES);
@@ -79,7 +78,6 @@ function decodeGroup(groups: Map<GroupId, GroupLog>, body: Buffer, start: number
   log.base = { index: readStoredU64(fixed, 16), term: readStoredU64(fixed, 24) };
   log.lastIndex = readStoredU64(fixed, 32);
   log.lastTerm = readStoredU64(fixed, 40);
-  log.bootstrapChecksum = fixed.readUInt32LE(48);
   for (let left = fixed.readUInt32LE(52); left > 0; left -= 1, at += RUN_BYTES) {
     if (at + RUN_BYTES > body.length) return undefined;
     log.termRuns.push({ term: readStoredU64(body, at), firstIndex: readStoredU64(body, at + 8) });

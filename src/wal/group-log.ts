@@ -50,8 +50,6 @@ export class GroupLog {
   termRuns: TermRun[] = [];
   /** Every configuration in the log and the one in force at its base, by growing index. */
   configurations: StoredConfiguration[] = [];
-  /** Checksum of the batch at index 1, which every node of a cluster wrote alike; 0 when there is none. */
-  bootstrapChecksum = 0;
 
   append(header: BatchHeader, batch: Buffer): string | undefined {
     if (header.firstIndex !== this.lastIndex + 1) {
@@ -68,7 +66,6 @@ export class GroupLog {
       this.configurations.push(stored);
     }
     if (term !== this.lastTerm || this.termRuns.length === 0) this.termRuns.push({ term, firstIndex });
-    if (firstIndex === 1) this.bootstrapChecksum = header.checksum;
     this.lastIndex = lastIndexOf(header);
     this.lastTerm = term;
     return undefined;
@@ -80,7 +77,6 @@ export class GroupLog {
     }
     while ((this.termRuns.at(-1)?.firstIndex ?? 0) >= from) this.termRuns.pop();
     while ((this.configurations.at(-1)?.index ?? 0) >= from) this.configurations.pop();
-    if (from === 1) this.bootstrapChecksum = 0;
     this.lastIndex = from - 1;
     this.lastTerm = this.termRuns.at(-1)?.term ?? this.base.term;
     return undefined;

@@ -19,13 +19,14 @@ interface IdentityContent {
   clusterId: string;
   nodeId: NodeId;
   incarnation: Incarnation;
+  bootstrapChecksum: number;
   peers: Map<NodeId, Incarnation>;
 }
 
 const NAME = 'identity';
 const MAGIC = 0x44494c52;
-const VERSION = 1;
-const HEAD_BYTES = 24;
+const VERSION = 2;
+const HEAD_BYTES = 28;
 const PEER_BYTES = 12;
 const CHECKSUM_BYTES = 4;
 const CLUSTER_ID_BYTES_MAX = 255;
@@ -33,7 +34,7 @@ const CLUSTER_ID_BYTES_MAX = 255;
 const PEERS_MAX = 4096;
 const FILE_BYTES_MAX = HEAD_BYTES + CLUSTER_ID_BYTES_MAX + PEERS_MAX * PEER_BYTES + CHECKSUM_BYTES;
 
-/** Who a data directory is: cluster, node, its random incarnation, and the incarnations of the peers it has met. */
+/** Who a data directory is: cluster and its beginning, node, its random incarnation, and the incarnations of the peers it has met. */
 export class Identity {
   constructor(
     private readonly disk: Disk,
@@ -51,6 +52,23 @@ export class Identity {
 
   get incarnation(): Incarnation {
     return this.content.incarnation;
+  }
+
+  /** CRC-32 of the configuration that the cluster began with; 0: a newcomer to which no member has spoken yet. */
+  get bootstrapChecksum(): number {
+    return this.content.bootstrapChecksum;
+  }
+
+  /** Set once, never to another value. Durable when it returns. Throws DirectoryInvalid where another is known, DiskFull, DiskFailed. */
+  rememberBootstrap(bootstrapChecksum: number): void {
+    const known = this.content.bootstrapChecksum;
+    if (known === bootstrapChecksum) return;
+    if (known !== 0) {
+      const what = 'a cluster whose bootstrap configuration has checksum';
+      throw invalid(this.directory, `${what} ${known}`, `${bootstrapChecksum}`);
+    }
+    store(this.disk, this.directory, { ...this.content, bootstrapChecksum });
+    this.content.bootstrapChecksum = bootstrapChecksum;
   }
 
   /** undefined: a peer that was never met. */
@@ -96,7 +114,8 @@ export function openIdentity(disk: Disk, directory: string, options: IdentityOpt
     if (listSegments(disk, directory).length > 0) {
       throw invalid(directory, 'an identity file beside the log', 'a log without one');
     }
-    const content = { clusterId, nodeId, incarnation: options.newIncarnation(), peers: new Map() };
+    const incarnation = options.newIncarnation();
+    const content = { clusterId, nodeId, incarnation, bootstrapChecksum: 0, peers: new Map() };
     store(disk, directory, content);
     return new Identity(disk, directory, content);
   } catch (thrown) {
@@ -122,7 +141,7 @@ function store(disk: Disk, directory: string, content: IdentityContent): void {
 }
 
 function encode(content: IdentityContent, directory: string): Buffer {
-  const { clusterId, nodeId, incarnation, peers } = content;
+  const { clusterId, nodeId, incarnation, bootstrapChecksum, peers } = content;
   const name = Buffer.from(clusterId, 'utf8');
   if (name.length < 1 || name.length > CLUSTER_ID_BYTES_MAX) {
     throw invalid(directory, `a cluster id of 1 to ${CLUSTER_ID_BYTES_MAX} bytes`, `${name.length} bytes`);
@@ -136,6 +155,7 @@ function encode(content: IdentityContent, directory: string): Buffer {
   bytes.writeUInt32LE(nodeId, 8);
   bytes.writeUInt32LE(peers.size, 12);
   writeU64(bytes, 16, incarnation);
+  bytes.writeUInt32LE(bootstrapChecksum, 24);
   name.copy(bytes, HEAD_BYTES);
   let at = peersAt;
   for (const [id, peerIncarnation] of peers) {
@@ -178,6 +198,7 @@ function decode(bytes: Buffer): IdentityContent | undefined {
     clusterId: bytes.toString('utf8', HEAD_BYTES, peersAt),
     nodeId: bytes.readUInt32LE(8),
     incarnation,
+    bootstrapChecksum: bytes.readUInt32LE(24),
     peers,
   };
 }

@@ -38,8 +38,6 @@ export interface RecoveredGroup {
   lastTerm: Term;
   /** The configuration in force at the base and those in the log, by growing index. */
   configurations: ConfigurationAt[];
-  /** Checksum of the batch at index 1; 0 if there is none. */
-  bootstrapChecksum: number;
 }
 
 /** What an acknowledgement of a write promises: that it survives a loss of power, or the end of this process only. */
@@ -333,7 +331,6 @@ function recoveredGroup(log: GroupLog): RecoveredGroup {
       term,
       configuration,
     })),
-    bootstrapChecksum: log.bootstrapChecksum,
   };
 }
 

@@ -1,9 +1,11 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { NodeId } from '../base/ids.js';
 import { decodeEnvelope, encodeEnvelope } from '../codec/envelope.js';
+import type { Hello } from '../codec/envelope-types.js';
 import {
   type Acquaintances,
   checkHello,
+  handshakeRefused,
   type LanePorts,
   makeHelloReply,
   type Self,
@@ -21,6 +23,8 @@ export interface GatekeeperPorts {
   ports: () => LanePorts;
   /** Makes a peer's incarnation known for good, before anything of it is believed. */
   remember: (peer: NodeId, incarnation: number) => void;
+  /** Makes the cluster's beginning known for good, before anything of it is believed. */
+  rememberBootstrap: (checksum: number) => void;
   adopt: (lane: 'control' | 'append', peer: NodeId, stream: MessageStream) => void;
   refused: (peer: NodeId, lane: Lane, code: string, message: string) => void;
 }
@@ -81,5 +85,25 @@ export class Gatekeeper implements Program {
     this.#pending.delete(stream);
     stream.send(encodeEnvelope(makeHelloReply(self, verdict, ports())).bytes);
     adopt(lane, envelope.node, stream);
+    if (self.bootstrapChecksum === 0) this.#begin(stream, envelope);
+  }
+
+  /**
+   * A newcomer learns which cluster it is in from the first peer that speaks to it: that one has seen who we are and goes on. A hello
+   * alone would not do: it may be meant for who had this address and id before, in another cluster of the same name (H64).
+   */
+  #begin(stream: MessageStream, hello: Hello): void {
+    const { acquaintances, rememberBootstrap, self } = this.#ports;
+    const take = stream.onMessage;
+    stream.onMessage = (bytes) => {
+      const verdict = checkHello(self(), acquaintances, hello);
+      if (!verdict.accepted) {
+        stream.close(handshakeRefused(stream.remote, verdict.code, verdict.message));
+        return;
+      }
+      rememberBootstrap(hello.bootstrapChecksum);
+      stream.onMessage = take;
+      take(bytes);
+    };
   }
 }

@@ -6,7 +6,7 @@ import { RingObserver } from '../ring/observer.js';
 import { RingProducer } from '../ring/producer.js';
 import type { Lane, Listener, MessageStream, Transport } from '../transport/transport.js';
 import type { Disk } from '../wal/disk.js';
-import { openIdentity } from '../wal/identity.js';
+import { type Identity, openIdentity } from '../wal/identity.js';
 import { LogReader } from '../wal/log-reader.js';
 import { ClientService } from './client-service.js';
 import { Control } from './control.js';
@@ -117,7 +117,7 @@ export class Network implements Program {
         },
         log: (message) => this.#log(message),
       },
-      firstRoster(settings, facts),
+      firstRoster(settings),
     );
     const limits = { rawBytesMax: settings.batchRawBytesMax, entriesMax: settings.batchEntriesMax };
     this.#receiver = new Receiver({
@@ -156,7 +156,7 @@ export class Network implements Program {
       applied: (group) => this.#applied.get(group) ?? 0,
       members: () => this.#peers.addresses,
     });
-    this.#gatekeeper = this.#makeGatekeeper();
+    this.#gatekeeper = this.#makeGatekeeper(identity);
     this.#programs = [
       this.#peers,
       this.#receiver,
@@ -208,13 +208,14 @@ export class Network implements Program {
     return pushed;
   }
 
-  #makeGatekeeper(): Gatekeeper {
+  #makeGatekeeper(identity: Identity): Gatekeeper {
     const peers = this.#peers;
     return new Gatekeeper({
       self: () => peers.self,
       acquaintances: peers,
       ports: () => ({ controlPort: this.#port, dataPort: this.#port, clientPort: this.#port }),
       remember: (peer, incarnation) => peers.remember(peer, incarnation),
+      rememberBootstrap: (checksum) => identity.rememberBootstrap(checksum),
       adopt: (lane, peer, stream) => {
         peers.hurry(peer);
         if (lane === 'control') this.#control.adopt(peer, stream);
@@ -325,10 +326,9 @@ function nearOf({ rings, moreEncoders }: EngineMemory): Near {
 }
 
 /** Until main has told what the log says, the peers of the options are as good a guess as any. */
-function firstRoster(settings: WorkerSettings, facts: StoreFacts): Roster {
+function firstRoster(settings: WorkerSettings): Roster {
   const rows = settings.join
     ? []
     : settings.peers.map((peer) => ({ ...peer, incarnation: 0, invited: false }));
-  const { bootstrapChecksum } = facts;
-  return { rows, address: '', removed: [], joining: settings.join, bootstrapChecksum };
+  return { rows, address: '', removed: [] };
 }

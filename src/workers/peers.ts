@@ -73,7 +73,8 @@ export class Peers implements Program, Acquaintances {
 
   /** Who this node is, as it introduces itself. */
   get self(): Self {
-    return { ...this.#ports.self, bootstrapChecksum: this.#roster.bootstrapChecksum };
+    const { self, identity } = this.#ports;
+    return { ...self, bootstrapChecksum: identity.bootstrapChecksum };
   }
 
   /** Main has learnt who the members are: links follow. */
@@ -142,10 +143,6 @@ export class Peers implements Program, Acquaintances {
     const row = this.#rowOf(id);
     if (row === undefined || row.incarnation !== 0) return row?.incarnation;
     return row.invited ? undefined : this.#ports.identity.peerIncarnation(id);
-  }
-
-  isKnownPeer(id: NodeId): boolean {
-    return this.#roster.joining || this.#rowOf(id) !== undefined;
   }
 
   isRemoved(id: NodeId, incarnation: Incarnation): boolean {

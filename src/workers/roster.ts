@@ -4,7 +4,7 @@ import type { MemberIncarnation } from '../base/messages.js';
 /** Another node that this one keeps links to. */
 export interface RosterRow {
   id: NodeId;
-  /** `host:port` of its lanes; empty where nobody has said it yet: such a node is let in, and not gone to. */
+  /** `host:port` of its lanes; empty where nobody has said it yet: such a node is not gone to. */
   address: string;
   /** 0: not known yet; then the one counts that was remembered at the first meeting. */
   incarnation: Incarnation;
@@ -20,8 +20,4 @@ export interface Roster {
   address: string;
   /** Tombstones of the committed configurations. */
   removed: MemberIncarnation[];
-  /** Has no configuration yet and waits to be contacted: whoever belongs to the cluster may come. */
-  joining: boolean;
-  /** See `StoreFacts`. A node that joined learns it with the first batch of its log. */
-  bootstrapChecksum: number;
 }

@@ -61,7 +61,6 @@ export interface WorkerSettings {
 /** What of the data directory the network thread tells the peers. */
 export interface StoreFacts {
   readonly incarnation: Incarnation;
-  readonly bootstrapChecksum: number;
   /** The incarnations of the peers that were met, as remembered. */
   readonly peers: readonly MemberIncarnation[];
 }

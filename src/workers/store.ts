@@ -4,6 +4,7 @@ import { FORMAT_VERSION } from '../base/limits.js';
 import type { Configuration } from '../base/messages.js';
 import { BatchKind, Codec } from '../base/messages.js';
 import { BATCH_PAYLOAD_OFFSET, sealBatch, writeBatchHead } from '../codec/batch.js';
+import { crc32 } from '../codec/checksum.js';
 import { encodeConfiguration } from '../codec/configuration.js';
 import { packEntry, packedEntryBytes } from '../codec/entries.js';
 import type { Disk } from '../wal/disk.js';
@@ -44,6 +45,8 @@ export function openStore(disk: Disk, settings: WorkerSettings, memory: EngineMe
   const begun = identity.peerIncarnation(id) !== undefined;
   const empty = [...recovered.values()].every(isEmpty);
   if (begun && empty && !(settings.join && anySegments)) throw logGone(dataDirectory);
+  // Before the log, so that no log is without it. A newcomer hears it from its cluster.
+  if (!begun && !settings.join) identity.rememberBootstrap(checksumOf(settings.bootstrap));
   let fresh = false;
   for (const group of groups) {
     const found = recovered.get(group);
@@ -54,9 +57,13 @@ export function openStore(disk: Disk, settings: WorkerSettings, memory: EngineMe
   }
   if (fresh) flushNow(wal);
   identity.rememberPeer(id, identity.incarnation);
-  const bootstrapChecksum = recovered.get(groups[0]!)?.bootstrapChecksum ?? 0;
   const { incarnation, peers } = identity;
-  return { wal, recovered, facts: { incarnation, bootstrapChecksum, peers } };
+  return { wal, recovered, facts: { incarnation, peers } };
+}
+
+/** The same on every node that is started with the same members. Never 0, which says that it is not known. */
+function checksumOf(bootstrap: Configuration): number {
+  return crc32(encodeConfiguration(bootstrap)) || 1;
 }
 
 /** The same bytes on every node that is started with the same members: index 1 of term 1, committed by decree. */
@@ -69,7 +76,7 @@ function bootstrap(wal: Wal, group: GroupId, configuration: Configuration): Reco
   const place = { firstIndex: 1, count: 1, prevTerm: 0, codec: Codec.None, leaderTimeMs: 0, checksum: 0 };
   writeBatchHead(batch, 0, { ...head, ...place, rawLength, byteLength });
   packEntry(batch, BATCH_PAYLOAD_OFFSET, content);
-  const bootstrapChecksum = sealBatch(batch, 0, byteLength);
+  sealBatch(batch, 0, byteLength);
   wal.stageHardState(group, { term: 1, vote: 0 });
   wal.stageBatch(group, batch);
   return {
@@ -79,7 +86,6 @@ function bootstrap(wal: Wal, group: GroupId, configuration: Configuration): Reco
     lastIndex: 1,
     lastTerm: 1,
     configurations: [{ index: 1, term: 1, configuration }],
-    bootstrapChecksum,
   };
 }
 

@@ -22,10 +22,10 @@ function turnedAway(...configurations: Configuration[]): MemberIncarnation[] {
   const replicas = new Map<GroupId, Membership>(
     configurations.map((configuration, at) => {
       const only = [{ index: 5, term: 1, configuration }];
-      return [at + 1, { group: at + 1, commitIndex: 9, configurations: only, firstChecksum: 0 }];
+      return [at + 1, { group: at + 1, commitIndex: 9, configurations: only }];
     }),
   );
-  const facts = { incarnation: 11, bootstrapChecksum: 7, peers: [] };
+  const facts = { incarnation: 11, peers: [] };
   const parts = { self: 1, address: 'n1:1', hints: new Map(), facts, hub, replicas };
   new PeerBook(parts).update();
   return roster?.removed ?? [];

@@ -31,7 +31,6 @@ const PORTS = { controlPort: 1, dataPort: 2, clientPort: 0 };
 
 const knows = (known: Record<number, number>): Acquaintances => ({
   knownIncarnation: (node) => known[node],
-  isKnownPeer: (node) => node in known,
   isRemoved: (node, incarnation) => node === 4 && incarnation === 444,
 });
 /** Node 2's answer. */
@@ -69,7 +68,7 @@ describe('handshake', () => {
     ['bootstrap', { bootstrapChecksum: 78 }, 'bootstrap', /expected 77, received 78/],
     ['receiver', { receiver: 3 }, 'receiver', /expected 2, received 3/],
     ['our own id', { node: 2 }, 'node', /another than 2, which is this node's, received 2/],
-    ['a stranger', { node: 9, bootstrapChecksum: 0 }, 'node', /expected a member of the cluster, received 9/],
+    ['bootstrap, not known to the peer', { bootstrapChecksum: 0 }, 'bootstrap', /expected 77, received 0/],
     [
       'H60 a node that was removed, with the directory that it had',
       { node: 4, incarnation: 444 },
@@ -107,8 +106,9 @@ describe('handshake', () => {
     expect(checked({ ...asTwo, knownIncarnation: () => undefined }, helloWith({}))).toEqual({
       accepted: true,
     });
-    expect(checked(asTwo, helloWith({ bootstrapChecksum: 0 }))).toEqual({ accepted: true });
-    expect(checked({ ...asTwo, bootstrapChecksum: 0 }, helloWith({}))).toEqual({ accepted: true });
+    const newcomer = { ...asTwo, bootstrapChecksum: 0 };
+    expect(checked(newcomer, helloWith({}))).toEqual({ accepted: true });
+    expect(checked(newcomer, helloWith({ bootstrapChecksum: 0 }))).toMatchObject({ code: 'bootstrap' });
     expect(checked(asTwo, helloWith({ groups: [] }))).toEqual({ accepted: true });
     // Added while this node was away: it began with the same members, and may lead by now.
     expect(checked(asTwo, helloWith({ node: 4, incarnation: 445 }))).toEqual({ accepted: true });

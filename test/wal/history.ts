@@ -20,7 +20,6 @@ interface ModelGroup {
   baseConfiguration: number | undefined;
   batches: Buffer[];
   /** Checksum of the batch at index 1, also when that is no longer in the log. */
-  first: number;
 }
 
 const EMPTY: ModelGroup = {
@@ -29,7 +28,6 @@ const EMPTY: ModelGroup = {
   base: { index: 0, term: 0 },
   baseConfiguration: undefined,
   batches: [],
-  first: 0,
 };
 
 export const GROUPS = [1, 2, 7];
@@ -103,7 +101,6 @@ export class History {
       const from = headers(model.batches)[kept]!.firstIndex;
       wal.stageTruncate(group, from);
       model.batches.length = kept;
-      if (from === 1) model.first = 0;
     } else if (what < 0.38 && model.batches.length > 0) {
       this.compact(wal, group, model);
     } else if (what < 0.4) {
@@ -126,7 +123,6 @@ export class History {
       });
       wal.stageBatch(group, batch);
       model.batches.push(batch);
-      if (firstIndex === 1) model.first = headers([batch])[0]!.checksum;
     }
   }
 
@@ -189,7 +185,7 @@ export function openHistory(
 /** A short text that is the same exactly for the same hard states and the same batches. */
 function fingerprint(state: Map<number, ModelGroup>): string {
   const parts = [...state].map(([group, model]) => {
-    const { term, vote, base, baseConfiguration, batches, first } = model;
+    const { term, vote, base, baseConfiguration, batches } = model;
     const runs: string[] = [];
     const configurations = baseConfiguration === undefined ? [] : [baseConfiguration];
     let lastTerm = base.term;
@@ -199,7 +195,7 @@ function fingerprint(state: Map<number, ModelGroup>): string {
       if (header.kind === 3) configurations.push(header.firstIndex);
     }
     const lastIndex = endOf(model).index;
-    return `${group}: ${term}/${vote} behind ${base.index}@${base.term} ${runs} last ${lastIndex}@${lastTerm} conf ${configurations} first ${first}`;
+    return `${group}: ${term}/${vote} behind ${base.index}@${base.term} ${runs} last ${lastIndex}@${lastTerm} conf ${configurations}`;
   });
   return parts.join('\n');
 }
@@ -211,7 +207,7 @@ function fingerprintRecovered(recovered: Map<number, RecoveredGroup>): string {
     const configurations = found.configurations.map((configuration) => configuration.index);
     const { term, vote } = found.hardState;
     const { base } = found;
-    return `${group}: ${term}/${vote} behind ${base.index}@${base.term} ${runs} last ${found.lastIndex}@${found.lastTerm} conf ${configurations} first ${found.bootstrapChecksum}`;
+    return `${group}: ${term}/${vote} behind ${base.index}@${base.term} ${runs} last ${found.lastIndex}@${found.lastTerm} conf ${configurations}`;
   });
   return parts.join('\n');
 }

@@ -28,6 +28,26 @@ describe('the identity of a data directory', () => {
     remove();
   });
 
+  it('H64 learns once with whom its cluster began, keeps it, and takes no other', () => {
+    const disk = new FaultyDisk(1);
+    const first = openIdentity(disk, 'd', options);
+    expect(first.bootstrapChecksum).toBe(0);
+    first.rememberPeer(2, 5);
+    first.rememberBootstrap(0xfedc_ba98);
+    disk.crash();
+    const again = openIdentity(disk, 'd', { ...options, newIncarnation: never });
+    expect([again.bootstrapChecksum, again.peerIncarnation(2)]).toEqual([0xfedc_ba98, 5]);
+    again.rememberBootstrap(0xfedc_ba98);
+    expect(() => again.rememberBootstrap(7)).toThrow(
+      expect.objectContaining({
+        code: 'RAFTLINE_DIRECTORY_INVALID',
+        message: expect.stringMatching(/expected .*bootstrap configuration .*4275878552, received 7/),
+      }),
+    );
+    expect(again.bootstrapChecksum).toBe(0xfedc_ba98);
+    expect(openIdentity(disk, 'd', options).bootstrapChecksum).toBe(0xfedc_ba98);
+  });
+
   it('H64 refuses another cluster or node, and a log without an identity', () => {
     const disk = new FaultyDisk(1);
     openIdentity(disk, 'd', options);

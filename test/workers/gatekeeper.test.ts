@@ -7,15 +7,15 @@ import { append, Meeting } from './parts.js';
 
 const PEER = { clusterId: 'c', node: 1, incarnation: 111, groups: [1], bootstrapChecksum: 5, leaseMs: 0 };
 
-/** Node 2 at its door. It knows nodes 1 and 3, node 1 by its incarnation. */
-async function makeWorld() {
+/** Node 2 at its door, where it knows how its cluster began, or not yet (0). It knows node 1 by its incarnation. */
+async function makeWorld({ bootstrapChecksum } = PEER) {
   const meeting = new Meeting();
   const log: string[] = [];
   const known = new Map([[1, 111]]);
+  const self = { ...PEER, bootstrapChecksum, node: 2, incarnation: 222 };
   const gatekeeper = new Gatekeeper({
-    self: () => ({ ...PEER, node: 2, incarnation: 222 }),
+    self: () => self,
     acquaintances: {
-      isKnownPeer: (node) => node === 1 || node === 3,
       isRemoved: () => false,
       knownIncarnation: (node) => known.get(node),
     },
@@ -23,6 +23,10 @@ async function makeWorld() {
     remember: (peer, incarnation) => {
       known.set(peer, incarnation);
       log.push(`remember ${peer}/${incarnation}`);
+    },
+    rememberBootstrap: (checksum) => {
+      self.bootstrapChecksum = checksum;
+      log.push(`began with ${checksum}`);
     },
     adopt: (lane, peer, stream) => {
       log.push(`adopt ${lane} ${peer}`);
@@ -60,7 +64,7 @@ describe('the gatekeeper', () => {
     ['a newer batch format', { formatVersion: 99 }, 'formatVersion'],
     ['somebody who takes us for another', { receiver: 3 }, 'receiver'],
     ['our own id', { node: 2 }, 'node'],
-    ['a node that is no member and did not begin with us', { node: 9, bootstrapChecksum: 0 }, 'node'],
+    ['a node that knows no beginning', { node: 9, bootstrapChecksum: 0 }, 'bootstrap'],
     ['H61 a wiped node under its old id', { incarnation: 112 }, 'incarnation'],
     ['a node with other groups', { groups: [4] }, 'groups'],
   ];
@@ -81,6 +85,39 @@ describe('the gatekeeper', () => {
       expect(peer.closed, 'a refused one that stays is shown out').toBeDefined();
     });
   }
+
+  it('S2 a stranger that began with us is let in: who was away while members changed has to hear its new leader', async () => {
+    const { open, hello, log } = await makeWorld();
+    const peer = open();
+    peer.say(hello({ node: 9, incarnation: 999 }));
+    expect(peer.take()).toMatchObject([{ accepted: true }]);
+    expect(log).toEqual(['remember 9/999', 'adopt append 9']);
+  });
+
+  it('H64 a newcomer learns how its cluster began from who speaks to it, before it is believed, and once', async () => {
+    const { open, hello, log } = await makeWorld({ ...PEER, bootstrapChecksum: 0 });
+    // Another cluster of the same name had this id at this address: it sees another incarnation answer, and says no more.
+    const stray = open();
+    stray.say(hello({ node: 8, bootstrapChecksum: 6 }));
+    expect(stray.take()).toMatchObject([{ accepted: true }]);
+    const unsure = open();
+    unsure.say(hello({ node: 9, bootstrapChecksum: 0 }));
+    expect(unsure.take()).toMatchObject([{ accepted: false, code: 'bootstrap' }]);
+    const [control, data] = [open('control'), open()];
+    control.say(hello({}, 'control'));
+    data.say(hello());
+    log.length = 0;
+    control.say(append({}));
+    data.say(append({}));
+    data.say(append({}));
+    expect(log).toEqual(['began with 5', 'a message', 'began with 5', 'a message', 'a message']);
+    stray.say(append({}));
+    expect(stray.closed, 'too late').toBeDefined();
+    expect(log).toHaveLength(5);
+    const late = open();
+    late.say(hello({ bootstrapChecksum: 6 }));
+    expect(late.take()).toMatchObject([{ accepted: false, code: 'bootstrap' }]);
+  });
 
   it('S7 anything but a hello of this lane costs the stream', async () => {
     const { open, hello, log } = await makeWorld();
