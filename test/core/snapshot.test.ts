@@ -128,7 +128,7 @@ describe('a follower that needs a snapshot', () => {
     expect(progressOf(raft, 2)).toMatchObject({ state: 'probe', match: 0 });
   });
 
-  it('a snapshot that failed is offered again once the follower is heard', () => {
+  it('A16 a snapshot that failed is offered again once the follower is heard', () => {
     const raft = leader();
     take(raft);
     raft.step({ type: 'snapshotResult', peer: 2, index: 10, ok: false });
@@ -139,7 +139,7 @@ describe('a follower that needs a snapshot', () => {
     expect(raft.ready()).toBeUndefined();
   });
 
-  it('and to one that is never heard, as a newcomer whose log is empty, an election timeout after it was offered last', () => {
+  it('A16 and to one that is never heard, as a newcomer whose log is empty, an election timeout after it was offered last', () => {
     const raft = leader();
     take(raft);
     raft.step({ type: 'snapshotResult', peer: 2, index: 10, ok: false });
@@ -149,6 +149,38 @@ describe('a follower that needs a snapshot', () => {
     raft.step(heartbeatReply(3, 2, 0, 13));
     raft.tick();
     expect(take(raft).snapshots).toEqual([{ peer: 2, term: 2, index: 10 }]);
+  });
+
+  it('A16 meanwhile heartbeats go to it as to everybody, and what the others hold is committed', () => {
+    const raft = leader();
+    raft.step(accepted(3, 2, sessionTo(raft, 3), 13));
+    take(raft);
+    const beats = [1, 2].map(() => {
+      raft.tick();
+      raft.tick();
+      const { messages } = take(raft);
+      return messages.map(({ message: { type, to } }) => `${type} ${to}`);
+    });
+    expect(beats).toEqual([
+      ['heartbeat 2', 'heartbeat 3'],
+      ['heartbeat 2', 'heartbeat 3'],
+    ]);
+    raft.propose(1, 10);
+    raft.step({ type: 'durable', order: take(raft).orders.at(-1)!.id });
+    raft.step(accepted(3, 2, sessionTo(raft, 3), 14));
+    expect(take(raft).commitIndex).toBe(14);
+    expect(progressOf(raft, 2)).toMatchObject({ state: 'snapshot' });
+  });
+
+  it("A16 it goes on until somebody else leads: then what becomes of it is nobody's business", () => {
+    const raft = leader();
+    take(raft);
+    raft.step(heartbeat(3, 3));
+    take(raft);
+    raft.step({ type: 'snapshotResult', peer: 2, index: 11, ok: true });
+    raft.step(heartbeatReply(2, 3, 1, 4));
+    for (let tick = 0; tick < 3; tick++) raft.tick();
+    expect(raft.ready()).toBeUndefined();
   });
 
   it('a snapshot that compaction has overtaken is followed by a newer one', () => {

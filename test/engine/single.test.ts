@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ErrorCode, type RaftlineError } from '../../src/base/errors.js';
 import type { Engine as EngineType } from '../../src/engine/engine.js';
 import type { EngineOptions } from '../../src/engine/options.js';
+import type { StateMachine } from '../../src/engine/state-machine.js';
 import {
   codeOf,
   Engine,
@@ -29,7 +30,7 @@ afterEach(async () => {
   directory.remove();
 });
 
-async function open(ledger: Ledger, changes: Partial<EngineOptions> = {}): Promise<EngineType> {
+async function open(ledger: StateMachine, changes: Partial<EngineOptions> = {}): Promise<EngineType> {
   const engine = await Engine.open(single(directory.path, ledger, changes));
   opened.push(engine);
   return engine;
@@ -136,6 +137,37 @@ describe('an engine of one node', () => {
       first.entries.push(`${index} ${threads}`);
       await again.close();
     }
+  });
+
+  it('H74 a read right after a restart waits until all that was acknowledged before is applied again', async () => {
+    const first = await open(new Ledger());
+    await leads(first);
+    for (let at = 0; at < 8; at++) await first.group(1).propose(Buffer.from(`entry ${at}`));
+    await first.close();
+    const ledger = new Ledger();
+    // Longer than the engine applies in one go: what is read in between is an old state.
+    const slow: StateMachine = {
+      apply: (batch) => {
+        const until = performance.now() + 8;
+        while (performance.now() < until);
+        return ledger.apply(batch);
+      },
+    };
+    const engine = await open(slow);
+    let read = 0;
+    while (read === 0) {
+      await engine
+        .group(1)
+        .read()
+        .then(
+          ({ index }) => {
+            read = index;
+            expect(ledger.texts.at(-1)).toBe('entry 7');
+          },
+          (error: RaftlineError) => expect(error.retryable).toBe(true),
+        );
+    }
+    expect(ledger.texts.length).toBe(8);
   });
 
   it('groups have logs of their own over the same threads', async () => {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import ts from 'typescript';
@@ -94,7 +95,9 @@ function byTests(): Trial {
 
 async function runNumber(number: string, named: string[], copy: string): Promise<Verdict> {
   const stories = named.some((file) => file.endsWith('.txt')) ? ['test/core/scripts.test.ts'] : [];
-  const tests = [...named.filter((file) => file.endsWith('.test.ts')), ...stories];
+  // What several files share is named in none of them: all of its floor is tried.
+  const own = named.filter((file) => !file.endsWith('.txt'));
+  const tests = [...own.map((file) => (file.endsWith('.test.ts') ? file : `${dirname(file)}/`)), ...stories];
   if (tests.length === 0) return { caught: false, count: 0, how: 'no test carries it' };
   const vitest = `${ROOT}node_modules/vitest/vitest.mjs`;
   const chosen = ['-t', `\\b${number}\\b`, '--reporter=json', '--maxWorkers=1'];
