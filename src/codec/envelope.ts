@@ -45,8 +45,14 @@ function bodyOffsetAfter(length: number): number {
 /**
  * Makes a message: head, envelope, and room for `bodyBytes` bytes of body from `bodyOffset` to the end, which the
  * caller fills (it is not zeroed). Values that the format does not allow are a bug of the caller's.
+ *
+ * @param take gives the memory, of exactly so many bytes
  */
-export function encodeEnvelope(envelope: Envelope, bodyBytes = 0): { bytes: Buffer; bodyOffset: number } {
+export function encodeEnvelope(
+  envelope: Envelope,
+  bodyBytes = 0,
+  take: (byteLength: number) => Buffer = Buffer.allocUnsafe,
+): { bytes: Buffer; bodyOffset: number } {
   const message: FlatMessage = envelope.type === 'control' ? envelope.message : envelope;
   const layout = LAYOUTS[message.type];
   builder.clear();
@@ -55,7 +61,7 @@ export function encodeEnvelope(envelope: Envelope, bodyBytes = 0): { bytes: Buff
   const flat = builder.asUint8Array();
   const bodyOffset = bodyOffsetAfter(flat.length);
   assert(bodyOffset + bodyBytes <= MESSAGE_BYTES_CEILING, 'a message is within its ceiling');
-  const bytes = Buffer.allocUnsafe(bodyOffset + bodyBytes);
+  const bytes = take(bodyOffset + bodyBytes);
   bytes.set(flat, HEAD_BYTES);
   bytes.fill(0, HEAD_BYTES + flat.length, bodyOffset);
   bytes.writeUInt32LE(MAGIC, 0);

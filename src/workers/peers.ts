@@ -8,6 +8,7 @@ import type { Transport } from '../transport/transport.js';
 import type { Identity } from '../wal/identity.js';
 import type { LogReader } from '../wal/log-reader.js';
 import { BatchSource } from './batch-source.js';
+import { MessageBuffers } from './message-buffers.js';
 import type { Near } from './near-rings.js';
 import type { Program } from './program.js';
 import type { inboxCodec } from './records.js';
@@ -19,6 +20,8 @@ import { flowOf, type GroupFlow } from './settings.js';
 const ACK_TIMEOUT_MS = 10_000;
 /** How long the streams that a removed node has open still serve it: a removed leader has to hand over first. */
 const FAREWELL_MS = 2000;
+/** Memory that rests between messages, all followers together. */
+const RESTING_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface PeersPorts {
   self: Omit<Self, 'bootstrapChecksum'>;
@@ -59,6 +62,8 @@ export class Peers implements Program, Acquaintances {
   readonly #peers = new Map<NodeId, Peer>();
   #roster: Roster;
   readonly #flows: Map<GroupId, GroupFlow>;
+  /** Of all followers. */
+  readonly #buffers = new MessageBuffers(RESTING_BYTES_MAX);
   /** Nodes that have been removed, and when their last streams end. */
   readonly #farewells = new Map<NodeId, number>();
   #nowMs = 0;
@@ -251,6 +256,7 @@ export class Peers implements Program, Acquaintances {
       peer,
       link,
       source: new BatchSource(near, reader),
+      buffers: this.#buffers,
       push,
       flow: (group) => flowOf(this.#flows.get(group)!, peer),
       ackTimeoutMs: ACK_TIMEOUT_MS,

@@ -5,6 +5,7 @@ import type { AppendReplyEnvelope } from '../codec/envelope-types.js';
 import type { PeerLink } from '../transport/link.js';
 import type { BatchRun, BatchSource } from './batch-source.js';
 import { CatchUp } from './catch-up.js';
+import type { MessageBuffers } from './message-buffers.js';
 import type { Program } from './program.js';
 import type { inboxCodec } from './records.js';
 import { SendWindow } from './send-window.js';
@@ -48,6 +49,8 @@ export interface ReplicatorPorts {
   peer: NodeId;
   link: PeerLink;
   source: BatchSource;
+  /** Of messages with batches. */
+  buffers: MessageBuffers;
   /** False: the inbox is full; it is tried again at the next poll. */
   push: (record: Parameters<typeof inboxCodec.push>[1]) => boolean;
   /** How much may be in flight in a group. */
@@ -218,8 +221,13 @@ export class Replicator implements Program {
   #sendRun(session: Session, run: BatchRun, nowMs: number): boolean {
     const { prevIndex, prevTerm } = run;
     const envelope = this.#envelope(session, prevIndex, prevTerm, run.count);
-    const { bytes, bodyOffset } = encodeEnvelope(envelope, run.byteLength);
-    if (!run.copyTo(bytes, bodyOffset) || !this.#ports.link.send(bytes)) return false;
+    const { buffers, link } = this.#ports;
+    const { bytes, bodyOffset } = encodeEnvelope(envelope, run.byteLength, (n) => buffers.take(n));
+    const left = (): void => buffers.give(bytes);
+    if (!run.copyTo(bytes, bodyOffset) || !link.send(bytes, left)) {
+      left();
+      return false;
+    }
     this.#sent(session, run.lastIndex, bytes.length, nowMs);
     session.prevIndex = run.lastIndex;
     session.prevTerm = run.lastTerm;

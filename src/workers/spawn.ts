@@ -11,7 +11,7 @@ import type { ProgramName, StoreFacts, ThreadPlan, WorkerSettings } from './sett
  * generation; at the default of 48 MB that never comes in time, and V8 marks the whole heap several times a second
  * instead (decision 0011).
  */
-const YOUNG_GENERATION_MB = 6;
+const YOUNG_GENERATION_MB = 3;
 
 /** A thread that does not start in this time never will (a worker that fails to load hangs its pool). */
 const START_TIMEOUT_MS = 60_000;

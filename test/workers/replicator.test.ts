@@ -6,6 +6,7 @@ import { makeHello, makeHelloReply } from '../../src/transport/handshake.js';
 import { PeerLink } from '../../src/transport/link.js';
 import { LogReader } from '../../src/wal/log-reader.js';
 import { BatchSource } from '../../src/workers/batch-source.js';
+import { MessageBuffers } from '../../src/workers/message-buffers.js';
 import { NearIndex } from '../../src/workers/near-index.js';
 import { Replicator } from '../../src/workers/replicator.js';
 import type { FollowerFlow } from '../../src/workers/settings.js';
@@ -72,6 +73,7 @@ async function makeWorld(
     peer: 2,
     link,
     source: new BatchSource(near, far),
+    buffers: new MessageBuffers(1 << 20),
     push: inbox.push,
     flow: () => flow,
     ackTimeoutMs: ACK_TIMEOUT_MS,
@@ -201,6 +203,22 @@ describe('the replicator', () => {
     ).toEqual([[3, 7]]);
     world.reply({ term: 3, kind: 'durable', match: 3 });
     expect(world.inbox.take('appendReply')).toMatchObject([{ match: 3, refused: 0 }]);
+  });
+
+  it('a message that the network still holds keeps its bytes, whatever is sent behind it', async () => {
+    const world = await makeStreaming({ depth: 8, receiveWindowBytes: 600 });
+    const batches = [1, 2, 3, 4, 5].map((index) => batchAt(index, { entryBytes: 100 + index }));
+    const { follower } = world;
+    follower.stream.pause();
+    follower.bodies.length = 0;
+    for (const batch of batches) {
+      world.publish(batch);
+      world.settle();
+    }
+    expect(follower.bodies.length, 'most of them wait at this end').toBe(0);
+    follower.stream.resume();
+    world.settle();
+    expect(follower.bodies).toEqual(batches);
   });
 
   it('depth and bytes may be changed while messages are in flight: nothing is lost or sent twice, and the new limits hold at once', async () => {
