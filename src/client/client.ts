@@ -113,7 +113,10 @@ export class RaftlineClient {
     return this.#ask({ action: 'remove', node: id, address: '', options });
   }
 
-  /** Hands leadership to another voter, and resolves once that one leads. `RAFTLINE_TIMEOUT`: it did not take over. */
+  /**
+   * Hands leadership to another voter, and resolves once that one leads. Each try lasts an election timeout at most, in which proposals wait; it is
+   * tried again until `timeoutMs` are over. `RAFTLINE_TIMEOUT`: it did not take over.
+   */
   transferLeadership(to: NodeId, options: ChangeOptions = {}): Promise<Members> {
     return this.#ask({ action: 'transfer', node: to, address: '', options });
   }

@@ -35,6 +35,8 @@ export interface MemberQuestion {
 
 const TIMEOUT_MS_DEFAULT = 60_000;
 const PAUSE_MS = 50;
+/** Between two tries to hand leadership over: proposals wait during each, so they must have their turn in between. */
+const TRANSFER_PAUSE_MS = 1000;
 const NO_ANSWER = 'no server answered';
 const WHO_LEADS: MemberQuestion = { action: 'list', node: 0, address: '', options: {} };
 
@@ -77,7 +79,8 @@ export class MembersClient {
 
   /**
    * Asks the leader, wherever it is. What is refused for a reason that passes is asked again until the time is over; so is what was sent
-   * and not answered, since every change skips what is done already. Not so a compare-and-set: it ends as unknown.
+   * and not answered, since every change skips what is done already. Not so a compare-and-set: it ends as unknown. A transfer that the
+   * other node did not take over is tried again, too: it was behind, or did not hear of it.
    */
   async ask(question: MemberQuestion): Promise<Members> {
     const { timeoutMs = TIMEOUT_MS_DEFAULT, expectedIndex } = question.options;
@@ -85,8 +88,10 @@ export class MembersClient {
     const servers = this.#serversInTurn();
     const deadline = clock.now() + timeoutMs;
     let last: RaftlineError = new RaftlineError(ErrorCode.Unreachable, NO_ANSWER);
+    const isTransfer = question.action === 'transfer';
     let open = false;
     for (;;) {
+      let pauseMs = PAUSE_MS;
       const remaining = deadline - clock.now();
       if (remaining <= 0 || this.#closed) break;
       const address = servers.next();
@@ -100,14 +105,16 @@ export class MembersClient {
       }
       if ('refused' in outcome) {
         last = outcome.refused;
-        if (!last.retryable) throw last;
+        const missed = isTransfer && last.code === ErrorCode.Timeout;
+        if (!last.retryable && !missed) throw last;
+        if (missed) pauseMs = TRANSFER_PAUSE_MS;
         if (last.code === ErrorCode.NotLeader) servers.follow(outcome.leader, outcome.leaderAddress);
       } else {
         last = outcome.error;
         open ||= outcome.sent && question.action !== 'list';
         if (open && expectedIndex !== undefined) break;
       }
-      await new Promise<void>((resolve) => clock.after(Math.max(servers.delayMs(), PAUSE_MS), resolve));
+      await new Promise<void>((resolve) => clock.after(Math.max(servers.delayMs(), pauseMs), resolve));
     }
     if (open) {
       const message = `the change was sent, and whether it comes into force is not known: ${last.message}`;

@@ -34,7 +34,8 @@ const INVITE_MS_MAX = 10_000;
 
 interface Running {
   readonly steps: readonly Step[];
-  readonly expectedIndex: LogIndex | undefined;
+  /** Where the configuration in force must stand, if the caller compares; after a step of this change, where that one stands. */
+  expectedIndex: LogIndex | undefined;
   readonly startedMs: number;
   readonly deadlineMs: number;
   at: number;
@@ -139,6 +140,8 @@ export class Members {
         if (nowMs > running.deadlineMs) throw this.#unknown('it is not committed in time');
         return false;
       }
+      // Steps that others follow keep the voters, so nothing of their own comes behind them.
+      if (running.expectedIndex !== undefined) running.expectedIndex = running.placed.index;
       running.placed = undefined;
       running.at++;
       return true;
@@ -163,10 +166,7 @@ export class Members {
       return true;
     }
     if (step.invite !== undefined && !this.#isGreeted(running, step.invite, target, nowMs)) return false;
-    const placed = this.#replica.placeConfiguration(
-      target,
-      running.at === 0 ? (running.expectedIndex ?? index) : index,
-    );
+    const placed = this.#replica.placeConfiguration(target, running.expectedIndex ?? index);
     if ('refused' in placed) return this.#refused(running, placed.refused);
     running.placed = { index: placed.firstIndex, term: placed.term };
     return true;

@@ -16,13 +16,11 @@ export function notLeader(group: GroupId, leader: NodeId, leaderAddress: string)
   });
 }
 
-const TRANSFER_REFUSALS = {
-  self: 'it leads already',
-  notVoter: 'it is no voter of the configuration in force',
-  transferring: 'a transfer is under way',
-} as const;
-
-export function transferRefused(to: NodeId, reason: keyof typeof TRANSFER_REFUSALS): RaftlineError {
-  const message = `transfer to node ${to}: ${TRANSFER_REFUSALS[reason]}`;
-  return new RaftlineError(ErrorCode.OptionInvalid, message, { received: to });
+/** It may be asked for again where another one is under way; the others are the caller's mistake. */
+export function transferRefused(to: NodeId, reason: 'self' | 'notVoter' | 'transferring'): RaftlineError {
+  const what = `transfer to node ${to}`;
+  if (reason === 'transferring')
+    return new RaftlineError(ErrorCode.MembersBusy, `${what}: another one is under way; try again later`);
+  const why = reason === 'self' ? 'it leads already' : 'it is no voter of the configuration in force';
+  return new RaftlineError(ErrorCode.OptionInvalid, `${what}: ${why}`, { received: to });
 }

@@ -102,6 +102,30 @@ describe('questions about members', () => {
     expect(asked).toHaveLength(3);
   });
 
+  it('H14 a transfer that was not taken over is tried again, with a pause for proposals, until its time is over', async () => {
+    const { world, all } = await servers(1);
+    const codes = [ErrorCode.MembersBusy, ErrorCode.Timeout, ErrorCode.Timeout, ''];
+    const asked = answers(all[0]!, () => {
+      const code = codes.shift()!;
+      return code === '' ? VIEW : { code };
+    });
+    const moved = world.client().transferLeadership(2);
+    await world.pass(900);
+    expect(asked).toHaveLength(2);
+    await world.pass(3000);
+    expect(await moved).toEqual(VIEW);
+    expect(asked).toHaveLength(4);
+
+    answers(all[0]!, () => ({ code: ErrorCode.Timeout }));
+    const never = codeOf(world.client().transferLeadership(2, { timeoutMs: 2500 }));
+    await world.pass(4000);
+    expect(await never).toBe(ErrorCode.Timeout);
+    const change = codeOf(world.client().removeMember(2));
+    await world.pass(100);
+    expect(await change, 'whose time is over on the server').toBe(ErrorCode.Timeout);
+    expect(world.clock.waiting).toBe(0);
+  });
+
   it('end in time: certain where nothing was sent, unknown where a change was, certain for a list', async () => {
     const { world, all } = await servers(1);
     all[0]!.welcomes = false;

@@ -25,8 +25,11 @@ function makeWorld() {
     ...{ group: 1, leads: true, commitIndex: 1, configurations },
     termAt: () => 2,
     notLeader: () => new RaftlineError(ErrorCode.NotLeader, 'this node does not lead'),
-    placeConfiguration(target: ConfigurationTarget) {
-      if (world.refused !== undefined) return { refused: world.refused, leader: 1 };
+    placeConfiguration(target: ConfigurationTarget, expectedIndex: number) {
+      const isPromotion = target.voters.length > 3;
+      if (world.refused !== undefined && (world.refused !== 'lagging' || isPromotion))
+        return { refused: world.refused, leader: 1 };
+      if (expectedIndex !== configurations.at(-1)!.index) return { refused: 'conflict', leader: 1 };
       const index = ++replica.commitIndex;
       const configuration = { ...FIRST, ...target, votersOutgoing: [], learnersNext: [] } as Configuration;
       configurations.splice(0, 1, { index, term: 2, configuration });
@@ -42,6 +45,11 @@ function makeWorld() {
     refusal: () => world.refusal,
   };
   const clock = { nowMs: () => world.nowMs };
+  /** Another leader has changed something in between. */
+  const changeByOthers = (): void => {
+    const [{ configuration }] = configurations as [ConfigurationAt];
+    configurations.splice(0, 1, { index: ++replica.commitIndex, term: 2, configuration });
+  };
   const members = new Members(
     replica as unknown as MembersReplica,
     book as unknown as PeerBook,
@@ -67,7 +75,7 @@ function makeWorld() {
     members.poll();
     return outcome;
   };
-  return { world, begin, outcomeAfter, members };
+  return { world, begin, outcomeAfter, members, changeByOthers };
 }
 
 const ADD = { type: 'add', id: 4, address: 'n4:1', as: 'voter' } as const;
@@ -140,5 +148,25 @@ describe('a change', () => {
     world.refusal = { code: ErrorCode.HandshakeRefused, message: 'a wiped node' };
     begin(again);
     expect(outcomeAfter(0)).toBe(ErrorCode.MemberInvalid);
+  });
+
+  it('E9 of two steps compares with each: with what was there before it, and then with what its own first step left', () => {
+    const { world, begin, outcomeAfter, members } = makeWorld();
+    world.greeting = { state: 'met', incarnation: 444 };
+    begin(ADD, { expectedIndex: 1 });
+    expect(outcomeAfter(0)).toBe('done');
+    expect(members.view()).toMatchObject({ index: 3, voters: [1, 2, 3, 4] });
+
+    const late = makeWorld();
+    late.world.greeting = { state: 'met', incarnation: 444 };
+    late.world.refused = 'lagging';
+    late.begin(ADD, { expectedIndex: 1 });
+    expect(late.outcomeAfter(1)).toBe('open');
+    expect(late.members.view()).toMatchObject({ index: 2, learners: [4] });
+    // This node did not lead for a while, and nobody looked at the change under way meanwhile.
+    late.changeByOthers();
+    late.world.refused = undefined;
+    expect(late.outcomeAfter(1)).toBe(ErrorCode.MembersChanged);
+    expect(late.members.view()).toMatchObject({ index: 3, voters: [1, 2, 3], learners: [4] });
   });
 });

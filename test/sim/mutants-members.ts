@@ -123,4 +123,11 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     replace: '',
     profile: 'members',
   },
+  {
+    id: 'E9',
+    name: 'a later step of a change compares with what was there before the first',
+    file: 'src/engine/members.ts',
+    find: 'if (running.expectedIndex !== undefined) running.expectedIndex = running.placed.index;',
+    replace: '',
+  },
 ];
