@@ -1,17 +1,18 @@
-import { type Append, lastIndexOf, type PeerMessage } from '../base/messages.js';
+import { type Append, lastIndexOf, type PeerMessage, type VoteRequest } from '../base/messages.js';
 import { type RaftState, send } from './raft-state.js';
 
 /**
  * Whether a message may be listened to. Members always are. A stranger (known neither to the committed configuration
  * nor to a later one in our log) neither raises our term nor gets our vote (S2, H60), with one exception: a log that
  * is ahead of ours may hold a configuration that we have not seen, and who was added while we were away must be able to
- * reach us. What a stranger asks in an older term is answered with our term, which changes nothing here.
+ * reach us. What a stranger asks in an older term is answered with our term, which changes nothing here. A newcomer knows
+ * nobody: any log is ahead of its own, and whoever counts its vote counts one of a member that it is not yet (H61).
  */
 export function isAdmitted(state: RaftState, message: PeerMessage): boolean {
   if (state.log.knows(message.from)) return true;
   switch (message.type) {
     case 'vote':
-      return message.term < state.term || state.log.isBehind(message.lastTerm, message.lastIndex);
+      return message.term < state.term || isVoteForStranger(state, message);
     case 'append':
       return message.term <= state.term || isAheadOf(state, message);
     case 'heartbeat':
@@ -22,6 +23,10 @@ export function isAdmitted(state: RaftState, message: PeerMessage): boolean {
     default:
       return false;
   }
+}
+
+function isVoteForStranger({ log }: RaftState, { lastTerm, lastIndex }: VoteRequest): boolean {
+  return log.configurations.length > 0 && log.isBehind(lastTerm, lastIndex);
 }
 
 function isAheadOf(state: RaftState, append: Append): boolean {

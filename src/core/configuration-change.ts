@@ -95,9 +95,12 @@ function revivesRemoved({ removed = [] }: Configuration, next: ConfigurationTarg
   );
 }
 
-function hasCaughtUp(state: RaftState, id: NodeId): boolean {
-  const progress = state.progress.get(id);
-  return progress?.state === 'replicate' && state.log.lastIndex - progress.match <= PROMOTION_GAP_MAX;
+/** Near the end of the log, and past the configuration that made it a member: who does not know one gives no vote. */
+function hasCaughtUp({ progress, log }: RaftState, id: NodeId): boolean {
+  const { state, match = 0 } = progress.get(id) ?? {};
+  return (
+    state === 'replicate' && match >= log.configuration.index && log.lastIndex - match <= PROMOTION_GAP_MAX
+  );
 }
 
 function changed(current: Configuration, next: ConfigurationTarget): Configuration {

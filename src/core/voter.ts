@@ -25,12 +25,8 @@ function hasHeardLeader(state: RaftState): boolean {
   return state.ticks - state.leaderHeardAt < state.options.electionTicksMin;
 }
 
-/**
- * The request's term is not taken on: otherwise the refusal would be worth nothing. A newcomer that has heard of no term yet
- * has none to answer in, and says nothing: to whoever asks that is the same.
- */
+/** The request's term is not taken on: otherwise the refusal would be worth nothing. */
 export function refuseVote(state: RaftState, request: VoteRequest): void {
-  if (state.term === 0) return;
   send(state, { type: 'voteReply', to: request.from, granted: false, preVote: request.preVote });
 }
 

@@ -166,6 +166,8 @@ export class Peers implements Program, Acquaintances {
       this.controlLinks.delete(id);
     }
     for (const row of this.#roster.rows) {
+      // Who is only invited is asked who it is, which may be who was removed.
+      if (!row.invited) this.#farewells.delete(row.id);
       if (row.address === '') continue;
       try {
         const peer = this.#peers.get(row.id);
@@ -186,7 +188,6 @@ export class Peers implements Program, Acquaintances {
     const replicator = this.#replicator(append, row.id, reader);
     this.#peers.set(row.id, { row, control, append, replicator, reader });
     this.controlLinks.set(row.id, control);
-    this.#farewells.delete(row.id);
   }
 
   #move(peer: Peer, row: RosterRow): void {

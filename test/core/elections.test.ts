@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { BatchKind } from '../../src/base/messages.js';
 import { seededRandom } from '../../src/base/prng.js';
 import {
   accepted,
@@ -261,6 +262,20 @@ describe('strangers', () => {
     expect(answer(raft)).toMatchObject(granted(3));
     raft.step(append(9, 4, 7, 3));
     expect(raft.status()).toMatchObject({ term: 4, leader: 9 });
+  });
+
+  it('H61 a newcomer gives no vote before it knows a configuration: whoever asks may count a member that is no more', () => {
+    const raft = startRaft({ terms: [], configurations: [], term: 0, commit: 0 });
+    raft.step(voteRequest(2, 2, 1, 1));
+    raft.step({ ...voteRequest(2, 2, 1, 1), preVote: true });
+    expect(raft.ready()).toBeUndefined();
+    expect(raft.status()).toMatchObject({ term: 0, vote: 0 });
+    const first = header(1, 1, 1, 0);
+    const change = { ...first, kind: BatchKind.Configuration };
+    raft.step(append(2, 2, 0, 0, { headers: [change], configurations: [configuration([1, 2, 3])] }));
+    take(raft);
+    raft.step(voteRequest(3, 3, 5, 2));
+    expect(answer(raft)).toMatchObject(granted(3));
   });
 
   it('a member that an uncommitted configuration leaves out is still listened to: it may have to be rolled back', () => {

@@ -9,6 +9,7 @@ import {
   header,
   heartbeat,
   progressOf,
+  refused,
   type Start,
   sessionTo,
   startRaft,
@@ -217,6 +218,20 @@ describe('what is refused', () => {
     expect(refusal(raft, promoted)).toBe('lagging');
     raft.step(accepted(4, 2, sessionTo(raft, 4), 8));
     expect(refusal(raft, promoted)).toBe('taken');
+  });
+
+  it('H62 H17 a voter must hold the configuration that made it a member, however short the log: else it would give no vote', () => {
+    const raft = leader(configuration([1, 2, 3]), [2, 3]);
+    expect(refusal(raft, configuration([1, 2, 3], { learners: [4] }))).toBe('taken');
+    replicate(raft, [2, 3]);
+    const { index } = raft.status().configuration;
+    const promoted = configuration([1, 2, 3, 4]);
+    raft.step(refused(4, 2, sessionTo(raft, 4), index, 0, 0));
+    raft.step(accepted(4, 2, sessionTo(raft, 4), index - 1));
+    expect(progressOf(raft, 4)).toMatchObject({ state: 'replicate', match: index - 1 });
+    expect(refusal(raft, promoted, index)).toBe('lagging');
+    raft.step(accepted(4, 2, sessionTo(raft, 4), index));
+    expect(refusal(raft, promoted, index)).toBe('taken');
   });
 
   it('H61 a member keeps its incarnation until it has left', () => {

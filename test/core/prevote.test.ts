@@ -162,21 +162,6 @@ describe("the voters' leases", () => {
     expect(raft.status()).toMatchObject({ term: 1, leader: 2 });
   });
 
-  it('a newcomer without a term that may not vote yet, since leases may hold, is silent: there is no answer in term 0', () => {
-    const lease = { length: 80, now: () => 0 };
-    const raft = startRaft(
-      { configurations: [], terms: [], term: 0, commit: 0 },
-      { preVote: true, checkQuorum: true, lease },
-    );
-    raft.step(preVote(2, 1, 1, 1));
-    raft.step(voteRequest(2, 1, 1, 1));
-    expect(raft.ready(), 'nothing to say, nothing to write').toBeUndefined();
-    expect(raft.status()).toMatchObject({ term: 0, role: 'follower' });
-    for (let i = 0; i < 10; i++) raft.tick();
-    raft.step(preVote(2, 1, 1, 1));
-    expect(answer(raft), 'a longest timeout after its start').toMatchObject({ granted: true, term: 1 });
-  });
-
   it('H10 a silent leader holds nobody back, and a pre-candidate has forgotten its own', () => {
     const raft = startRaft(
       {},

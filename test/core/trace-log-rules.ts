@@ -17,6 +17,7 @@ export function leaderRules(step: TracedStep): void {
       fault(`H30: node ${sent.to} is told of commit ${sent.commit}, and holds ${match[sent.to]}`);
   }
   if (before.role === 'leader' && message?.type === 'appendReply') answered(step, message);
+  if (before.role === 'leader' && before.term === state.term) acknowledged(step);
   if (message?.type === 'sessionBroken' && life.sessionTo(message.peer)?.session === message.session) {
     const closed = sessions.some(({ type, peer }) => type === 'close' && peer === message.peer);
     if (!closed) fault(`H28: the stream to node ${message.peer} broke, and its session goes on`);
@@ -40,6 +41,16 @@ function behindCompaction({ event, life, fault }: TracedStep): void {
       fault(
         `H48: the stream to node ${peer} goes on at ${asksAt}, and the log begins at ${state.firstIndex}`,
       );
+  }
+}
+
+/** A4: only a follower's own word says what is on its disk, not a snapshot that was sent. */
+function acknowledged({ event, before, fault }: TracedStep): void {
+  const { state, message } = event;
+  const from = message?.type === 'appendReply' && !message.refused ? message.from : 0;
+  for (const [peer, match] of Object.entries(state.match)) {
+    if (match > (before.match[Number(peer)] ?? 0) && Number(peer) !== from)
+      fault(`A4: node ${peer} counts up to ${match}, and has not said so`);
   }
 }
 

@@ -102,6 +102,13 @@ describe('a trace', () => {
       ({ message }) => Object.assign(message ?? {}, { session: 0 }),
     );
     tamper(
+      'A4: an acknowledgement that nobody has given',
+      ({ message, state }) => state.role === 'leader' && message?.type === 'heartbeatReply',
+      ({ state }) => {
+        for (const peer of Object.keys(state.match)) state.match[Number(peer)] = state.lastIndex + 1;
+      },
+    );
+    tamper(
       'lost order',
       ({ orders }) => orders.some(({ type }) => type === 'append'),
       (event) => {

@@ -96,7 +96,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     id: 'H60',
     name: 'a removed member raises our term',
     file: 'src/core/admission.ts',
-    find: 'return message.term < state.term || state.log.isBehind(message.lastTerm, message.lastIndex);',
+    find: 'return message.term < state.term || isVoteForStranger(state, message);',
     replace: 'return true;',
     profile: 'members',
   },
@@ -106,6 +106,13 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     file: 'src/core/configuration-change.ts',
     find: "if (replacesIncarnation(configuration, next)) return 'incarnation';",
     replace: '',
+  },
+  {
+    id: 'H61b',
+    name: 'a newcomer gives its vote to whoever asks',
+    file: 'src/core/admission.ts',
+    find: 'return log.configurations.length > 0 && log.isBehind(lastTerm, lastIndex);',
+    replace: 'return log.isBehind(lastTerm, lastIndex);',
   },
   {
     id: 'H62',

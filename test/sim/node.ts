@@ -243,7 +243,7 @@ export class SimNode {
 
   #fail(thrown: unknown): void {
     if (this.#process === undefined) return;
-    this.#end(toRaftlineError(thrown));
+    this.#end(endOf(thrown));
     this.#report(thrown);
   }
 
@@ -264,11 +264,9 @@ export class SimNode {
   }
 
   #report(thrown: unknown): void {
-    const cut = isPowerCut(thrown);
-    if (cut) this.disk.cutPower();
+    if (isPowerCut(thrown)) this.disk.cutPower();
     else this.disk.endProcess();
-    const error = cut ? new RaftlineError(ErrorCode.Closed, 'power was cut') : toRaftlineError(thrown);
-    this.#parts.events.died(this, error);
+    this.#parts.events.died(this, endOf(thrown));
   }
 
   #leftMs(untilMs = 0): number {
@@ -282,6 +280,11 @@ export class SimNode {
 
 const noLogs = (groups: readonly GroupId[]): ReadonlyMap<GroupId, DurableLog> =>
   new Map(groups.map((group) => [group, new DurableLog()]));
+
+/** How a process tells those who wait for it that it is gone. */
+function endOf(thrown: unknown): RaftlineError {
+  return isPowerCut(thrown) ? new RaftlineError(ErrorCode.Closed, 'power was cut') : toRaftlineError(thrown);
+}
 
 /** The log code wraps what the disk throws. */
 function isPowerCut(thrown: unknown): boolean {

@@ -214,10 +214,23 @@ describe('the other nodes', () => {
     pass(10_000);
     expect(expelled).toHaveLength(1);
     // Removed, and added anew before its streams had ended: it is one of us.
-    peers.setRoster(roster([row(3)], { removed: [...removed, { id: 4, incarnation: 444 }] }));
-    peers.setRoster(roster([row(3), row(4)], { removed: [...removed, { id: 4, incarnation: 444 }] }));
+    const both = { removed: [...removed, { id: 4, incarnation: 444 }] };
+    peers.setRoster(roster([row(3)], both));
+    peers.setRoster(roster([row(3), row(4, { invited: true })], both));
+    peers.setRoster(roster([row(3), row(4)], both));
     pass(10_000);
     expect(expelled).toHaveLength(1);
+  });
+
+  it('H60 who was removed and only asked whether it comes back is shown out all the same', async () => {
+    const { peers, pass, expelled } = await makeWorld(roster([row(2), row(3)]));
+    const removed = [{ id: 2, incarnation: 222 }];
+    peers.setRoster(roster([row(3)], { removed }));
+    peers.setRoster(roster([row(2, { invited: true }), row(3)], { removed }));
+    pass(2100);
+    peers.setRoster(roster([row(3)], { removed }));
+    pass(2100);
+    expect(expelled).toEqual([`2 ${ErrorCode.MemberRemoved}`]);
   });
 
   it('A11 who cannot be reached is tried by time, told of once, and at once when it comes by itself', async () => {
