@@ -1,5 +1,5 @@
 import { SAFE_MAX, U32_MAX } from '../base/ids.js';
-import { ADDRESS_CHARS_MAX, BATCH_ENTRIES_CEILING } from '../base/limits.js';
+import { ADDRESS_CHARS_MAX, BATCH_ENTRIES_CEILING, TOMBSTONES_MAX } from '../base/limits.js';
 import type { ControlMessage } from '../base/messages.js';
 import { type Envelope, MEMBER_ACTIONS } from './envelope-types.js';
 import type { Field } from './fields.js';
@@ -50,10 +50,16 @@ function clippedText<Name extends string>(name: Name, charsMax: number) {
   return { name, kind: 'text', charsMax, clipped: true } as const;
 }
 
+/** Numbers of 4 or 8 bytes. */
+function list<Name extends string>(name: Name, itemBytes: 4 | 8, countMax: number) {
+  return { name, kind: 'list', itemBytes, countMax } as const;
+}
+
 const ADDRESSED = [u32('group', 1), u32('from', 1), u32('to', 1), u64('term', 1)] as const;
 const CODE = text('code', CODE_CHARS_MAX);
 const MESSAGE = clippedText('message', MESSAGE_CHARS_MAX);
 const CLUSTER_ID = text('clusterId', CLUSTER_ID_CHARS_MAX);
+const FORMER_INCARNATIONS = list('formerIncarnations', 8, TOMBSTONES_MAX);
 const COUNT = u32('count', 1, BATCH_ENTRIES_CEILING);
 
 /** The layout of every message: one place that writer and reader share, held against the schema by a test. */
@@ -68,9 +74,10 @@ export const LAYOUTS: { readonly [Type in FlatMessage['type']]: Layout<Type> } =
       u64('incarnation', 1),
       u32('receiver', 1),
       choice('lane', 'control', 'append', 'snapshot'),
-      { name: 'groups', kind: 'list', countMax: GROUPS_MAX },
+      list('groups', 4, GROUPS_MAX),
       u32('bootstrapChecksum'),
       u32('leaseMs'),
+      FORMER_INCARNATIONS,
     ],
   },
   helloReply: {
@@ -84,6 +91,7 @@ export const LAYOUTS: { readonly [Type in FlatMessage['type']]: Layout<Type> } =
       u32('controlPort', 0, PORT_MAX),
       u32('dataPort', 0, PORT_MAX),
       u32('clientPort', 0, PORT_MAX),
+      FORMER_INCARNATIONS,
     ],
   },
   vote: {

@@ -28,6 +28,8 @@ export interface Hello {
   bootstrapChecksum: number;
   /** For how long an answered heartbeat keeps the sender from voting, as its own reads rest on it; 0: they do not. */
   leaseMs: number;
+  /** What the sender was before under its id, as its log says: the incarnations of it that were removed. */
+  formerIncarnations: Incarnation[];
 }
 
 /** `accepted: false` says why in `code` (an error code) and `message`; the stream is closed after it. */
@@ -42,6 +44,8 @@ export interface HelloReply {
   controlPort: number;
   dataPort: number;
   clientPort: number;
+  /** As in `Hello`, of who answers. */
+  formerIncarnations: Incarnation[];
 }
 
 /** A message of main to main: votes, heartbeats, leadership transfer. */

@@ -6,14 +6,14 @@ import type { TableView } from './flat-table.js';
 
 /**
  * A field of an envelope's table: its kind and what values mean something. Its slot is its place in the layout.
- * `choice`: one byte, 1 for the first name (so that an absent one is refused). `list`: numbers of 32 bits.
+ * `choice`: one byte, 1 for the first name (so that an absent one is refused). `list`: numbers of 32 or 64 bits.
  */
 export type Field<Name extends PropertyKey = string> =
   | { name: Name; kind: 'u32' | 'u64'; min: number; max: number }
   | { name: Name; kind: 'flag' }
   | { name: Name; kind: 'choice'; choices: readonly string[] }
   | { name: Name; kind: 'text'; charsMax: number; clipped: boolean }
-  | { name: Name; kind: 'list'; countMax: number };
+  | { name: Name; kind: 'list'; itemBytes: 4 | 8; countMax: number };
 
 type FieldValue = number | boolean | string | readonly number[];
 export type FieldValues = Record<string, FieldValue>;
@@ -80,10 +80,21 @@ function writeText(builder: Builder, field: TextField, value: string): Offset {
 
 function writeList(builder: Builder, field: ListField, values: readonly number[]): Offset {
   assert(values.length <= field.countMax, `${field.name} has at most ${field.countMax} items`);
-  assert(values.every(isU32), `${field.name} holds numbers of 32 bits`);
-  builder.startVector(4, values.length, 4);
-  for (let at = values.length - 1; at >= 0; at--) builder.addInt32(values[at]!);
+  const { itemBytes } = field;
+  const fits = itemBytes === 4 ? isU32 : isU64;
+  assert(values.every(fits), `${field.name} holds numbers of ${8 * itemBytes} bits`);
+  builder.startVector(itemBytes, values.length, itemBytes);
+  for (let at = values.length - 1; at >= 0; at--) {
+    const value = values[at]!;
+    if (itemBytes === 8) builder.writeInt32(Math.floor(value / 0x1_0000_0000));
+    builder.writeInt32(value % 0x1_0000_0000);
+  }
   return builder.endVector();
+}
+
+/** As much of a number of 64 bits as is exact here. */
+function isU64(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
 }
 
 /** Whether `value` is a whole number that four bytes hold. */
@@ -126,8 +137,15 @@ function readField(bytes: Buffer, table: TableView, field: Field, slot: number):
     case 'text':
       return table.text(slot, field.charsMax, field.name);
     case 'list':
-      return readU32List(bytes, table, slot, field.countMax, field.name);
+      return field.itemBytes === 4
+        ? readU32List(bytes, table, slot, field.countMax, field.name)
+        : readU64List(bytes, table, slot, field);
   }
+}
+
+function readU64List(bytes: Buffer, table: TableView, slot: number, field: ListField): number[] {
+  const { at, count } = table.vector(slot, 8, field.countMax, field.name);
+  return Array.from({ length: count }, (_, item) => readU64(bytes, at + 8 * item, field.name));
 }
 
 /** A vector of numbers of 32 bits. */

@@ -14,6 +14,8 @@ export interface Self {
   bootstrapChecksum: number;
   /** The lease that reads rest on, ms, before `clockDriftMax`; 0: reads ask a quorum. */
   leaseMs: number;
+  /** What this node was before under its id: the tombstones that its log has of it. */
+  formerIncarnations: Incarnation[];
 }
 
 /** What this node knows of the others. */
@@ -45,7 +47,7 @@ export type Verdict = { accepted: true } | { accepted: false; code: string; mess
 const ACCEPTED: Verdict = { accepted: true };
 
 export function makeHello(self: Self, receiver: NodeId, lane: Hello['lane']): Hello {
-  const { clusterId, node, incarnation, groups, bootstrapChecksum, leaseMs } = self;
+  const { clusterId, node, incarnation, groups, bootstrapChecksum, leaseMs, formerIncarnations } = self;
   return {
     type: 'hello',
     protocolVersion: PROTOCOL_VERSION,
@@ -58,11 +60,12 @@ export function makeHello(self: Self, receiver: NodeId, lane: Hello['lane']): He
     groups,
     bootstrapChecksum,
     leaseMs,
+    formerIncarnations,
   };
 }
 
 export function makeHelloReply(self: Self, verdict: Verdict, ports: LanePorts): HelloReply {
-  const { node, incarnation } = self;
+  const { node, incarnation, formerIncarnations } = self;
   const { controlPort, dataPort, clientPort } = ports;
   const why = verdict.accepted ? { code: '', message: '' } : { code: verdict.code, message: verdict.message };
   return {
@@ -74,6 +77,7 @@ export function makeHelloReply(self: Self, verdict: Verdict, ports: LanePorts): 
     controlPort,
     dataPort,
     clientPort,
+    formerIncarnations,
   };
 }
 
@@ -100,7 +104,7 @@ export function checkHello(self: Self, peers: Acquaintances, hello: Hello): Verd
     return refuse('node', 'node id', `another than ${self.node}, which is this node's`, hello.node);
   }
   if (peers.isRemoved(hello.node, hello.incarnation)) return removedVerdict(hello.node, hello.incarnation);
-  const incarnation = checkIncarnation(hello.node, peers.knownIncarnation(hello.node), hello.incarnation);
+  const incarnation = checkIncarnation(peers.knownIncarnation(hello.node), hello);
   if (!incarnation.accepted) return incarnation;
   // A lease is worth what every voter promises for it (H68). Who promises less, or nothing, must not vote here.
   if (hello.leaseMs !== self.leaseMs) {
@@ -118,7 +122,7 @@ export function checkHello(self: Self, peers: Acquaintances, hello: Hello): Verd
 export function checkHelloReply(hello: Hello, peers: Acquaintances, reply: HelloReply): Verdict {
   if (!reply.accepted) return { accepted: false, code: reply.code, message: foreignText(reply.message) };
   if (reply.node !== hello.receiver) return refuse('receiver', 'the other node', hello.receiver, reply.node);
-  return checkIncarnation(reply.node, peers.knownIncarnation(reply.node), reply.incarnation);
+  return checkIncarnation(peers.knownIncarnation(reply.node), reply);
 }
 
 /**
@@ -144,11 +148,18 @@ export function handshakeRefused(remote: string, code: string, message: string):
   });
 }
 
-/** A node that lost its data directory forgot its votes and acknowledgements: it is not the node that we know. */
-function checkIncarnation(node: NodeId, known: Incarnation | undefined, received: Incarnation): Verdict {
-  if (known === undefined || known === 0 || known === received) return ACCEPTED;
+/**
+ * A node that lost its data directory forgot its votes and acknowledgements: it is not the node that we know. Unless that one was
+ * removed while we were away, and this one added: then its log has the tombstone of the one that we know, which nobody could guess.
+ */
+function checkIncarnation(
+  known: Incarnation | undefined,
+  { node, incarnation, formerIncarnations }: Pick<Hello, 'node' | 'incarnation' | 'formerIncarnations'>,
+): Verdict {
+  if (known === undefined || known === 0 || known === incarnation) return ACCEPTED;
+  if (formerIncarnations.includes(known)) return ACCEPTED;
   const what = `node ${node} is a wiped node under an old id (remove it and add it anew): incarnation`;
-  return refuse('incarnation', what, known, received);
+  return refuse('incarnation', what, known, incarnation);
 }
 
 function refuse(code: Mismatch, what: string, expected: string | number, received: string | number): Verdict {

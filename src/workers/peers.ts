@@ -24,7 +24,7 @@ const FAREWELL_MS = 2000;
 const RESTING_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface PeersPorts {
-  self: Omit<Self, 'bootstrapChecksum'>;
+  self: Omit<Self, 'bootstrapChecksum' | 'formerIncarnations'>;
   transport: Transport;
   identity: Identity;
   near: Near;
@@ -79,7 +79,9 @@ export class Peers implements Program, Acquaintances {
   /** Who this node is, as it introduces itself. */
   get self(): Self {
     const { self, identity } = this.#ports;
-    return { ...self, bootstrapChecksum: identity.bootstrapChecksum };
+    const gone = this.#roster.removed.filter(({ id }) => id === self.node);
+    const formerIncarnations = gone.map(({ incarnation }) => incarnation);
+    return { ...self, bootstrapChecksum: identity.bootstrapChecksum, formerIncarnations };
   }
 
   /** Main has learnt who the members are: links follow. */

@@ -17,6 +17,7 @@ export const SAMPLES: readonly Envelope[] = [
     groups: [1, 9, U32_MAX],
     bootstrapChecksum: 0xdead_beef,
     leaseMs: 450,
+    formerIncarnations: [SAFE_MAX, 7, 2 ** 40 + 9],
   },
   {
     type: 'helloReply',
@@ -28,6 +29,7 @@ export const SAMPLES: readonly Envelope[] = [
     controlPort: 65_535,
     dataPort: 7001,
     clientPort: 7002,
+    formerIncarnations: [2 ** 53 - 2],
   },
   {
     type: 'control',

@@ -81,6 +81,7 @@ describe('the bytes of an envelope', () => {
       controlPort: 0,
       dataPort: 0,
       clientPort: 0,
+      formerIncarnations: [],
     };
     const reply: Envelope = { type: 'helloReply', accepted: false, ...none };
     expect(decodeEnvelope(encodeEnvelope(reply).bytes).envelope).toStrictEqual(reply);
@@ -107,16 +108,18 @@ describe('the bytes of an envelope', () => {
 
   it('have the fields of the schema, in its order and with its types', () => {
     const schema = readFileSync(new URL('../../schemas/envelope.fbs', import.meta.url), 'utf8');
-    const types = { u32: 'uint32', u64: 'uint64', flag: 'bool', text: 'string', list: '[uint32]' };
+    const types = { u32: 'uint32', u64: 'uint64', flag: 'bool', text: 'string' };
     for (const [type, { tag, fields }] of Object.entries(LAYOUTS)) {
       const body = new RegExp(`table ${Message[tag]} \\{([^}]*)\\}`).exec(schema)?.[1] ?? '';
       const wanted = [...body.matchAll(/(\w+): ([\w[\]]+);/g)].map(([, name, kind]) => {
         const camel = name!.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
         return `${camel}: ${/^[A-Z]/.test(kind!) ? 'choice' : kind}`;
       });
-      const ours = fields.map(
-        (field) => `${field.name}: ${field.kind === 'choice' ? 'choice' : types[field.kind]}`,
-      );
+      const kindOf = (field: (typeof fields)[number]): string => {
+        if (field.kind === 'list') return `[uint${8 * field.itemBytes}]`;
+        return field.kind === 'choice' ? 'choice' : types[field.kind];
+      };
+      const ours = fields.map((field) => `${field.name}: ${kindOf(field)}`);
       expect(ours, type).toEqual(wanted);
     }
   });
@@ -135,6 +138,10 @@ describe('the bytes of an envelope', () => {
     const hello = read(sample('hello')).message(new Hello()) as Hello;
     expect([hello.clusterId(), hello.lane()]).toEqual(['orders-éü', Lane.Append]);
     expect([...hello.groupsArray()!]).toEqual(sample('hello').groups);
+    expect(hello.formerIncarnationsLength()).toBe(3);
+    expect([0, 1, 2].map((at) => Number(hello.formerIncarnations(at)))).toEqual(
+      sample('hello').formerIncarnations,
+    );
     const reply = read(sample('appendReply')).message(new AppendReply()) as AppendReply;
     expect([reply.kind(), reply.match(), reply.applied()]).toEqual([
       AppendReplyKind.Durable,
@@ -168,6 +175,9 @@ describe('the bytes of an envelope', () => {
     );
     expect(() => encodeEnvelope({ ...sample('hello'), groups: [2 ** 32] })).toThrow(
       /groups holds numbers of 32 bits/,
+    );
+    expect(() => encodeEnvelope({ ...sample('hello'), formerIncarnations: [2 ** 53] })).toThrow(
+      /formerIncarnations holds numbers of 64 bits/,
     );
     expect(() => encodeEnvelope({ ...sample('append'), term: 0 })).toThrow(/term is a whole number of 1/);
     expect(() => encodeEnvelope({ ...sample('append'), commit: 1.5 })).toThrow(/commit is a whole number/);

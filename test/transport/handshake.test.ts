@@ -18,6 +18,7 @@ const one: Self = {
   groups: [1, 2],
   bootstrapChecksum: 77,
   leaseMs: 0,
+  formerIncarnations: [],
 };
 const two: Self = {
   clusterId: 'orders',
@@ -26,6 +27,7 @@ const two: Self = {
   groups: [2, 3],
   bootstrapChecksum: 77,
   leaseMs: 0,
+  formerIncarnations: [],
 };
 const PORTS = { controlPort: 1, dataPort: 2, clientPort: 0 };
 
@@ -123,6 +125,21 @@ describe('handshake', () => {
     });
     expect(checkHelloReply(hello, knows({ 2: 5 }), accepted)).toMatchObject({ code: 'incarnation' });
     expect(checkHelloReply(hello, knows({}), accepted)).toEqual({ accepted: true });
+  });
+
+  it('H61 who was away believes a new node under an old id that brings the tombstone of the one that it knows', () => {
+    const anew = helloWith({ incarnation: 113, formerIncarnations: [110, 111] });
+    expect(checked(asTwo, anew)).toEqual({ accepted: true });
+    expect(checked(asTwo, { ...anew, formerIncarnations: [110, 113] })).toMatchObject({
+      code: 'incarnation',
+    });
+    const reply = makeHelloReply(
+      { ...two, incarnation: 223, formerIncarnations: [222] },
+      { accepted: true },
+      PORTS,
+    );
+    expect(checkHelloReply(helloWith({}), knows({ 2: 222 }), reply)).toEqual({ accepted: true });
+    expect(checkHelloReply(helloWith({}), knows({ 2: 221 }), reply)).toMatchObject({ code: 'incarnation' });
   });
 
   it('S10 quotes and caps what a peer says in its refusal', () => {

@@ -20,6 +20,7 @@ const one: Self = {
   groups: [1],
   bootstrapChecksum: 7,
   leaseMs: 0,
+  formerIncarnations: [],
 };
 const two: Self = {
   clusterId: 'orders',
@@ -28,6 +29,7 @@ const two: Self = {
   groups: [1],
   bootstrapChecksum: 7,
   leaseMs: 0,
+  formerIncarnations: [],
 };
 const PORTS = { controlPort: 0, dataPort: 9001, clientPort: 0 };
 const everyone = { knownIncarnation: () => undefined, isKnownPeer: () => true, isRemoved: () => false };

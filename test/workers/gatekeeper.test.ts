@@ -5,7 +5,10 @@ import { makeHello } from '../../src/transport/handshake.js';
 import { Gatekeeper } from '../../src/workers/gatekeeper.js';
 import { append, Meeting } from './parts.js';
 
-const PEER = { clusterId: 'c', node: 1, incarnation: 111, groups: [1], bootstrapChecksum: 5, leaseMs: 0 };
+const PEER = {
+  ...{ clusterId: 'c', node: 1, incarnation: 111, groups: [1], bootstrapChecksum: 5, leaseMs: 0 },
+  formerIncarnations: [],
+};
 
 /** Node 2 at its door, where it knows how its cluster began, or not yet (0). It knows node 1 by its incarnation. */
 async function makeWorld({ bootstrapChecksum } = PEER) {

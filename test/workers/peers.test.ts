@@ -50,7 +50,8 @@ async function makeWorld(first: Roster) {
       stream.onMessage = (bytes) => {
         take(bytes);
         if (remote.heard[0]?.type !== 'hello') return;
-        const self = { ...CLUSTER, node: id, incarnation: id * 111, bootstrapChecksum: 7 };
+        const known = { bootstrapChecksum: 7, formerIncarnations: [] };
+        const self = { ...CLUSTER, node: id, incarnation: id * 111, ...known };
         remote.take();
         remote.say({ ...makeHelloReply(self, { accepted: true }, PORTS), ...answers.get(host) });
       };
@@ -190,10 +191,18 @@ describe('the other nodes', () => {
     expect(peers.addresses).toEqual([{ id: 2, address: 'n2:1' }]);
   });
 
-  it('S2 hear which beginning this directory knows', async () => {
+  it('S2 H61 hear which beginning this directory knows, and who had its id before', async () => {
     const { peers } = await makeWorld(roster([row(2)]));
-    expect(peers.self).toMatchObject({ node: 1, incarnation: 111, bootstrapChecksum: 7 });
+    expect(peers.self).toMatchObject({
+      node: 1,
+      incarnation: 111,
+      bootstrapChecksum: 7,
+      formerIncarnations: [],
+    });
     expect(peers.knownIncarnation(9)).toBeUndefined();
+    const gone = [1, 2, 1].map((id, at) => ({ id, incarnation: 100 + at }));
+    peers.setRoster(roster([row(2)], { removed: gone }));
+    expect(peers.self.formerIncarnations).toEqual([100, 102]);
   });
 
   it('H60 who was removed is refused in that life only, and its last streams end two seconds later, once', async () => {

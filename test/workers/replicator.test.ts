@@ -17,7 +17,8 @@ import { append, appendReply, Inbox, Meeting, putBytes, Remote, ringPair, takeAl
 const ACK_TIMEOUT_MS = 1000;
 
 function self(node: number) {
-  return { clusterId: 'c', node, incarnation: node * 100, groups: [1, 2], bootstrapChecksum: 0, leaseMs: 0 };
+  const known = { bootstrapChecksum: 0, formerIncarnations: [] };
+  return { clusterId: 'c', node, incarnation: node * 100, groups: [1, 2], leaseMs: 0, ...known };
 }
 
 /** Node 1's replicator to node 2, whose end of the append stream the test holds by hand. */

@@ -67,8 +67,18 @@ clientPort():number {
   return offset ? this.bb!.readUint32(this.bb_pos + offset) : 0;
 }
 
+formerIncarnations(index: number):bigint|null {
+  const offset = this.bb!.__offset(this.bb_pos, 20);
+  return offset ? this.bb!.readUint64(this.bb!.__vector(this.bb_pos + offset) + index * 8) : BigInt(0);
+}
+
+formerIncarnationsLength():number {
+  const offset = this.bb!.__offset(this.bb_pos, 20);
+  return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
+}
+
 static startHelloReply(builder:flatbuffers.Builder) {
-  builder.startObject(8);
+  builder.startObject(9);
 }
 
 static addAccepted(builder:flatbuffers.Builder, accepted:boolean) {
@@ -103,12 +113,28 @@ static addClientPort(builder:flatbuffers.Builder, clientPort:number) {
   builder.addFieldInt32(7, clientPort, 0);
 }
 
+static addFormerIncarnations(builder:flatbuffers.Builder, formerIncarnationsOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(8, formerIncarnationsOffset, 0);
+}
+
+static createFormerIncarnationsVector(builder:flatbuffers.Builder, data:bigint[]):flatbuffers.Offset {
+  builder.startVector(8, data.length, 8);
+  for (let i = data.length - 1; i >= 0; i--) {
+    builder.addInt64(data[i]!);
+  }
+  return builder.endVector();
+}
+
+static startFormerIncarnationsVector(builder:flatbuffers.Builder, numElems:number) {
+  builder.startVector(8, numElems, 8);
+}
+
 static endHelloReply(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   return offset;
 }
 
-static createHelloReply(builder:flatbuffers.Builder, accepted:boolean, codeOffset:flatbuffers.Offset, messageOffset:flatbuffers.Offset, node:number, incarnation:bigint, controlPort:number, dataPort:number, clientPort:number):flatbuffers.Offset {
+static createHelloReply(builder:flatbuffers.Builder, accepted:boolean, codeOffset:flatbuffers.Offset, messageOffset:flatbuffers.Offset, node:number, incarnation:bigint, controlPort:number, dataPort:number, clientPort:number, formerIncarnationsOffset:flatbuffers.Offset):flatbuffers.Offset {
   HelloReply.startHelloReply(builder);
   HelloReply.addAccepted(builder, accepted);
   HelloReply.addCode(builder, codeOffset);
@@ -118,6 +144,7 @@ static createHelloReply(builder:flatbuffers.Builder, accepted:boolean, codeOffse
   HelloReply.addControlPort(builder, controlPort);
   HelloReply.addDataPort(builder, dataPort);
   HelloReply.addClientPort(builder, clientPort);
+  HelloReply.addFormerIncarnations(builder, formerIncarnationsOffset);
   return HelloReply.endHelloReply(builder);
 }
 }

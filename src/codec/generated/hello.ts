@@ -88,8 +88,18 @@ leaseMs():number {
   return offset ? this.bb!.readUint32(this.bb_pos + offset) : 0;
 }
 
+formerIncarnations(index: number):bigint|null {
+  const offset = this.bb!.__offset(this.bb_pos, 24);
+  return offset ? this.bb!.readUint64(this.bb!.__vector(this.bb_pos + offset) + index * 8) : BigInt(0);
+}
+
+formerIncarnationsLength():number {
+  const offset = this.bb!.__offset(this.bb_pos, 24);
+  return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
+}
+
 static startHello(builder:flatbuffers.Builder) {
-  builder.startObject(10);
+  builder.startObject(11);
 }
 
 static addProtocolVersion(builder:flatbuffers.Builder, protocolVersion:number) {
@@ -149,12 +159,28 @@ static addLeaseMs(builder:flatbuffers.Builder, leaseMs:number) {
   builder.addFieldInt32(9, leaseMs, 0);
 }
 
+static addFormerIncarnations(builder:flatbuffers.Builder, formerIncarnationsOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(10, formerIncarnationsOffset, 0);
+}
+
+static createFormerIncarnationsVector(builder:flatbuffers.Builder, data:bigint[]):flatbuffers.Offset {
+  builder.startVector(8, data.length, 8);
+  for (let i = data.length - 1; i >= 0; i--) {
+    builder.addInt64(data[i]!);
+  }
+  return builder.endVector();
+}
+
+static startFormerIncarnationsVector(builder:flatbuffers.Builder, numElems:number) {
+  builder.startVector(8, numElems, 8);
+}
+
 static endHello(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   return offset;
 }
 
-static createHello(builder:flatbuffers.Builder, protocolVersion:number, formatVersion:number, clusterIdOffset:flatbuffers.Offset, node:number, incarnation:bigint, receiver:number, lane:Lane, groupsOffset:flatbuffers.Offset, bootstrapChecksum:number, leaseMs:number):flatbuffers.Offset {
+static createHello(builder:flatbuffers.Builder, protocolVersion:number, formatVersion:number, clusterIdOffset:flatbuffers.Offset, node:number, incarnation:bigint, receiver:number, lane:Lane, groupsOffset:flatbuffers.Offset, bootstrapChecksum:number, leaseMs:number, formerIncarnationsOffset:flatbuffers.Offset):flatbuffers.Offset {
   Hello.startHello(builder);
   Hello.addProtocolVersion(builder, protocolVersion);
   Hello.addFormatVersion(builder, formatVersion);
@@ -166,6 +192,7 @@ static createHello(builder:flatbuffers.Builder, protocolVersion:number, formatVe
   Hello.addGroups(builder, groupsOffset);
   Hello.addBootstrapChecksum(builder, bootstrapChecksum);
   Hello.addLeaseMs(builder, leaseMs);
+  Hello.addFormerIncarnations(builder, formerIncarnationsOffset);
   return Hello.endHello(builder);
 }
 }
