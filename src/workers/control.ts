@@ -44,11 +44,12 @@ export class Control implements Program {
   }
 
   /**
-   * Over the link to the peer, or back on the stream that it opened where this node does not know yet where it is: a newcomer has votes to
-   * give (H17) and heartbeats to answer before its log has told it the members' addresses.
+   * Over the link to the peer, or back on the stream that it opened where there is none that is up: a newcomer has votes to give (H17) and
+   * heartbeats to answer before its log has told it where the members are, and as whom they came.
    */
   send(peer: NodeId, envelope: Buffer): void {
-    const way = this.#ports.links.get(peer) ?? this.#inbound.get(peer);
+    const link = this.#ports.links.get(peer);
+    const way = link?.up === true ? link : this.#inbound.get(peer);
     if (way?.send(envelope) !== true) this.dropped++;
   }
 

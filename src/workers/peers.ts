@@ -193,7 +193,10 @@ export class Peers implements Program, Acquaintances {
   }
 
   #move(peer: Peer, row: RosterRow): void {
+    const isAnother = row.incarnation !== peer.row.incarnation;
     peer.row = row;
+    // Whom a link refused may be the very one that is meant now.
+    if (isAnother) this.hurry(row.id);
     peer.control.setAddress(row.address);
     peer.append.setAddress(row.address);
   }

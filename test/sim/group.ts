@@ -138,7 +138,9 @@ export class SimGroup {
       ...pace,
     });
     writer.stop();
-    writer.proposeOn(nodes.find((node) => node.leads(this.id))!);
+    const leader = nodes.find((node) => node.leads(this.id));
+    must(leader !== undefined, () => 'a healthy cluster has no leader any more');
+    writer.proposeOn(leader);
   }
 
   /** Holds what clients were told against what became of it. */

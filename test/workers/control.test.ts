@@ -6,12 +6,22 @@ import { Control } from '../../src/workers/control.js';
 /** Keeps what is sent over it; refuses while `full`. */
 function line() {
   const sent: string[] = [];
-  const state = { full: false };
+  const state = { full: false, up: true };
   const send = (bytes: Buffer): boolean => {
     if (!state.full) sent.push(bytes.toString());
     return !state.full;
   };
-  return { sent, state, send, close: () => {}, poll: () => false };
+  const close = () => {};
+  return {
+    sent,
+    state,
+    send,
+    close,
+    poll: () => false,
+    get up() {
+      return state.up;
+    },
+  };
 }
 
 function makeControl(linked: number[]) {
@@ -36,7 +46,16 @@ describe('votes and heartbeats', () => {
     expect(control.dropped).toBe(1);
   });
 
-  it('go over the link to a peer that is known, and nowhere else while that is down or full', () => {
+  it('H17 go back on that stream while the own link is down: it may not believe yet who the peer is', () => {
+    const { control, links } = makeControl([2]);
+    const opened = line();
+    control.adopt(2, opened as unknown as MessageStream);
+    links.get(2)!.state.up = false;
+    control.send(2, Buffer.from('a vote'));
+    expect([links.get(2)!.sent, opened.sent]).toEqual([[], ['a vote']]);
+  });
+
+  it('go over the link to a peer that is known, and nowhere else while that is full', () => {
     const { control, links } = makeControl([2]);
     const opened = line();
     control.adopt(2, opened as unknown as MessageStream);

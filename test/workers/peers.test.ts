@@ -259,6 +259,15 @@ describe('the other nodes', () => {
     expect(open()).toContain('n2 control');
   });
 
+  it('H61 are tried again at once when the log says as whom they came: a refused link would wait five seconds', async () => {
+    const { peers, pass, open } = await makeWorld(roster([row(2, { incarnation: 221 }), row(3)]));
+    expect(open()).toEqual(['n3 append', 'n3 control']);
+    pass(300);
+    peers.setRoster(roster([row(2, { incarnation: 222 }), row(3)]));
+    pass(100);
+    expect(open()).toEqual(['n2 append', 'n2 control', 'n3 append', 'n3 control']);
+  });
+
   it('E5 a follower that fails costs no heartbeats but tries that grow rarer up to a bound, and gets each again after its first answer', async () => {
     const { peers, pass, network, streams } = await makeWorld(roster([row(2)]));
     const link = peers.controlLinks.get(2)!;
