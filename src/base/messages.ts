@@ -115,6 +115,8 @@ export interface VoteReply extends Addressed {
   type: 'voteReply';
   granted: boolean;
   preVote: boolean;
+  /** The incarnation under which the asker was removed from the group, as its committed configuration says; else 0. */
+  removed: Incarnation;
 }
 
 /** Sent by the leader's main thread on the control lane. Moves no log; `commit` is at most the peer's match. */

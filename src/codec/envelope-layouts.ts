@@ -98,7 +98,10 @@ export const LAYOUTS: { readonly [Type in FlatMessage['type']]: Layout<Type> } =
     tag: Message.VoteRequest,
     fields: [...ADDRESSED, u64('lastIndex'), u64('lastTerm'), flag('preVote'), flag('transfer')],
   },
-  voteReply: { tag: Message.VoteReply, fields: [...ADDRESSED, flag('granted'), flag('preVote')] },
+  voteReply: {
+    tag: Message.VoteReply,
+    fields: [...ADDRESSED, flag('granted'), flag('preVote'), u64('removed')],
+  },
   heartbeat: { tag: Message.Heartbeat, fields: [...ADDRESSED, u64('commit'), u64('round')] },
   heartbeatReply: { tag: Message.HeartbeatReply, fields: [...ADDRESSED, u64('round'), u64('lastIndex')] },
   timeoutNow: { tag: Message.TimeoutNow, fields: ADDRESSED },

@@ -36,6 +36,17 @@ function isAheadOf(state: RaftState, append: Append): boolean {
 }
 
 /**
+ * Who asks for votes although it was removed is told so, once for each time: where it is still a member of another group,
+ * nobody refuses its streams, and nothing else would end its campaigns (H60).
+ */
+export function maybeTellRemoved(state: RaftState, { from: to, preVote }: VoteRequest): void {
+  const { removed = [] } = state.log.configurations[0]?.configuration ?? {};
+  const tombstone = removed.findLast(({ id }) => id === to);
+  if (tombstone === undefined) return;
+  send(state, { type: 'voteReply', to, granted: false, preVote, removed: tombstone.incarnation });
+}
+
+/**
  * Requests of an older term are answered with ours, so that their sender learns it (H8, Raft §5.1); answers of an
  * older term mean nothing any more (E11).
  */
@@ -43,7 +54,7 @@ export function answerOlderTerm(state: RaftState, message: PeerMessage): void {
   const to = message.from;
   switch (message.type) {
     case 'vote':
-      send(state, { type: 'voteReply', to, granted: false, preVote: message.preVote });
+      send(state, { type: 'voteReply', to, granted: false, preVote: message.preVote, removed: 0 });
       return;
     case 'heartbeat':
       send(state, { type: 'heartbeatReply', to, round: message.round, lastIndex: state.log.lastIndex });

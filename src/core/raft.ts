@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.js';
 import type { LogIndex, NodeId, Term } from '../base/ids.js';
 import { BatchKind, type ConfigurationAt, type PeerMessage } from '../base/messages.js';
-import { answerOlderTerm, isAdmitted } from './admission.js';
+import { answerOlderTerm, isAdmitted, maybeTellRemoved } from './admission.js';
 import { handleDurable, handleTimeoutNow, handleVoteReply, tickElection } from './candidate.js';
 import { changeConfiguration, settleConfiguration } from './configuration-change.js';
 import { handleAppend, handleHeartbeat } from './follower.js';
@@ -262,7 +262,10 @@ function stepPeer(state: RaftState, message: PeerMessage): void {
     state.invalidMessages += 1;
     return;
   }
-  if (!isAdmitted(state, message)) return;
+  if (!isAdmitted(state, message)) {
+    if (message.type === 'vote') maybeTellRemoved(state, message);
+    return;
+  }
   if (message.term < state.term) {
     answerOlderTerm(state, message);
     return;

@@ -27,7 +27,7 @@ function hasHeardLeader(state: RaftState): boolean {
 
 /** The request's term is not taken on: otherwise the refusal would be worth nothing. */
 export function refuseVote(state: RaftState, request: VoteRequest): void {
-  send(state, { type: 'voteReply', to: request.from, granted: false, preVote: request.preVote });
+  send(state, { type: 'voteReply', to: request.from, granted: false, preVote: request.preVote, removed: 0 });
 }
 
 /**
@@ -42,7 +42,7 @@ export function handleVoteRequest(state: RaftState, request: VoteRequest): void 
     state.electionElapsed = 0;
     drawElectionTimeout(state);
   }
-  send(state, { type: 'voteReply', to: request.from, granted, preVote: false });
+  send(state, { type: 'voteReply', to: request.from, granted, preVote: false, removed: 0 });
 }
 
 /**
@@ -52,7 +52,7 @@ export function handleVoteRequest(state: RaftState, request: VoteRequest): void 
 export function handlePreVoteRequest(state: RaftState, request: VoteRequest): void {
   const free = request.term > state.term || isFreeFor(state, request);
   const granted = free && isUpToDate(state, request);
-  const reply = { type: 'voteReply', to: request.from, granted, preVote: true } as const;
+  const reply = { type: 'voteReply', to: request.from, granted, preVote: true, removed: 0 } as const;
   sendAs(state, granted ? request.term : state.term, reply);
 }
 

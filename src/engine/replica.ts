@@ -1,5 +1,5 @@
 import type { RaftlineError } from '../base/errors.js';
-import type { GroupId, LogIndex, NodeId, Term } from '../base/ids.js';
+import type { GroupId, Incarnation, LogIndex, NodeId, Term } from '../base/ids.js';
 import { type BatchHeader, CompressionLevel, type PeerMessage } from '../base/messages.js';
 import { NO_CONFIGURATION } from '../core/membership.js';
 import type { RaftOptions, RecoveredState } from '../core/options.js';
@@ -157,7 +157,7 @@ export class Replica implements Leadership {
   get retired(): boolean {
     const [{ index, configuration } = NO_CONFIGURATION] = this.configurations;
     const { removed = [] } = configuration;
-    const own = this.#book.incarnationOf(this.id);
+    const own = this.#incarnation;
     return (
       this.#retired ||
       (index <= this.commitIndex &&
@@ -165,9 +165,15 @@ export class Replica implements Leadership {
     );
   }
 
-  /** A peer whose word counts says that this node was removed. */
-  retire(): void {
-    if (this.leads) return;
+  /** Of this node's data directory. */
+  get #incarnation(): Incarnation {
+    return this.#book.incarnationOf(this.id);
+  }
+
+  /** A peer says that this node was removed. Only who has a voice in the group is believed; and who leads knows better. */
+  noteRemoved(by: NodeId): void {
+    const { voters, votersOutgoing } = this.members.view();
+    if (this.leads || ![...voters, ...votersOutgoing].includes(by)) return;
     this.#retired = true;
     this.step({ type: 'retired' });
   }
@@ -225,6 +231,8 @@ export class Replica implements Leadership {
     this.#raft.step(message);
     if (message.type === 'append') this.carryOut(message.headers);
     else this.carryOut();
+    if (message.type === 'voteReply' && message.removed !== 0 && message.removed === this.#incarnation)
+      this.noteRemoved(message.from);
   }
 
   /** Tells the core which of its orders are on disk. */

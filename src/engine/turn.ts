@@ -279,14 +279,11 @@ export class Turn {
     return traceInto(sink, this.#clock, (message) => this.#listeners?.log({ level: 'warn', message }));
   }
 
-  /** A member that says that this node was removed ends its campaigns; in groups where that one has no voice, nothing. */
+  /** A member that says that this node was removed ends its campaigns in all groups in which that one has a voice. */
   #notePeer(event: PeerEvent): void {
     this.#book.noteLink(event);
     if (event.code === ErrorCode.MemberRemoved) {
-      for (const replica of this.replicas.values()) {
-        const { voters, votersOutgoing } = replica.members.view();
-        if ([...voters, ...votersOutgoing].includes(event.id)) replica.retire();
-      }
+      for (const replica of this.replicas.values()) replica.noteRemoved(event.id);
       this.#listeners?.log({ level: 'error', message: `${event.message} [${event.code}]` });
     }
     this.#listeners?.peer(event);

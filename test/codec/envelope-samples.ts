@@ -42,7 +42,10 @@ export const SAMPLES: readonly Envelope[] = [
       transfer: false,
     },
   },
-  { type: 'control', message: { type: 'voteReply', ...addressed, granted: false, preVote: true } },
+  {
+    type: 'control',
+    message: { type: 'voteReply', ...addressed, granted: false, preVote: true, removed: 77 },
+  },
   { type: 'control', message: { type: 'heartbeat', ...addressed, commit: 2 ** 45, round: 12 } },
   { type: 'control', message: { type: 'heartbeatReply', ...addressed, round: 2 ** 33, lastIndex: 55 } },
   { type: 'control', message: { type: 'timeoutNow', ...addressed } },

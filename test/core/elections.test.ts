@@ -106,8 +106,8 @@ describe('votes', () => {
     expect(take(raft).messages.map(({ message }) => message)).toMatchObject([
       { type: 'appendReply', to: 2, term: 6, refused: true, session: 1 },
       { type: 'heartbeatReply', to: 2, term: 6 },
-      { type: 'voteReply', to: 3, term: 6, granted: false, preVote: false },
-      { type: 'voteReply', to: 3, term: 6, granted: false, preVote: true },
+      { type: 'voteReply', to: 3, term: 6, granted: false, preVote: false, removed: 0 },
+      { type: 'voteReply', to: 3, term: 6, granted: false, preVote: true, removed: 0 },
     ]);
     expect(raft.status()).toMatchObject({ term: 6, leader: 0 });
   });

@@ -131,7 +131,7 @@ export function voteRequest(from: number, term: number, lastTerm: number, lastIn
 }
 
 export function voteReply(from: number, term: number, granted = true): VoteReply {
-  return { ...address(from, term), type: 'voteReply', granted, preVote: false };
+  return { ...address(from, term), type: 'voteReply', granted, preVote: false, removed: 0 };
 }
 
 export function heartbeat(from: number, term: number, commit = 0, round = 1): Heartbeat {

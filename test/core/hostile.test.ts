@@ -26,7 +26,13 @@ function nonsense(random: Random, term: number): PeerMessage {
         transfer: flag(),
       };
     case 1:
-      return { ...address, type: 'voteReply', granted: random() < 0.8, preVote: random() < 0.1 };
+      return {
+        ...address,
+        type: 'voteReply',
+        granted: random() < 0.8,
+        preVote: random() < 0.1,
+        removed: random() < 0.1 ? 3 : 0,
+      };
     case 2:
       return { ...address, type: 'heartbeat', commit: n(), round: n() };
     case 3:

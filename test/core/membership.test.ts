@@ -309,6 +309,29 @@ describe('who leaves', () => {
     expect(raft.status().role).toBe('candidate');
   });
 
+  it('H60 who was removed and asks for votes is told as whom it went; a stranger hears nothing', () => {
+    const gone = [
+      { id: 4, incarnation: 44 },
+      { id: 5, incarnation: 5 },
+      { id: 4, incarnation: 444 },
+    ];
+    const members = configuration([1, 2, 3], { removed: gone });
+    const raft = startRaft({
+      configurations: [{ index: 1, term: 1, configuration: members }],
+      terms: [1, 2],
+    });
+    for (const from of [4, 6]) {
+      raft.step(voteRequest(from, 2, 1, 1));
+      raft.step({ ...voteRequest(from, 3, 1, 1), preVote: true });
+    }
+    const told = { type: 'voteReply', to: 4, term: 2, granted: false, removed: 444 };
+    expect(take(raft).messages.map(({ message }) => message)).toMatchObject([
+      { ...told, preVote: false },
+      { ...told, preVote: true },
+    ]);
+    expect(raft.status().term).toBe(2);
+  });
+
   it('a joint configuration without the outgoing half of a learner to be is refused from outside', () => {
     const raft = startRaft();
     const bad = configuration([1, 2], { learnersNext: [3] });

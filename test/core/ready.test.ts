@@ -66,7 +66,16 @@ describe('the exact Ready after one step', () => {
       orders: [{ id: 1, type: 'hardState', hardState: { term: 2, vote: 2 } }],
       messages: [
         {
-          message: { group: 7, from: 1, to: 2, term: 2, type: 'voteReply', granted: true, preVote: false },
+          message: {
+            group: 7,
+            from: 1,
+            to: 2,
+            term: 2,
+            type: 'voteReply',
+            granted: true,
+            preVote: false,
+            removed: 0,
+          },
           after: 1,
         },
       ],

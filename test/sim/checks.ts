@@ -345,17 +345,18 @@ export class Checks {
   }
 
   /**
-   * H60: who was removed and can reach a member learns of it, unless it is still a member for the sake of another group. Whose own log
+   * H60: who was removed and can reach a member learns of it, also where it is still a member for the sake of another group. Whose own log
    * never made it a member, since it was removed before that entry came, has nothing to unlearn: it waits as before.
    */
   #isAbout(node: SimNode, removed: readonly { id: number; incarnation: number }[]): string | undefined {
     const { id, incarnation, host } = node;
-    if (!this.#alone || !removed.some((gone) => gone.id === id && gone.incarnation === incarnation))
-      return undefined;
+    if (!removed.some((gone) => gone.id === id && gone.incarnation === incarnation)) return undefined;
     if (!node.up) return `${host} is down`;
     const { retired, members } = node.replica(this.#group);
     const { voters, votersOutgoing, learners } = members.view();
-    if (![...voters, ...votersOutgoing, ...learners].includes(id)) return undefined;
+    // Whom another group keeps is told so only when it asks for votes.
+    const mayAsk = [...voters, ...votersOutgoing, ...(this.#alone ? learners : [])];
+    if (!mayAsk.includes(id)) return undefined;
     const reaches = voters.some((voter) =>
       this.#nodes.some((other) => other.id === voter && other.leads(this.#group)),
     );

@@ -78,7 +78,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     id: 'H8',
     name: 'a request of an older term is dropped without a word',
     file: 'src/core/admission.ts',
-    find: "send(state, { type: 'voteReply', to, granted: false, preVote: message.preVote });",
+    find: "send(state, { type: 'voteReply', to, granted: false, preVote: message.preVote, removed: 0 });",
     replace: '',
     profile: 'mixed',
   },

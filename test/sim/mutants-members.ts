@@ -137,4 +137,12 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     find: 'if (running.expectedIndex !== undefined) running.expectedIndex = running.placed.index;',
     replace: '',
   },
+  {
+    id: 'H60c',
+    name: 'who was removed from one group of several is not told',
+    file: 'src/core/raft.ts',
+    find: "if (message.type === 'vote') maybeTellRemoved(state, message);",
+    replace: '',
+    profile: 'groups',
+  },
 ];

@@ -53,8 +53,13 @@ preVote():boolean {
   return offset ? !!this.bb!.readInt8(this.bb_pos + offset) : false;
 }
 
+removed():bigint {
+  const offset = this.bb!.__offset(this.bb_pos, 16);
+  return offset ? this.bb!.readUint64(this.bb_pos + offset) : BigInt('0');
+}
+
 static startVoteReply(builder:flatbuffers.Builder) {
-  builder.startObject(6);
+  builder.startObject(7);
 }
 
 static addGroup(builder:flatbuffers.Builder, group:number) {
@@ -81,12 +86,16 @@ static addPreVote(builder:flatbuffers.Builder, preVote:boolean) {
   builder.addFieldInt8(5, +preVote, +false);
 }
 
+static addRemoved(builder:flatbuffers.Builder, removed:bigint) {
+  builder.addFieldInt64(6, removed, BigInt('0'));
+}
+
 static endVoteReply(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   return offset;
 }
 
-static createVoteReply(builder:flatbuffers.Builder, group:number, from:number, to:number, term:bigint, granted:boolean, preVote:boolean):flatbuffers.Offset {
+static createVoteReply(builder:flatbuffers.Builder, group:number, from:number, to:number, term:bigint, granted:boolean, preVote:boolean, removed:bigint):flatbuffers.Offset {
   VoteReply.startVoteReply(builder);
   VoteReply.addGroup(builder, group);
   VoteReply.addFrom(builder, from);
@@ -94,6 +103,7 @@ static createVoteReply(builder:flatbuffers.Builder, group:number, from:number, t
   VoteReply.addTerm(builder, term);
   VoteReply.addGranted(builder, granted);
   VoteReply.addPreVote(builder, preVote);
+  VoteReply.addRemoved(builder, removed);
   return VoteReply.endVoteReply(builder);
 }
 }
