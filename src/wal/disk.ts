@@ -14,6 +14,12 @@ export interface FileStat {
 }
 
 /**
+ * How a file is written that is opened. `once`: from its front to its back, each write right behind the one before, in a file that
+ * holds zeros or nothing. A disk may then leave it out of its cache, and a file made so may end in some more zeros. `anyhow`: no promise.
+ */
+export type WritePattern = 'once' | 'anyhow';
+
+/**
  * The file operations that raftline's log needs, and no more, so that a simulated disk can stand in for the real
  * one. Paths are absolute or relative to the process; handles are numbers. Directories are made with mode 0700,
  * files with 0600, and no symbolic link is followed at the last component of a path (S8). Everything but the two
@@ -29,9 +35,10 @@ export interface Disk {
   /** undefined: no such name. */
   stat(path: string): FileStat | undefined;
   openForReading(path: string): number;
-  openForWriting(path: string): number;
+  /** @param pattern default `anyhow` */
+  openForWriting(path: string, pattern?: WritePattern): number;
   /** Creates a file that must not exist yet, open for reading and writing. */
-  create(path: string): number;
+  create(path: string, pattern?: WritePattern): number;
   size(fd: number): number;
   /** Reads `length` bytes into `buffer` at `offset`; fewer only where the file ends. Returns how many. */
   read(fd: number, buffer: Buffer, offset: number, length: number, position: number): number;
@@ -81,10 +88,16 @@ export function logDamaged(file: string, offset: number, why: string): RaftlineE
  * Writes and syncs a whole new file `name` so that a crash at any point leaves either no such name or the complete
  * file: temporary name, sync, rename, sync of the directory (H82). `fill` writes the content through the handle.
  */
-export function createDurably(disk: Disk, directory: string, name: string, fill: (fd: number) => void): void {
+export function createDurably(
+  disk: Disk,
+  directory: string,
+  name: string,
+  fill: (fd: number) => void,
+  pattern: WritePattern = 'anyhow',
+): void {
   const temporary = `${directory}/${name}.tmp`;
   if (disk.stat(temporary) !== undefined) disk.unlink(temporary);
-  const fd = disk.create(temporary);
+  const fd = disk.create(temporary, pattern);
   try {
     fill(fd);
     disk.sync(fd);

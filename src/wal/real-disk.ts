@@ -16,12 +16,16 @@ import {
   writevSync,
 } from 'node:fs';
 import { ErrorCode, RaftlineError } from '../base/errors.js';
-import type { Disk, DiskOp, FileStat } from './disk.js';
+import { DirectFile } from './direct-file.js';
+import type { Disk, DiskOp, FileStat, WritePattern } from './disk.js';
 
 const NO_FOLLOW = constants.O_NOFOLLOW;
 
 /** The disk of the machine. Every operation completes before its call returns. */
 export class RealDisk implements Disk {
+  /** Open files that are written past the system's cache, by handle. */
+  readonly #direct = new Map<number, DirectFile>();
+
   randomNumber(): number {
     const bytes = randomBytes(7);
     const value = (bytes.readUIntLE(0, 6) % 0x200_0000_0000) * 0x1000 + (bytes.readUInt16LE(5) & 0xfff);
@@ -53,12 +57,12 @@ export class RealDisk implements Disk {
     return openSync(path, constants.O_RDONLY | NO_FOLLOW);
   }
 
-  openForWriting(path: string): number {
-    return openSync(path, constants.O_RDWR | NO_FOLLOW);
+  openForWriting(path: string, pattern: WritePattern = 'anyhow'): number {
+    return this.#open(path, constants.O_RDWR, pattern);
   }
 
-  create(path: string): number {
-    return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW, 0o600);
+  create(path: string, pattern: WritePattern = 'anyhow'): number {
+    return this.#open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, pattern);
   }
 
   size(fd: number): number {
@@ -84,7 +88,9 @@ export class RealDisk implements Disk {
   }
 
   write(fd: number, buffers: Buffer[], position: number): void {
-    writeAll((rest, at) => writevSync(fd, rest, at), buffers, position);
+    const direct = this.#direct.get(fd);
+    if (direct === undefined) writeAll((rest, at) => writevSync(fd, rest, at), buffers, position);
+    else direct.write(buffers, position);
   }
 
   sync(fd: number): void {
@@ -113,7 +119,23 @@ export class RealDisk implements Disk {
   }
 
   close(fd: number): void {
+    this.#direct.delete(fd);
     closeSync(fd);
+  }
+
+  #open(path: string, flags: number, pattern: WritePattern): number {
+    const fd = openSync(path, flags | NO_FOLLOW, 0o600);
+    if (pattern === 'anyhow') return fd;
+    try {
+      const direct = DirectFile.open(path);
+      if (direct === undefined) return fd;
+      this.#direct.set(direct.fd, direct);
+      closeSync(fd);
+      return direct.fd;
+    } catch (thrown) {
+      closeSync(fd);
+      throw thrown;
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import { crc32 } from '../codec/checksum.js';
 import { type Checkpoint, encodeCheckpoint } from './checkpoint.js';
-import { createDurably, type Disk, diskError } from './disk.js';
+import { createDurably, type Disk, diskError, type WritePattern } from './disk.js';
 import {
   encodeRecordHeader,
   encodeSegmentHeader,
@@ -14,6 +14,17 @@ import {
 /** The prepared file that the next rotation takes. */
 const SPARE = 'spare';
 const ZERO_CHUNK = Buffer.alloc(256 * 1024);
+
+/** Prepared segments of whole such blocks may be written past the system's cache. */
+const BLOCK_BYTES = 4096;
+
+/** What a log's segments have in common. */
+export interface SegmentOptions {
+  directory: string;
+  segmentBytes: number;
+  /** 'os': what is handed to the system counts, so its cache is to take it. Default 'sync'. */
+  durability?: 'sync' | 'os';
+}
 
 /** A segment open for writing. */
 export interface OpenSegment {
@@ -39,17 +50,19 @@ export function writeZeros(disk: Disk, fd: number, from: number, to: number): vo
  * that is there already stays. Safe on another thread than the writer's, one call at a time. Throws DiskFull or
  * DiskFailed and leaves nothing behind; the log goes on without a spare, only slower.
  */
-export function prepareSegment(disk: Disk, directory: string, segmentBytes: number): void {
-  if (hasSpare(disk, directory, segmentBytes)) return;
+export function prepareSegment(disk: Disk, options: SegmentOptions): void {
+  const { directory, segmentBytes } = options;
+  if (hasSpare(disk, options)) return;
+  const fill = (fd: number): void => writeZeros(disk, fd, 0, segmentBytes);
   try {
-    createDurably(disk, directory, SPARE, (fd) => writeZeros(disk, fd, 0, segmentBytes));
+    createDurably(disk, directory, SPARE, fill, patternOf(options));
   } catch (thrown) {
     throw diskError(thrown, 'preparing', `${directory}/${SPARE}`);
   }
 }
 
 /** Whether there is a spare of the right size. */
-export function hasSpare(disk: Disk, directory: string, segmentBytes: number): boolean {
+export function hasSpare(disk: Disk, { directory, segmentBytes }: SegmentOptions): boolean {
   const found = disk.stat(`${directory}/${SPARE}`);
   return found?.kind === 'file' && found.size === segmentBytes;
 }
@@ -60,16 +73,16 @@ export function hasSpare(disk: Disk, directory: string, segmentBytes: number): b
  */
 export function createSegment(
   disk: Disk,
-  directory: string,
-  segmentBytes: number,
+  options: SegmentOptions,
   number: number,
   baseLsn: number,
   checkpoint: Checkpoint,
 ): OpenSegment {
+  const { directory } = options;
   const path = `${directory}/${segmentName(number)}`;
   const temporary = `${path}.tmp`;
   if (disk.stat(temporary) !== undefined) disk.unlink(temporary);
-  const fd = takeSpare(disk, directory, segmentBytes, temporary) ?? disk.create(temporary);
+  const fd = takeSpare(disk, options, temporary) ?? disk.create(temporary);
   try {
     const salt = disk.randomNumber();
     const head = encodeSegmentHeader({ number, salt, baseLsn });
@@ -104,12 +117,16 @@ function encodeCheckpointRecord(checkpoint: Checkpoint, salt: number, lsn: numbe
 }
 
 /** The spare under its new name, open; undefined if there is none. One of another size is thrown away. */
-function takeSpare(disk: Disk, directory: string, segmentBytes: number, name: string): number | undefined {
-  const spare = `${directory}/${SPARE}`;
-  if (!hasSpare(disk, directory, segmentBytes)) {
+function takeSpare(disk: Disk, options: SegmentOptions, name: string): number | undefined {
+  const spare = `${options.directory}/${SPARE}`;
+  if (!hasSpare(disk, options)) {
     if (disk.stat(spare) !== undefined) disk.unlink(spare);
     return undefined;
   }
   disk.rename(spare, name);
-  return disk.openForWriting(name);
+  return disk.openForWriting(name, patternOf(options));
+}
+
+function patternOf({ segmentBytes, durability }: SegmentOptions): WritePattern {
+  return durability !== 'os' && segmentBytes % BLOCK_BYTES === 0 ? 'once' : 'anyhow';
 }

@@ -185,9 +185,8 @@ export class Wal {
 
   /** Whether a file prepared by {@link prepareSegment} would be welcome. */
   wantsSpare(): boolean {
-    const { directory, segmentBytes } = this.options;
     return this.guarded('looking', () => {
-      if (!this.spareSeen) this.spareSeen = hasSpare(this.disk, directory, segmentBytes);
+      if (!this.spareSeen) this.spareSeen = hasSpare(this.disk, this.options);
       return !this.spareSeen;
     });
   }
@@ -251,17 +250,10 @@ export class Wal {
   }
 
   private rotate(): void {
-    const { directory, segmentBytes } = this.options;
     const oldest = this.oldestNeeded();
     const checkpoint = { oldestSegment: oldest, groups: this.groups };
-    const next = createSegment(
-      this.disk,
-      directory,
-      segmentBytes,
-      this.segment.number + 1,
-      this.nextLsn,
-      checkpoint,
-    );
+    const number = this.segment.number + 1;
+    const next = createSegment(this.disk, this.options, number, this.nextLsn, checkpoint);
     this.disk.close(this.segment.fd);
     this.segment = next;
     this.syncs += 1;
@@ -270,7 +262,7 @@ export class Wal {
     this.spareSeen = false;
     // Only now, when a synced checkpoint says that nobody needs them (H49). A crash in between leaves some, which the next start removes.
     for (; this.oldestSegment < oldest; this.oldestSegment += 1) {
-      this.disk.unlink(`${directory}/${segmentName(this.oldestSegment)}`);
+      this.disk.unlink(`${this.options.directory}/${segmentName(this.oldestSegment)}`);
     }
   }
 
@@ -313,9 +305,8 @@ export class Wal {
 
 function beginLog(disk: Disk, options: WalOptions): RecoveredLog {
   const groups = new Map(options.groups.map((group) => [group, new GroupLog()]));
-  const { directory, segmentBytes } = options;
-  removeLeftovers(disk, directory, 1);
-  const segment = createSegment(disk, directory, segmentBytes, 1, 1, { oldestSegment: 1, groups });
+  removeLeftovers(disk, options.directory, 1);
+  const segment = createSegment(disk, options, 1, 1, { oldestSegment: 1, groups });
   return { groups, oldestSegment: 1, nextLsn: 2, segment };
 }
 

@@ -12,7 +12,7 @@ import { GrpcTransport } from '../transport/grpc.js';
 import type { SharedQueue } from '../transport/transport.js';
 import { lockDirectory } from '../wal/lock.js';
 import { RealDisk } from '../wal/real-disk.js';
-import { prepareSegment as prepare } from '../wal/segment.js';
+import { prepareSegment as prepare, type SegmentOptions } from '../wal/segment.js';
 import type { RecoveredGroup, Wal } from '../wal/wal.js';
 import { afterEvents, keepAlive, nowMs, pause } from './clock.js';
 import { Encoder } from './encoder.js';
@@ -65,9 +65,9 @@ export async function runThread(task: ThreadTask): Promise<ThreadExit> {
 }
 
 /** A short independent job: the next segment, full of zeros, off the path of every write. */
-export function prepareSegment(job: { directory: string; segmentBytes: number }): ThreadExit {
+export function prepareSegment(job: SegmentOptions): ThreadExit {
   try {
-    prepare(new RealDisk(), job.directory, job.segmentBytes);
+    prepare(new RealDisk(), job);
     return {};
   } catch (thrown) {
     return { error: toRaftlineError(thrown).toPlain() };

@@ -1,6 +1,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
+import type { SegmentOptions } from '../wal/segment.js';
 import { deadline } from './clock.js';
 import { cursorOf, type EngineMemory, encoderGatesOf, gateOf } from './memory.js';
 import type { ThreadExit, ThreadReady, ThreadTask } from './run.js';
@@ -104,11 +105,10 @@ export class Threads {
   /** Fills the next segment with zeros on a worker of its own. */
   async prepareSegment(): Promise<void> {
     if (this.#stopping) return;
-    const { dataDirectory: directory, segmentBytes } = this.#settings;
-    const job = this.#pool.run(
-      { directory, segmentBytes },
-      { name: 'prepareSegment' },
-    ) as Promise<ThreadExit>;
+    const { dataDirectory: directory, segmentBytes, durability } = this.#settings;
+    const job = this.#pool.run({ directory, segmentBytes, durability } satisfies SegmentOptions, {
+      name: 'prepareSegment',
+    }) as Promise<ThreadExit>;
     this.#preparing = job.then(ignore, ignore);
     const { error } = await job;
     if (error !== undefined) throw RaftlineError.fromPlain(error);

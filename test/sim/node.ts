@@ -233,7 +233,7 @@ export class SimNode {
     scheduler.after(scheduler.between(1, 60), () => {
       if (this.#process !== process) return;
       try {
-        prepareSegment(this.disk, this.#config.dataDirectory, SEGMENT_BYTES);
+        prepareSegment(this.disk, { directory: this.#config.dataDirectory, segmentBytes: SEGMENT_BYTES });
       } catch (thrown) {
         if (isPowerCut(thrown)) this.#fail(thrown);
         else this.#say(`no segment was prepared: ${toRaftlineError(thrown).message}`);

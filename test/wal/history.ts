@@ -167,7 +167,7 @@ function markOf({ base, baseConfiguration }: ModelGroup, keepsSuffix: boolean): 
 /** A preparation that fails costs nothing but time. */
 function prepareIfPossible(disk: Disk, directory: string): void {
   try {
-    prepareSegment(disk, directory, SEGMENT_BYTES);
+    prepareSegment(disk, { directory, segmentBytes: SEGMENT_BYTES });
   } catch (thrown) {
     expect((thrown as RaftlineError).code).toMatch(/^RAFTLINE_DISK_/);
   }

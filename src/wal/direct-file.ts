@@ -1,0 +1,85 @@
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { assert } from '../base/assert.js';
+
+/** What files are written in: of 4,096 bytes, at multiples of it, from memory that is so aligned. Disks want 512 or this. */
+const BLOCK_BYTES = 4096;
+/** Bytes that one write takes at most. */
+const STAGING_BYTES = 1024 * 1024;
+const WASM_PAGE_BYTES = 64 * 1024;
+/** What is used of it; the libraries of TypeScript have it among a browser's things only. */
+declare const WebAssembly: { Memory: new (size: { initial: number }) => { buffer: ArrayBuffer } };
+/** Not there on every system. */
+const { O_DIRECT } = constants as { O_DIRECT?: number };
+
+/**
+ * A file of zeros that is written once, from its front to its back, past the system's cache: straight to the disk. Nobody reads soon what
+ * a log writes, and a page of cache for each four KiB is what writing it costs most (docs/decisions/0014). A write ends in the middle of
+ * a block as a rule; the block is written again, with the same beginning, by the next.
+ */
+export class DirectFile {
+  /** Opens a file that is there, or undefined where the system or the disk has no such way. What it holds must be zeros, or nothing. */
+  static open(path: string): DirectFile | undefined {
+    if (O_DIRECT === undefined) return undefined;
+    let fd: number | undefined;
+    try {
+      fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | O_DIRECT);
+      const file = new DirectFile(fd);
+      // Some say no only here. Zeros over zeros.
+      file.#writeBlocks(BLOCK_BYTES);
+      return file;
+    } catch (thrown) {
+      if (fd !== undefined) closeSync(fd);
+      if ((thrown as NodeJS.ErrnoException).code === 'EINVAL') return undefined;
+      throw thrown;
+    }
+  }
+
+  /** Where the next write goes: right behind the one before. */
+  #position = 0;
+  /** Whole blocks that need not be written again, bytes. What is behind them, up to `#position`, stands at the front of the staging memory. */
+  #blocksWritten = 0;
+  readonly #staging = alignedMemory();
+
+  private constructor(readonly fd: number) {}
+
+  /** Writes all buffers, one after the other. @throws what the system reports, also when only a part was taken */
+  write(buffers: readonly Buffer[], position: number): void {
+    assert(position === this.#position, 'a file past the cache is written from its front to its back');
+    for (const buffer of buffers) {
+      for (let from = 0; from < buffer.length; ) {
+        const at = this.#position - this.#blocksWritten;
+        const taken = buffer.copy(this.#staging, at, from);
+        from += taken;
+        this.#position += taken;
+        if (at + taken === STAGING_BYTES) this.#flush();
+      }
+    }
+    this.#flush();
+  }
+
+  /** Writes what is staged, filled up with zeros to whole blocks, and keeps the last block if it is not full. */
+  #flush(): void {
+    const staged = this.#position - this.#blocksWritten;
+    const whole = staged - (staged % BLOCK_BYTES);
+    const end = whole === staged ? whole : whole + BLOCK_BYTES;
+    if (end === 0) return;
+    this.#staging.fill(0, staged, end);
+    this.#writeBlocks(end);
+    this.#blocksWritten += whole;
+    this.#staging.copyWithin(0, whole, staged);
+  }
+
+  /** A full disk shows as a short count; only writing the rest makes the system say why (H81). */
+  #writeBlocks(length: number): void {
+    for (let done = 0; done < length; ) {
+      const count = writeSync(this.fd, this.#staging, done, length - done, this.#blocksWritten + done);
+      if (count < BLOCK_BYTES) throw new Error(`write of ${length - done} bytes made no progress`);
+      done += count - (count % BLOCK_BYTES);
+    }
+  }
+}
+
+/** WebAssembly's memory begins at a page's border, which no other memory of JavaScript is sure to do. */
+function alignedMemory(): Buffer {
+  return Buffer.from(new WebAssembly.Memory({ initial: STAGING_BYTES / WASM_PAGE_BYTES }).buffer);
+}
