@@ -309,6 +309,33 @@ describe('who leaves', () => {
     expect(raft.status().role).toBe('candidate');
   });
 
+  it('H16 H60 who is told that it was removed campaigns no more, but follows and votes; a leader knows better', () => {
+    const orderToCampaign = (term: number) =>
+      ({ type: 'timeoutNow', group: 7, from: 2, to: 1, term }) as const;
+    const raft = startRaft({}, { preVote: true });
+    timeOut(raft);
+    expect(raft.status()).toMatchObject({ role: 'candidate', preVoting: true });
+    raft.step({ type: 'retired' });
+    expect(raft.status()).toMatchObject({ role: 'follower', leader: 0 });
+    take(raft);
+    for (let times = 0; times < 5; times++) timeOut(raft);
+    raft.step(orderToCampaign(1));
+    expect(raft.ready()).toBeUndefined();
+    raft.step(voteRequest(2, 2, 1, 1));
+    raft.step(heartbeat(2, 2));
+    expect(take(raft).messages.map(({ message }) => message)).toMatchObject([
+      { type: 'voteReply', granted: true },
+      { type: 'heartbeatReply' },
+    ]);
+    expect(raft.status()).toMatchObject({ role: 'follower', leader: 2, term: 2 });
+    raft.step(orderToCampaign(2));
+    expect(raft.status().role).toBe('follower');
+
+    const leads = electedRaft();
+    leads.step({ type: 'retired' });
+    expect(leads.status().role).toBe('leader');
+  });
+
   it('H60 who was removed and asks for votes is told as whom it went; a stranger hears nothing', () => {
     const gone = [
       { id: 4, incarnation: 44 },

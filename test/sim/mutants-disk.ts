@@ -141,4 +141,19 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     find: 'if (holder !== undefined && isAlive(holder)) throw locked(directory, holder);',
     replace: '',
   },
+  {
+    id: 'H72b',
+    name: 'what a start finds in its log counts as applied',
+    file: 'src/engine/replica.ts',
+    find: 'this.applier = applier;',
+    replace: 'this.applier = applier; applier.applied = recovered.lastIndex;',
+    profile: 'crash',
+  },
+  {
+    id: 'H73b',
+    name: 'a batch is applied whatever was applied last',
+    file: 'src/engine/applier.ts',
+    find: "assert(batch.firstIndex === this.applied + 1, 'batches are applied in log order, each once');",
+    replace: '',
+  },
 ];

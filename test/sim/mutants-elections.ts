@@ -263,4 +263,12 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     find: 'while ((waiting[expired]?.since ?? ticks) <= oldest) expired += 1;',
     replace: 'while ((waiting[expired]?.since ?? ticks) < 0 * oldest) expired += 1;',
   },
+  {
+    id: 'H16b',
+    name: 'who was told that it was removed campaigns all the same',
+    also: ['H60'],
+    file: 'src/core/raft-state.ts',
+    find: 'return !this.retired && this.log.mayLead(this.id);',
+    replace: 'return this.log.mayLead(this.id);',
+  },
 ];

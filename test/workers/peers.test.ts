@@ -246,10 +246,15 @@ describe('the other nodes', () => {
     const { peers, pass, told, network, streams, open } = await makeWorld(roster([row(2)]));
     told();
     network.cut('n1', 'n2');
+    const { attempts } = peers.controlLinks.get(2)!.counts;
     pass(20_000);
     expect(told().filter((line) => line.includes('control'))).toEqual([
       '2 control RAFTLINE_UNREACHABLE at n2:1',
     ]);
+    // After 200, 400, 800 ms, and then every second, and not with every poll.
+    const tried = peers.controlLinks.get(2)!.counts.attempts - attempts;
+    expect(tried).toBeGreaterThan(15);
+    expect(tried).toBeLessThan(25);
     network.heal('n1', 'n2');
     const before = streams.length;
     peers.hurry(2);
