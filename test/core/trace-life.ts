@@ -24,6 +24,8 @@ export class TraceLife {
   /** What its disk holds for certain of term and vote, and what is on its way there. */
   durable: HardState;
   readonly #pending: { id: number; hardState: HardState }[] = [];
+  /** Batches on their way to the disk, in order. */
+  readonly #writes: { id: number; firstIndex: number }[] = [];
   /** The newest order that the log depends on, and the newest one of all. */
   newestOrder = 0;
   /** A candidate: who granted it a vote of its term. */
@@ -38,10 +40,7 @@ export class TraceLife {
     this.state = state;
     this.step = step;
     this.durable = { term: state.term, vote: state.vote };
-    const { index } = state.configuration;
-    const newest = tracedConfiguration(state);
-    const older = { index: 0, members: undefined, voters: new Set<number>() };
-    this.configurations = index <= state.commitIndex ? [newest] : [older, newest];
+    this.configurations = knownFrom(state);
   }
 
   /** Takes in what is known before the rules are asked: what came, and what became durable by it. */
@@ -49,10 +48,12 @@ export class TraceLife {
     for (const order of orders) {
       this.newestOrder = order.id;
       if (order.type === 'hardState') this.#pending.push(order);
+      if (order.type === 'append') this.#writes.push({ id: order.id, firstIndex: order.batch.firstIndex });
     }
     if (message?.type === 'durable') {
       while ((this.#pending[0]?.id ?? Number.POSITIVE_INFINITY) <= message.order)
         this.durable = this.#pending.shift()?.hardState ?? this.durable;
+      while ((this.#writes[0]?.id ?? Number.POSITIVE_INFINITY) <= message.order) this.#writes.shift();
     }
     const counts = message?.type === 'voteReply' && message.granted && !message.preVote;
     if (counts && message.term === this.state.term) this.grants.add(message.from);
@@ -75,6 +76,11 @@ export class TraceLife {
     }
     this.state = state;
     this.step = step;
+  }
+
+  /** The lowest index of which some write is not on the disk yet. */
+  get firstUnderWay(): number {
+    return Math.min(...this.#writes.map(({ firstIndex }) => firstIndex));
   }
 
   /** The session in force to a follower. */
@@ -109,13 +115,22 @@ export class TraceLife {
       }
     }
     const newest = this.configurations.at(-1);
-    // Who began with one that is cut off again had an older one, of which the trace says nothing.
-    const isUnknown = newest?.index === 0 && state.configuration.index <= commitIndex;
-    if (newest?.members === undefined && (newest?.index === state.configuration.index || isUnknown))
-      this.configurations[this.configurations.length - 1] = tracedConfiguration(state);
+    if (newest?.members === undefined) {
+      // Who began with one that is cut off again had an older one, of which the trace says nothing.
+      if (newest?.index === 0) this.configurations = knownFrom(state);
+      else if (newest?.index === state.configuration.index)
+        this.configurations[this.configurations.length - 1] = tracedConfiguration(state);
+    }
     while ((this.configurations[1]?.index ?? Number.POSITIVE_INFINITY) <= commitIndex)
       this.configurations.shift();
   }
+}
+
+/** All that the trace says where only the newest configuration is known: what is not committed has an older one before it. */
+function knownFrom(state: TraceState): TracedConfiguration[] {
+  const newest = tracedConfiguration(state);
+  const older = { index: 0, members: undefined, voters: new Set<number>() };
+  return newest.index <= state.commitIndex ? [newest] : [older, newest];
 }
 
 function tracedConfiguration({ configuration }: TraceState): TracedConfiguration {

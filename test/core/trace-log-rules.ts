@@ -4,6 +4,13 @@ import type { TracedStep } from './trace-rules.js';
 
 type Came<Type extends TraceMessage['type']> = Extract<TraceMessage, { type: Type }>;
 
+/** H32: what is on its way to the disk, or stands where a write under way will, is not there yet. */
+export function diskRules({ event, life, fault }: TracedStep): void {
+  const { durableIndex } = event.state;
+  if (durableIndex >= life.firstUnderWay)
+    fault(`H32: durable up to ${durableIndex}, and ${life.firstUnderWay} is still being written`);
+}
+
 /** What a leader must do by itself to get its log to the others. */
 export function leaderRules(step: TracedStep): void {
   const { event, before, life, fault } = step;

@@ -1,7 +1,7 @@
 import type { HardState } from '../../src/base/messages.js';
 import type { TraceEvent, TraceState } from '../../src/core/trace-event.js';
 import { TraceLife } from './trace-life.js';
-import { followerRules, leaderRules } from './trace-log-rules.js';
+import { diskRules, followerRules, leaderRules } from './trace-log-rules.js';
 import { memberRules } from './trace-member-rules.js';
 import { electionRules, type TraceGuards } from './trace-rules.js';
 
@@ -51,7 +51,7 @@ export class TraceModel {
     follows(event, before, fault);
     life.before(event);
     const traced = { event, before, life, guards: this.#guards, fault };
-    for (const rules of [electionRules, leaderRules, followerRules, memberRules]) rules(traced);
+    for (const rules of [electionRules, leaderRules, followerRules, diskRules, memberRules]) rules(traced);
     life.after(event);
   }
 

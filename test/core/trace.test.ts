@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { TraceEvent } from '../../src/core/trace-event.js';
 import { Cluster } from './cluster.js';
-import { heartbeat, startRaft, voteRequest } from './fixtures.js';
+import { append, configuration, header, heartbeat, startRaft, voteRequest } from './fixtures.js';
 import { TraceModel } from './trace-model.js';
 
 function traceOf(seed: number, changes: boolean): TraceEvent[] {
@@ -109,12 +109,36 @@ describe('a trace', () => {
       },
     );
     tamper(
+      'H32: durable before it is written',
+      ({ orders }) => orders.some(({ type }) => type === 'append'),
+      ({ state }) => {
+        state.durableIndex = state.lastIndex;
+      },
+    );
+    tamper(
       'lost order',
       ({ orders }) => orders.some(({ type }) => type === 'append'),
       (event) => {
         event.orders = [];
       },
     );
+  });
+
+  it('H59 is right to go back to a configuration that it never told of, since it began behind it', () => {
+    const events: TraceEvent[] = [];
+    const one = (index: number, voters: number[]) => ({
+      index,
+      term: index,
+      configuration: configuration(voters),
+    });
+    const raft = startRaft(
+      { terms: [1, 2, 3], configurations: [one(1, [1, 2]), one(2, [1, 2, 3]), one(3, [1, 2, 3, 4])] },
+      { trace: (event) => events.push(event) },
+    );
+    raft.step(append(2, 4, 2, 2, { headers: [header(4, 3, 1, 2)] }));
+    raft.ready();
+    expect(events.at(-1)?.state.configuration.index).toBe(2);
+    expect(modelOf(events).faults).toEqual([]);
   });
 
   it('tells what came in, what was ordered and sent, and the state after it', () => {

@@ -39,7 +39,7 @@ export class SimGroup {
   readonly operator: MemberOperator;
   /** What Raft allows, step by step. */
   readonly #model: TraceModel;
-  readonly #patience = new Patience();
+  readonly #patience: Patience;
   /** Data directories of each node up to now. */
   readonly #directories = new Map<SimNode, number>();
   readonly #parts: GroupParts;
@@ -49,6 +49,7 @@ export class SimGroup {
     const { id, nodes, scheduler, alone, reads, fail } = parts;
     this.#parts = parts;
     this.id = id;
+    this.#patience = new Patience(reads === 'lease');
     this.#model = new TraceModel({ checkQuorum: true, lease: reads === 'lease' });
     this.checks = new Checks(id, alone, nodes, this.history);
     this.history.appliedAt = (index) => this.checks.appliedAt(index);

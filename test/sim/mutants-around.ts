@@ -16,7 +16,6 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
     file: 'src/workers/replicator.ts',
     find: 'if (session.broken && session.started) {',
     replace: 'if (session.broken && session.started && session.counter < 0) {',
-    profile: 'mixed',
   },
   {
     id: 'H31',

@@ -112,7 +112,6 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     file: 'src/core/raft-log.ts',
     find: 'for (const write of this.#pending) write.lastIndex = Math.min(write.lastIndex, from - 1);',
     replace: '',
-    profile: 'mixed',
   },
   {
     id: 'H34',

@@ -12,6 +12,7 @@ const PATIENCE = 3;
 /** What one life of a node has heard, and when. */
 interface Heard {
   life: number;
+  sinceMs: number;
   role: string;
   term: number;
   /** When the leader that it follows was heard last. */
@@ -30,6 +31,12 @@ interface Heard {
 /** Promises that have to do with time: nobody votes against a leader that it hears, and no leader waits for ever. */
 export class Patience {
   readonly #heard = new Map<SimNode, Heard>();
+  readonly #lease: boolean;
+
+  /** `lease`: reads rest on leases, and votes on what a node may have promised before it started. */
+  constructor(lease: boolean) {
+    this.#lease = lease;
+  }
 
   take(node: SimNode, { state, message, sends, node: id }: TraceEvent): void {
     const nowMs = node.clock.nowMs();
@@ -41,6 +48,12 @@ export class Patience {
     const granted = sends.some(({ message: sent }) => sent.type === 'voteReply' && sent.granted);
     if (granted && message?.type === 'vote' && !message.transfer && message.from !== state.leader)
       must(!hears || heard.role !== 'follower', () => `${node.host} hears its leader and votes (H12)`);
+    if (granted && message?.type === 'vote' && !message.transfer && this.#lease)
+      must(
+        nowMs - heard.sinceMs >= ELECTION_MS.max / 2,
+        () =>
+          `${node.host} votes ${nowMs - heard.sinceMs} ms after its start, and may have promised a lease (H67)`,
+      );
     if (message !== undefined && isFromLeader(message) && message.from === state.leader)
       heard.leaderAtMs = nowMs;
     if (state.term !== heard.term || state.leader === 0) heard.leaderAtMs = Number.NEGATIVE_INFINITY;
@@ -111,7 +124,7 @@ export class Patience {
     const known = this.#heard.get(node);
     if (known?.life === node.lives) return known;
     const heard = {
-      ...{ life: node.lives, role: 'follower', term: 0, ledMs: 0, eventAtMs: nowMs },
+      ...{ life: node.lives, sinceMs: nowMs, role: 'follower', term: 0, ledMs: 0, eventAtMs: nowMs },
       ...{ leaderAtMs: Number.NEGATIVE_INFINITY, heardAt: new Map<number, number>() },
       ...{ removedAt: undefined, transferAt: undefined, configured: { index: 0, atMs: 0 } },
     };
