@@ -84,7 +84,7 @@ describe('the applier', () => {
     expect(notes.batches).toBe(2);
   });
 
-  it('H51 H71 a snapshot brings the sessions and the configuration of its index, and the state machine goes on behind it', () => {
+  it('H51 H71 H72 a snapshot brings the state, the sessions and the configuration of its index, and the state machine goes on behind it', () => {
     const first = new Applier(1, new Notes());
     const voters = { ...NO_MEMBERS, voters: [1, 2, 3] };
     first.apply(configured(1, voters), undefined);

@@ -66,6 +66,20 @@ describe('bytes that went bad', () => {
     }
   });
 
+  it('H76 H79 what stood intact behind the tear does not come back behind what took the place of the torn record', () => {
+    const { disk, starts, end } = logOf(5);
+    const start = starts.at(-1)!;
+    disk.damage(SEGMENT, start + 60);
+    const { wal, recovered } = openLog(disk, 'd');
+    expect(recovered.get(1)?.lastIndex).toBe(12);
+    expect([...disk.file(SEGMENT).subarray(start, end)].every((byte) => byte === 0)).toBe(true);
+    // Of the size of what it replaces, so that the next old record would follow it.
+    stageRun(wal, { term: 2, after: 12, prevTerm: 1, batches: 1 });
+    flushAll(wal);
+    disk.crash();
+    expect(openLog(disk, 'd').recovered.get(1)).toMatchObject({ lastIndex: 13, lastTerm: 2 });
+  });
+
   it('H77 a record header belongs to one batch: intact ones under each other’s headers are a torn write', () => {
     const { disk, starts, end } = logOf(5);
     const file = disk.file(SEGMENT);

@@ -1,0 +1,106 @@
+import { describe, expect, it } from 'vitest';
+import { type BatchHeader, BatchKind, Codec } from '../../src/base/messages.js';
+import { packEntry } from '../../src/codec/entries.js';
+import { Applier } from '../../src/engine/applier.js';
+import { Feed, type FeedParts } from '../../src/engine/feed.js';
+import type { ProposalSlot } from '../../src/engine/proposal-slots.js';
+import { notLeader } from '../../src/engine/refusals.js';
+import { Waiters } from '../../src/engine/waiters.js';
+
+/** One entry a batch: an `x` at the place where every ring here holds its payload. */
+const BYTES = Buffer.alloc(64);
+const END = packEntry(BYTES, 0, Buffer.from('x'));
+
+function makeWorld() {
+  const entries: number[] = [];
+  const applier = new Applier(1, {
+    apply: (batch) => {
+      batch.forEach((_, index) => {
+        entries.push(index);
+      });
+      return undefined;
+    },
+  });
+  const near: ProposalSlot[] = [];
+  const commands: Record<string, unknown>[] = [];
+  const log = { durableIndex: 0, term: 2, termAt: () => log.term };
+  const snapshots = { installing: false };
+  const parts = {
+    ...{ group: 1, applier, log, snapshots },
+    hub: {
+      slots: { bytes: BYTES },
+      command: (command: Record<string, unknown>) => commands.push(command),
+    },
+    proposals: { near: { first: () => near[0], shift: () => near.shift(), finish: () => {} } },
+    notLeader: () => notLeader(1, 2, ''),
+    sessions: () => {},
+  };
+  const feed = new Feed(parts as unknown as FeedParts, 0);
+  const seal = (firstIndex: number): Waiters => {
+    const waiters = new Waiters();
+    const place = { group: 1, term: 2, firstIndex, count: 1, kind: BatchKind.Data, flags: 0 };
+    near.push({ ...place, start: 0, end: END, ringEnd: END, waiters, done: false });
+    return waiters;
+  };
+  const applyFed = (firstIndex: number): void => {
+    const place = { group: 1, term: 2, firstIndex, count: 1, prevTerm: 2, kind: BatchKind.Data, flags: 0 };
+    const form = { formatVersion: 1, codec: Codec.None, rawLength: END, byteLength: 0, leaderTimeMs: 0 };
+    feed.applyFed({ ...place, ...form, checksum: 0 } as BatchHeader, BYTES, 0);
+  };
+  const asked = () => commands.splice(0).map(({ type, from, to }) => `${type} ${from} to ${to}`);
+  return { feed, log, near, seal, applyFed, entries, asked, snapshots };
+}
+
+describe('what a state machine is given next', () => {
+  it('H34 is committed and on the own disk, whichever comes last', () => {
+    const { feed, log, seal, entries } = makeWorld();
+    for (const index of [1, 2, 3]) seal(index);
+    feed.committed(3);
+    expect(feed.applyNear()).toBe(false);
+    log.durableIndex = 2;
+    while (feed.applyNear());
+    expect(entries).toEqual([1, 2]);
+    log.durableIndex = 9;
+    while (feed.applyNear());
+    expect(entries).toEqual([1, 2, 3]);
+  });
+
+  it('H73 is nothing that it had: what came near is passed over when it is read back', () => {
+    const { feed, log, seal, applyFed, entries } = makeWorld();
+    log.durableIndex = 9;
+    feed.committed(3);
+    for (const index of [1, 2]) seal(index);
+    expect(feed.applyNear()).toBe(true);
+    expect(feed.applyNear()).toBe(true);
+    for (const index of [1, 2, 3]) applyFed(index);
+    expect(entries).toEqual([1, 2, 3]);
+  });
+
+  it('H70 is what the log says, not what was sealed in a term that was lost', async () => {
+    const { feed, log, seal, entries } = makeWorld();
+    const lost = seal(1).promise(0);
+    log.durableIndex = 1;
+    log.term = 3;
+    feed.committed(1);
+    expect(feed.applyNear()).toBe(true);
+    await expect(lost).rejects.toMatchObject({ code: 'RAFTLINE_NOT_LEADER' });
+    expect(entries).toEqual([]);
+  });
+
+  it('is read back where nothing near is due, each stretch asked for once, and not under a snapshot that is being taken in', () => {
+    const { feed, log, seal, snapshots, asked } = makeWorld();
+    log.durableIndex = 9;
+    feed.committed(5);
+    feed.ask();
+    feed.ask();
+    expect(asked()).toEqual(['feed 1 to 5']);
+    seal(8);
+    feed.committed(9);
+    feed.ask();
+    expect(asked()).toEqual(['feed 1 to 7']);
+    snapshots.installing = true;
+    feed.committed(12);
+    feed.ask();
+    expect(asked()).toEqual([]);
+  });
+});
