@@ -116,7 +116,7 @@ export function walCases(directoryOf) {
   return [4, 256].map((kib) => {
     const directory = directoryOf(`wal-${kib}`);
     const disk = new RealDisk();
-    prepareSegment(disk, directory, SEGMENT_BYTES);
+    prepareSegment(disk, { directory, segmentBytes: SEGMENT_BYTES });
     const memory = new SharedArrayBuffer(SharedLogIndex.bytesFor(1, ANCHORS));
     const index = new SharedLogIndex(memory, 0, [1], ANCHORS);
     const { wal } = Wal.open(disk, { directory, segmentBytes: SEGMENT_BYTES, groups: [1], index });
