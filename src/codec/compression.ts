@@ -3,6 +3,7 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 import { refuseBytes } from './bytes.js';
 import { compressLz4Block, decompressLz4Block } from './lz4.js';
+import { noDecompress, type TryDecompress } from './lz4-wasm.js';
 
 /** Bytes in front of an LZ4 block: the raw length, little-endian. */
 const LZ4_LENGTH_BYTES = 4;
@@ -30,21 +31,26 @@ interface NativeLz4 {
 
 /**
  * `auto`: the native lz4-napi where it is installed and loads, else pure TypeScript. `native` throws
- * `RAFTLINE_OPTION_INVALID` where it does not load.
+ * `RAFTLINE_OPTION_INVALID` where it does not load. Decompression is ours either way: `fast` is tried first.
  */
-export function loadCompression(prefer: 'auto' | 'native' | 'pure' = 'auto'): Compression {
-  if (prefer === 'pure') return pure;
+export function loadCompression(
+  prefer: 'auto' | 'native' | 'pure' = 'auto',
+  fast: TryDecompress = noDecompress,
+): Compression {
+  const decompressLz4 = decompressorOf(fast);
+  if (prefer === 'pure') return { ...pure, decompressLz4 };
   try {
-    return nativeCompression(createRequire(import.meta.url)('lz4-napi') as NativeLz4);
+    const native = nativeCompression(createRequire(import.meta.url)('lz4-napi') as NativeLz4);
+    return { ...native, decompressLz4 };
   } catch (cause) {
-    if (prefer === 'auto') return pure;
+    if (prefer === 'auto') return { ...pure, decompressLz4 };
     const reason = toRaftlineError(cause).message;
     const message = `compression: expected the native module lz4-napi to load, received: ${reason}`;
     throw new RaftlineError(ErrorCode.OptionInvalid, message, { expected: 'lz4-napi' }, cause);
   }
 }
 
-const pure: Compression = {
+const pure: Omit<Compression, 'decompressLz4'> = {
   native: false,
   name: 'pure',
   compressLz4(source, target) {
@@ -54,10 +60,9 @@ const pure: Compression = {
     target.writeUInt32LE(source.length, 0);
     return LZ4_LENGTH_BYTES + written;
   },
-  decompressLz4,
 };
 
-function nativeCompression(lz4: NativeLz4): Compression {
+function nativeCompression(lz4: NativeLz4): Omit<Compression, 'decompressLz4'> {
   return {
     native: true,
     name: 'lz4-napi',
@@ -67,13 +72,15 @@ function nativeCompression(lz4: NativeLz4): Compression {
       target.set(compressed, 0);
       return compressed.length;
     },
-    decompressLz4,
   };
 }
 
-function decompressLz4(source: Buffer, target: Buffer): void {
-  checkLength(source, target);
-  decompressLz4Block(source.subarray(LZ4_LENGTH_BYTES), target);
+function decompressorOf(fast: TryDecompress): Compression['decompressLz4'] {
+  return (source, target) => {
+    checkLength(source, target);
+    const block = source.subarray(LZ4_LENGTH_BYTES);
+    if (!fast(block, target)) decompressLz4Block(block, target);
+  };
 }
 
 function checkLength(source: Buffer, target: Buffer): void {

@@ -90,8 +90,9 @@ export class Engine extends EventEmitter<EngineEvents> {
     const groupIds = settings.groups;
     const plan = planThreads(config.threads, availableParallelism());
     const encoders = Math.max(1, plan.length - 2);
-    const sizes = { ...config.memory, batchRawBytesMax: settings.batchRawBytesMax, encoders };
-    const parts = planMemory(config, engineMemoryBytes(sizes, groupIds), settings.batchRawBytesMax);
+    const { batchRawBytesMax } = settings;
+    const sizes = { ...config.memory, batchRawBytesMax, encoders, webAssembly: true };
+    const parts = planMemory(config, engineMemoryBytes(sizes, groupIds), batchRawBytesMax);
     const memory = createEngineMemory(sizes, groupIds);
     let died: RaftlineError | undefined;
     let fail = (error: RaftlineError): void => {

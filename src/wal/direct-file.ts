@@ -1,13 +1,11 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { assert } from '../base/assert.js';
+import { alignedMemory } from '../base/web-assembly.js';
 
 /** What files are written in: of 4,096 bytes, at multiples of it, from memory that is so aligned. Disks want 512 or this. */
 const BLOCK_BYTES = 4096;
 /** Bytes that one write takes at most. */
 const STAGING_BYTES = 1024 * 1024;
-const WASM_PAGE_BYTES = 64 * 1024;
-/** What is used of it; the libraries of TypeScript have it among a browser's things only. */
-declare const WebAssembly: { Memory: new (size: { initial: number }) => { buffer: ArrayBuffer } };
 /** Not there on every system. */
 const { O_DIRECT } = constants as { O_DIRECT?: number };
 
@@ -38,7 +36,8 @@ export class DirectFile {
   #position = 0;
   /** Whole blocks that need not be written again, bytes. What is behind them, up to `#position`, stands at the front of the staging memory. */
   #blocksWritten = 0;
-  readonly #staging = alignedMemory();
+  /** Begins at a page's border, as the disk wants it. */
+  readonly #staging = Buffer.from(alignedMemory(STAGING_BYTES));
 
   private constructor(readonly fd: number) {}
 
@@ -77,9 +76,4 @@ export class DirectFile {
       done += count - (count % BLOCK_BYTES);
     }
   }
-}
-
-/** WebAssembly's memory begins at a page's border, which no other memory of JavaScript is sure to do. */
-function alignedMemory(): Buffer {
-  return Buffer.from(new WebAssembly.Memory({ initial: STAGING_BYTES / WASM_PAGE_BYTES }).buffer);
 }

@@ -1,4 +1,5 @@
 import type { GroupId } from '../base/ids.js';
+import { sharedWasmMemory, type WasmMemory } from '../base/web-assembly.js';
 import { BATCH_PAYLOAD_OFFSET } from '../codec/batch.js';
 import { initRing, type RingRegion, ringRegionBytes, usedBytes } from '../ring/byte-ring.js';
 import { Cursor } from '../ring/cursor.js';
@@ -25,6 +26,8 @@ import { SharedLogIndex } from '../wal/log-index.js';
  */
 export interface EngineMemory {
   readonly memory: SharedArrayBuffer;
+  /** The same block, as WebAssembly reaches it; undefined where it does not. */
+  readonly wasm: WasmMemory | undefined;
   readonly gates: { main: number; network: number; encoder: number; wal: number };
   readonly rings: Readonly<Record<RingName, RingRegion>>;
   readonly cursors: Readonly<Record<CursorName, number>>;
@@ -86,6 +89,8 @@ export interface MemorySizes {
   messageRingBytes?: number;
   /** Encoders, each with a batch ring of its own. Default 1. */
   encoders?: number;
+  /** Whether WebAssembly is to reach the block, where it can. Default false. */
+  webAssembly?: boolean;
 }
 
 /** A power of two that holds at least `wanted` bytes and four records of the largest size. */
@@ -131,7 +136,8 @@ function layoutOf(sizes: MemorySizes, groups: readonly GroupId[]): Layout {
 /** Lays the block out and prepares its rings. Called once, by main. */
 export function createEngineMemory(sizes: MemorySizes, groups: readonly GroupId[]): EngineMemory {
   const { capacities, indexBytes, total } = layoutOf(sizes, groups);
-  const memory = new SharedArrayBuffer(total);
+  const wasm = sizes.webAssembly === true ? sharedWasmMemory(total) : undefined;
+  const memory = wasm?.buffer ?? new SharedArrayBuffer(total);
   const allocator = new SharedAllocator(memory);
   const rings = {} as Record<RingName, RingRegion>;
   for (const name of Object.keys(capacities) as RingName[]) {
@@ -159,7 +165,7 @@ export function createEngineMemory(sizes: MemorySizes, groups: readonly GroupId[
     moreEncoders.push({ ring, gate: gate(), consumer: number + 1, counters });
   }
   const logIndex = { offset: allocator.take(indexBytes), groups };
-  return { memory, gates, rings, cursors, moreEncoders, logIndex };
+  return { memory, wasm, gates, rings, cursors, moreEncoders, logIndex };
 }
 
 /** The view of one thread on a cursor of the block. */

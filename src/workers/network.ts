@@ -1,6 +1,7 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex } from '../base/ids.js';
 import { loadCompression } from '../codec/compression.js';
+import { noDecompress, type TryDecompress, wasmDecompressor } from '../codec/lz4-wasm.js';
 import { RingConsumer } from '../ring/consumer.js';
 import { RingObserver } from '../ring/observer.js';
 import { RingProducer } from '../ring/producer.js';
@@ -82,7 +83,7 @@ export class Network implements Program {
     const openReader = (): LogReader => new LogReader(disk, dataDirectory, logIndexOf(memory));
     const shared = {
       push: (record: InboxRecord) => this.#push(record),
-      compression: loadCompression(settings.lz4),
+      compression: loadCompression(settings.lz4, decompressorOf(memory)),
       entryBytesMax: settings.entryBytesMax,
       // Main is woken at the end of the poll that follows: once, however much has come for it.
       wake: () => {
@@ -316,6 +317,10 @@ export class Network implements Program {
       this.#receiver.reply(peer, { ...reply, match, hintIndex, hintTerm, applied }),
     );
   }
+}
+
+function decompressorOf({ memory, wasm }: EngineMemory): TryDecompress {
+  return wasm === undefined ? noDecompress : wasmDecompressor(memory, wasm);
 }
 
 /** The batches that this node seals as leader, from one encoder or from several. */
