@@ -299,7 +299,7 @@ export class Checks {
     const copies = this.#nodes.filter((other) => other.durable(this.#group).holds(index, term!));
     const has = (id: number): boolean => {
       const known = this.#configurations.incarnationOf(node, id);
-      return copies.some((other) => other.id === id && (known === 0 || known === other.incarnation));
+      return this.#nodes.some((other) => other.id === id && other.hasHeld(this.#group, index, term!, known));
     };
     // Who follows may not have the configuration yet by which its leader decided.
     const leads = node.replica(this.#group).leads;

@@ -1,5 +1,5 @@
 import { ErrorCode, RaftlineError, toRaftlineError } from '../../src/base/errors.js';
-import type { GroupId } from '../../src/base/ids.js';
+import type { GroupId, Incarnation, LogIndex, Term } from '../../src/base/ids.js';
 import { seededRandom } from '../../src/base/prng.js';
 import type { TraceEvent } from '../../src/core/trace-event.js';
 import type { Config, ReadPolicy } from '../../src/engine/options.js';
@@ -63,6 +63,8 @@ export class SimNode {
   /** Data directories that it has had. */
   directories = 1;
   #durable: ReadonlyMap<GroupId, DurableLog>;
+  /** Directories that it has lost, as they were then. */
+  readonly #lost: { incarnation: number; logs: ReadonlyMap<GroupId, DurableLog> }[] = [];
   readonly #machines: ReadonlyMap<GroupId, SnapshotMachine>;
   readonly #parts: NodeParts;
   #config: Config;
@@ -171,6 +173,7 @@ export class SimNode {
   giveNewDirectory(join: boolean): void {
     this.kill();
     const { groups, founders } = this.#parts;
+    this.#lost.push({ incarnation: this.incarnation, logs: this.#durable });
     this.directories++;
     this.incarnation = 0;
     this.disk = this.#emptyDisk();
@@ -178,6 +181,18 @@ export class SimNode {
     this.snapshots.loseAll();
     // A sole founder that comes back as one founds another cluster: there is nobody whom it would have to ask.
     this.#config = this.#configOf(join || !founders.includes(this.id) || founders.length === 1);
+  }
+
+  /**
+   * Whether an entry is on its disk, or was when the directory of `incarnation` was lost (0: whichever): what was acknowledged before may
+   * reach a leader afterwards, and counts.
+   */
+  hasHeld(group: GroupId, index: LogIndex, term: Term, incarnation: Incarnation): boolean {
+    const now = { incarnation: this.incarnation, logs: this.#durable };
+    const meant = [...this.#lost, now].filter(
+      (life) => incarnation === 0 || life.incarnation === incarnation,
+    );
+    return meant.some(({ logs }) => logs.get(group)?.holds(index, term));
   }
 
   /** Runs something on one of its threads: what it throws ends the process. */
