@@ -15,6 +15,8 @@ export class Progress {
   readonly id: NodeId;
   /** The leader's tick when it last heard from this follower; when it began to listen, before the first time. */
   heardAt: number;
+  /** The leader's tick when a heartbeat was sent to it last. */
+  heartbeatAt = Number.NEGATIVE_INFINITY;
   /** The newest heartbeat round that it answered in this term. */
   roundAnswered = 0;
   /** While in `snapshot`: one was asked for, and nothing was heard of how it ended. */
@@ -109,7 +111,8 @@ export class Progress {
     this.#matchAtRound = 0;
   }
 
-  heartbeatSent(round: number): void {
+  heartbeatSent(round: number, tick: number): void {
+    this.heartbeatAt = tick;
     this.#roundSent = round;
     this.#matchAtRound = this.#match;
   }

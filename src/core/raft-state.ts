@@ -5,7 +5,7 @@ import { PRIORITY_MAX, type RaftOptions, type RecoveredState, type Settings, set
 import { Outbox } from './outbox.js';
 import type { Progress } from './progress.js';
 import { RaftLog } from './raft-log.js';
-import type { ProposedBatch } from './ready.js';
+import type { Outbound, ProposedBatch } from './ready.js';
 import { Uncommitted } from './uncommitted.js';
 
 /** Who asks for a read point: a caller here, or a member. `lease`: the lease's word is enough. */
@@ -235,9 +235,13 @@ export function sendAs(
  * Sends what asserts the term and nothing of the log: it waits for the term's record alone, so that a leader with a
  * slow disk is still heard.
  */
-export function sendTermOnly(state: RaftState, message: Unaddressed<ControlMessage>): void {
+export function sendTermOnly(
+  state: RaftState,
+  message: Unaddressed<ControlMessage>,
+  flags: Pick<Outbound, 'rare'> = {},
+): void {
   flushHardState(state);
-  push(state, state.term, message, state.hardStateOrder);
+  push(state, state.term, message, state.hardStateOrder, flags);
 }
 
 function push(
@@ -245,7 +249,8 @@ function push(
   term: Term,
   message: Unaddressed<ControlMessage | AppendReply>,
   after: OrderId,
+  flags: Pick<Outbound, 'rare'> = {},
 ): void {
   const { group, id } = state.options;
-  state.outbox.messages.push({ message: { ...message, group, from: id, term }, after });
+  state.outbox.messages.push({ message: { ...message, group, from: id, term }, after, ...flags });
 }

@@ -108,6 +108,8 @@ export type Order =
 export interface Outbound {
   message: ControlMessage | AppendReply;
   after: OrderId;
+  /** A heartbeat to a member that does not answer: it comes rarely on purpose, and nobody repeats it in the meantime. */
+  rare?: true;
 }
 
 /**

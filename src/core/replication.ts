@@ -84,6 +84,22 @@ export function maybeCommit(state: RaftState): void {
   state.uncommitted.commit(log.commitIndex);
 }
 
+/** Of how long a member has been silent, the part after which it gets one more heartbeat. */
+const SILENCE_PART = 1 / 8;
+/** Of the shortest election timeout, what passes between two heartbeats at most: who hears them and cannot answer goes on to follow. */
+const SILENCE_WAIT_MAX = 1 / 3;
+
+/**
+ * After how many ticks a member gets its next heartbeat at the earliest. Who has not been heard for an election timeout gets them more and
+ * more rarely, up to a bound, also where reads begin one round after the other: what hangs must not have to answer them all when it
+ * goes on. All of them again after its first answer (E5).
+ */
+function heartbeatWait({ ticks, options }: RaftState, { heardAt }: Progress): number {
+  const silent = ticks - heardAt;
+  if (silent < options.electionTicksMin) return 0;
+  return Math.min(Math.ceil(silent * SILENCE_PART), Math.floor(options.electionTicksMin * SILENCE_WAIT_MAX));
+}
+
 /** One round of heartbeats to every other member. Nobody is told of a commit that it is not known to hold (H30). */
 export function broadcastHeartbeat(state: RaftState): void {
   const { lease } = state.options;
@@ -92,12 +108,11 @@ export function broadcastHeartbeat(state: RaftState): void {
   if (lease !== undefined) state.roundTimes.push({ round: state.round, sentAt: lease.now() });
   for (const progress of state.progress.values()) {
     maybeAskAgain(state, progress);
-    progress.heartbeatSent(state.round);
-    sendTermOnly(state, {
-      type: 'heartbeat',
-      to: progress.id,
-      commit: Math.min(progress.match, state.log.commitIndex),
-      round: state.round,
-    });
+    const wait = heartbeatWait(state, progress);
+    if (state.ticks - progress.heartbeatAt < wait) continue;
+    progress.heartbeatSent(state.round, state.ticks);
+    const commit = Math.min(progress.match, state.log.commitIndex);
+    const heartbeat = { type: 'heartbeat', to: progress.id, commit, round: state.round } as const;
+    sendTermOnly(state, heartbeat, wait > 0 ? { rare: true } : {});
   }
 }

@@ -24,10 +24,10 @@ export class PeerMessages {
     this.#parts = parts;
   }
 
-  send({ message, after }: Outbound): void {
+  send({ message, after, rare }: Outbound): void {
     const global = this.#parts.orders.globalOf(after);
     if (message.type === 'appendReply') this.#sendReply(message, global);
-    else this.#sendControl(message, global);
+    else this.#sendControl(message, global, rare === true);
   }
 
   session(command: SessionCommand): void {
@@ -56,10 +56,11 @@ export class PeerMessages {
     this.#lastReply = undefined;
   }
 
-  #sendControl(message: ControlMessage, after: number): void {
+  #sendControl(message: ControlMessage, after: number, rare: boolean): void {
     const { group, hub } = this.#parts;
     const body = encodeEnvelope({ type: 'control', message }).bytes;
-    const heartbeatOf = message.type === 'heartbeat' ? group : 0;
+    // What the network thread notes as a heartbeat it repeats while main is late.
+    const heartbeatOf = message.type === 'heartbeat' && !rare ? group : 0;
     hub.command({ type: 'control', peer: message.to, after, heartbeatOf, body });
   }
 

@@ -323,6 +323,44 @@ describe('finding where the logs agree', () => {
 });
 
 describe('heartbeats', () => {
+  it('E5 A11 who does not answer gets them more and more rarely, up to a bound, and all of them again after its first answer', () => {
+    const raft = startRaft({}, { electionTicksMin: 80, electionTicksMax: 80 });
+    for (let times = 0; times < 8; times++) timeOut(raft);
+    raft.step(voteReply(2, raft.status().term));
+    take(raft);
+    /** How many the silent one gets in nearly an election timeout. Of the other one an answer comes to every one, and with reads a round to every answer. */
+    const beats = (reads: boolean): number => {
+      let silent = 0;
+      for (let tick = 0, context = 0; tick < 78; tick++) {
+        raft.tick();
+        if (reads) raft.readIndex(++context);
+        for (let ready = raft.ready(); ready !== undefined; ready = raft.ready()) {
+          for (const { message, rare } of ready.messages) {
+            if (message.type !== 'heartbeat') continue;
+            if (message.to === 3) silent++;
+            else raft.step(heartbeatReply(2, raft.status().term, message.round, 1));
+            expect(rare, 'and nobody repeats the rare ones').toBe(
+              rares && message.to === 3 ? true : undefined,
+            );
+          }
+        }
+      }
+      return silent;
+    };
+    let rares = false;
+    const before = beats(false);
+    expect(before).toBe(39);
+    rares = true;
+    const counts = [beats(false), beats(true), beats(true), beats(true)];
+    expect(counts[0]).toBeLessThan(before / 3);
+    expect([...counts].sort((a, b) => b - a)).toEqual(counts);
+    // A third of the shortest election timeout is the bound.
+    expect(counts.slice(2)).toEqual([3, 3]);
+    raft.step(heartbeatReply(3, raft.status().term, 1, 1));
+    rares = false;
+    expect(beats(false)).toBe(39);
+  });
+
   const beat = (raft: Raft) => {
     for (let tick = 0; tick < 2; tick++) raft.tick();
     return take(raft).messages.map(({ message }) => message);

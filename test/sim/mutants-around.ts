@@ -217,9 +217,9 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
     id: 'H33',
     name: 'a reply says the term that is when it leaves, not the one that it was made in',
     file: 'src/core/raft-state.ts',
-    find: 'state.outbox.messages.push({ message: { ...message, group, from: id, term }, after });',
+    find: 'state.outbox.messages.push({ message: { ...message, group, from: id, term }, after, ...flags });',
     replace:
-      'state.outbox.messages.push({ message: { ...message, group, from: id, get term() { return Math.max(term, state.term); } }, after });',
+      'state.outbox.messages.push({ message: { ...message, group, from: id, get term() { return Math.max(term, state.term); } }, after, ...flags });',
   },
   {
     id: 'A5',

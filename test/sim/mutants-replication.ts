@@ -86,8 +86,8 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     id: 'H30',
     name: 'a heartbeat tells the whole commit index',
     file: 'src/core/replication.ts',
-    find: 'commit: Math.min(progress.match, state.log.commitIndex),',
-    replace: 'commit: state.log.commitIndex,',
+    find: 'const commit = Math.min(progress.match, state.log.commitIndex);',
+    replace: 'const commit = state.log.commitIndex;',
     profile: 'mixed',
   },
   {
@@ -207,5 +207,13 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     find: 'return hintIndex >= 0 && hintIndex < refusedAt && hintTerm >= 0 && hintTerm <= state.term;',
     replace: 'return hintIndex > refusedAt && hintTerm >= 0;',
     profile: 'mixed',
+  },
+  {
+    id: 'E5',
+    name: 'who does not answer gets every heartbeat all the same',
+    also: ['A11'],
+    file: 'src/core/replication.ts',
+    find: 'if (state.ticks - progress.heartbeatAt < wait) continue;',
+    replace: '',
   },
 ];
