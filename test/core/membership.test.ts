@@ -95,7 +95,7 @@ describe('joint consensus', () => {
     expect(take(raft).messages.map(({ message }) => message.to)).toEqual([4, 5, 2, 3]);
   });
 
-  it('A1 who stays keeps its session; who leaves is sent the entry that it leaves by, and nothing after', () => {
+  it('A1 E8 who stays keeps its session; who leaves is asked, and sent the entry that it leaves by, and nothing after', () => {
     const raft = leader(configuration([1, 2, 3]), [2, 3]);
     const sessions = [2, 3].map((peer) => sessionTo(raft, peer));
     raft.proposeConfiguration(configuration([1, 2]), 1);
@@ -281,6 +281,20 @@ describe('who leaves', () => {
     expect(raft.propose(1, 1)).toMatchObject({ refused: 'transferring' });
     timeOut(raft);
     expect(raft.status()).toMatchObject({ role: 'follower', leader: 0 });
+  });
+
+  it('E8 a leaver that does not answer is removed all the same', () => {
+    const raft = leader(configuration([1, 2, 3]), [2, 3]);
+    const session = sessionTo(raft, 3);
+    raft.proposeConfiguration(configuration([1, 2]), 1);
+    replicate(raft, [2]);
+    expect(raft.status()).toMatchObject({ commitIndex: 3, lastIndex: 4 });
+    expect(sessionTo(raft, 3)).toBe(session);
+    sync(raft);
+    raft.step(accepted(2, 2, sessionTo(raft, 2), 4));
+    expect(raft.status()).toMatchObject({ commitIndex: 4, role: 'leader' });
+    expect(take(raft).sessions).toEqual([{ type: 'close', peer: 3, session }]);
+    expect(raft.status().progress.map(({ id }) => id)).toEqual([2]);
   });
 
   it('H16 H58 it never campaigns again', () => {

@@ -105,6 +105,25 @@ describe('members of a running cluster', () => {
     });
   });
 
+  it('E8 a leaver that does not answer is removed all the same; once it is back it asks, is told, and steps out', async () => {
+    await withCluster(async (cluster) => {
+      await cluster.put('one');
+      const leader = await cluster.leader();
+      const leaver = [1, 2, 3].find((id) => id !== leader.id)!;
+      await cluster.stop(leaver);
+      const view = await group(leader).removeMember(leaver);
+      expect(view).toMatchObject({ voters: [1, 2, 3].filter((id) => id !== leaver), committed: true });
+      const { term } = group(leader).status();
+      await cluster.open(leaver);
+      const back = cluster.node(leaver).engine!;
+      expect(group(back).status().membership).toBe('voter');
+      await until('it has stepped out', () => group(back).status().membership === 'removed');
+      await group(leader).propose(Buffer.from('two'));
+      expect(group(leader).status()).toMatchObject({ role: 'leader', term });
+      expect(group(back).status()).toMatchObject({ role: 'follower', leader: 0 });
+    });
+  });
+
   it('E8 H58 a leader that removes itself hands over first; who was removed is told so and campaigns no more', async () => {
     await withCluster(async (cluster) => {
       await cluster.put('one');

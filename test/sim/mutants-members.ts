@@ -145,4 +145,20 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     replace: '',
     profile: 'groups',
   },
+  {
+    id: 'E8',
+    name: 'a node that is turned away as removed does not believe it',
+    file: 'src/engine/turn.ts',
+    find: 'for (const replica of this.replicas.values()) replica.noteRemoved(event.id);',
+    replace: '',
+    profile: 'members',
+  },
+  {
+    id: 'H60d',
+    name: 'whoever answers is believed that this node was removed',
+    also: ['H61'],
+    file: 'src/engine/replica.ts',
+    find: "if (message.type === 'voteReply' && message.removed !== 0 && message.removed === this.#incarnation)",
+    replace: "if (message.type === 'voteReply' && message.removed !== 0)",
+  },
 ];
