@@ -21,8 +21,10 @@ export function memberRules(step: TracedStep): void {
   if (event.door !== 'configure') return;
   const added = state.configuration.voters.filter((id) => !before.configuration.voters.includes(id));
   for (const id of added) {
-    if (before.lastIndex - (before.match[id] ?? 0) > GAP_MAX)
-      fault(`H62: node ${id} votes, and is far behind`);
+    const match = before.match[id] ?? 0;
+    if (before.lastIndex - match > GAP_MAX) fault(`H62: node ${id} votes, and is far behind`);
+    if (match < before.configuration.index)
+      fault(`H62: node ${id} votes, and does not know yet that it is a member`);
   }
 }
 

@@ -106,6 +106,11 @@ export class SimGroup {
     const [fault] = this.#model.faults;
     must(fault === undefined, () => fault ?? '');
     this.#patience.take(node, event);
+    const { role, term, commitTerm } = event.state;
+    must(
+      role !== 'leader' || commitTerm === term || !node.replica(this.id).leaseHolds,
+      () => `the lease of ${node.host} holds before anything of its term ${term} is committed (H65)`,
+    );
     if (!event.sends.some(({ message }) => message.type === 'heartbeat')) return;
     const status = node.replica(this.id).status();
     const handsOver = status.transferTo !== 0;

@@ -41,7 +41,6 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     find: 'if (!state.votes.has(reply.from)) state.votes.set(reply.from, reply.granted);',
     replace:
       'state.votes.set(state.configuration.voters.find((id) => !state.votes.has(id)) ?? reply.from, reply.granted);',
-    profile: 'network',
   },
   {
     id: 'H5',
