@@ -31,6 +31,8 @@ import { traceInto } from './trace.js';
 
 /** How long one turn applies at most, ms: what arrives meanwhile waits no longer. */
 const APPLY_SLICE_MS = 4;
+/** Entries with callers of this process that one turn applies, unless one batch has more: what the callers do with the answers is done before the next event. */
+const ANSWERS_PER_TURN = 1024;
 
 export interface TurnParts {
   config: Config;
@@ -227,14 +229,18 @@ export class Turn {
   #apply(): boolean {
     const until = this.#clock.nowMs() + APPLY_SLICE_MS;
     let worked = false;
+    let answers = 0;
     for (;;) {
       let applied = this.#applyFed();
       for (const replica of this.replicas.values()) {
-        if (replica.applyNear()) applied = true;
+        const before = replica.applier.applied;
+        if (!replica.applyNear()) continue;
+        applied = true;
+        answers += replica.applier.applied - before;
       }
       if (!applied) break;
       worked = true;
-      if (this.#clock.nowMs() >= until) break;
+      if (answers >= ANSWERS_PER_TURN || this.#clock.nowMs() >= until) break;
     }
     if (worked) this.#hub.slots.release();
     for (const replica of this.replicas.values()) replica.afterApply();

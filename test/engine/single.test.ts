@@ -18,6 +18,9 @@ import {
   until,
 } from './world.js';
 
+/** As in src/engine/turn.ts. */
+const ANSWERS_PER_TURN = 1024;
+
 let directory: { path: string; remove: () => void };
 const opened: EngineType[] = [];
 
@@ -37,6 +40,27 @@ async function open(ledger: StateMachine, changes: Partial<EngineOptions> = {}):
 }
 
 describe('an engine of one node', () => {
+  it('answers many callers in pieces: what is due comes in between', async () => {
+    const engine = await open({ apply() {} }, { pipeline: { batchEntriesMax: 512, depth: 64 } });
+    await leads(engine);
+    const group = engine.group(1);
+    let answered = 0;
+    let most = 0;
+    const all = Array.from({ length: 40_000 }, () => group.propose(Buffer.from('x')).then(() => answered++));
+    // The disk has all of it before anybody is told; then one turn after the other tells of a part.
+    const work = performance.now() + 300;
+    while (performance.now() < work);
+    while (answered < all.length) {
+      const before = answered;
+      await new Promise((resolve) => setImmediate(resolve));
+      most = Math.max(most, answered - before);
+    }
+    await Promise.all(all);
+    expect(most).toBeGreaterThan(0);
+    // Two turns may fall between two looks.
+    expect(most).toBeLessThanOrEqual(2 * (ANSWERS_PER_TURN + 512));
+  });
+
   it('E10 leads by itself; entries from nothing to the largest are applied and answered, one byte more is refused', async () => {
     const ledger = new Ledger();
     const engine = await open(ledger, { entryBytesMax: 300_000 });
