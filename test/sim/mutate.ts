@@ -137,6 +137,11 @@ async function main(): Promise<number> {
   const fits = ({ id, profile }: Mutant): boolean =>
     only === undefined ? values.tests || profile !== undefined : only.includes(id);
   const chosen = MUTANTS.filter(fits);
+  const unknown = (only ?? []).filter((id) => !MUTANTS.some((mutant) => mutant.id === id));
+  if (unknown.length > 0) {
+    process.stderr.write(`--only: there is no mutant ${unknown.join(', ')} (docs/hazards.md lists them)\n`);
+    return 2;
+  }
   const { seeds, operations, profile } = values;
   const trial = values.tests ? byTests() : bySeeds(Number(seeds), Number(operations), profile);
   const waiting = [...chosen];
