@@ -14,6 +14,7 @@ export type { AppenderCallback, AppenderOptions, AppenderRun, GroupAppender } fr
 // The engine: one per process and data directory.
 export { Engine } from './engine/engine.js';
 export type { Group } from './engine/group.js';
+export type { ChangeOptions, MembersView } from './engine/members-request.js';
 export type { EngineOptions, GroupOptions, ReadPolicy, TraceSink } from './engine/options.js';
 export type { FollowerPipelineOptions, PipelineOptions } from './engine/pipeline-options.js';
 export type { ReadOptions, ReadPoint } from './engine/reads.js';

@@ -317,7 +317,8 @@ export class Checks {
     if (leader === undefined || leaders.length > 1) return `${leaders.length} leaders`;
     const view = leader.replica(this.#group).members.view();
     if (!view.committed || view.votersOutgoing.length > 0) return `in force is ${tellView(view)}`;
-    for (const node of this.#nodes) {
+    // First the leader, with which the others are compared: its disk may be the last to hold what they have applied.
+    for (const node of [leader, ...this.#nodes]) {
       const isMember = view.voters.includes(node.id) || view.learners.includes(node.id);
       const missing =
         isMember && !hasLost(view, node) ? this.#lags(node, leader) : this.#isAbout(node, view.removed);

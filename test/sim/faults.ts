@@ -140,6 +140,7 @@ export class Faults {
       case 'removeLeader':
       case 'exchangeSet':
       case 'loseDirectory':
+      case 'compressionLevel':
         return operator.do(kind, forMs, chance);
       default:
         return this.#part(kind, operator.group, forMs, chance);

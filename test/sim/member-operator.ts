@@ -1,10 +1,6 @@
 import { ErrorCode, RaftlineError } from '../../src/base/errors.js';
 import type { GroupId } from '../../src/base/ids.js';
-import type {
-  ChangeOptions,
-  MembersView,
-  MembersRequest as Request,
-} from '../../src/engine/members-request.js';
+import type { ChangeOptions, MembersRequest, MembersView } from '../../src/engine/members-request.js';
 import { must } from './broken.js';
 import type { Chance } from './chance.js';
 import type { SimNode } from './node.js';
@@ -21,10 +17,9 @@ export const MEMBER_CHANGES = [
   'exchangeSet',
   'loseDirectory',
 ] as const;
-export type MemberChange = (typeof MEMBER_CHANGES)[number];
-
-/** What is asked of a leader here. */
-type MembersRequest = Exclude<Request, { type: 'compression' }>;
+/** The same door, and nobody comes or goes. */
+export const COMPRESSION_CHANGE = 'compressionLevel';
+export type MemberChange = (typeof MEMBER_CHANGES)[number] | typeof COMPRESSION_CHANGE;
 
 export interface OperatorParts {
   group: GroupId;
@@ -89,6 +84,8 @@ export class MemberOperator {
         return others.length === 0 ? undefined : remove(chance.pick(others));
       case 'removeLeader':
         return view.voters.length < 2 ? undefined : remove(leader.id);
+      case 'compressionLevel':
+        return { type: 'compression', level: chance.integer(0, 2) };
       case 'exchangeSet': {
         const mixed = chance.shuffled([...view.voters, ...view.learners]);
         const count = chance.integer(1, mixed.length);
@@ -145,7 +142,7 @@ export class MemberOperator {
             this.done++;
             scheduler.say('member', `group ${group}: ${tellRequest(request)}: done at ${now.index}`);
             must(!revives, () => `removed node ${tellRequest(request)} was taken as it was`);
-            this.#checkDone(request, now, options.expectedIndex);
+            this.#checkDone(request, now, options.expectedIndex, levelIn(leader, group));
           }),
         (error) => over(() => refused(error)),
       );
@@ -154,12 +151,18 @@ export class MemberOperator {
     }
   }
 
-  #checkDone(request: MembersRequest, now: MembersView, expectedIndex: number | undefined): void {
+  #checkDone(
+    request: MembersRequest,
+    now: MembersView,
+    expectedIndex: number | undefined,
+    level: number | undefined,
+  ): void {
     const { voters, learners, committed, votersOutgoing } = now;
     const said = (): string =>
       `${tellRequest(request)} was said to be done, and ${tellView(now)} is in force`;
     must(committed && votersOutgoing.length === 0, said);
-    if (request.type === 'remove') must(!isIn(now, request.id), said);
+    if (request.type === 'compression') must(level === request.level, said);
+    else if (request.type === 'remove') must(!isIn(now, request.id), said);
     else if (request.type === 'set') {
       must(isSame(voters, request.voters) && isSame(learners, request.learners), said);
     } else {
@@ -235,7 +238,13 @@ function isSame(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((id) => b.includes(id));
 }
 
+/** What the newest committed configuration allows, as a node has it. */
+function levelIn(node: SimNode, group: GroupId): number | undefined {
+  return node.replica(group).configurations[0]?.configuration.compressionLevel;
+}
+
 function tellRequest(request: MembersRequest): string {
+  if (request.type === 'compression') return `compression level ${request.level}`;
   if (request.type !== 'set')
     return `${request.type}${'as' in request ? ` ${request.as}` : ''} n${request.id}`;
   return `set voters ${request.voters.join(',')} learners ${request.learners.join(',')}`;

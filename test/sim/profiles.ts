@@ -1,5 +1,5 @@
 import { LINK_FAULTS, type LinkFault } from './links.js';
-import { MEMBER_CHANGES } from './member-operator.js';
+import { COMPRESSION_CHANGE, MEMBER_CHANGES } from './member-operator.js';
 import { PARTITIONS } from './partitions.js';
 
 /** The kinds of faults: what links do all the time, and what comes now and then. */
@@ -26,6 +26,7 @@ export const FAULTS = [
   'slowSnapshots',
   'failingSnapshots',
   ...MEMBER_CHANGES,
+  COMPRESSION_CHANGE,
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 /** What comes at a time of its own. */
@@ -62,6 +63,7 @@ export const PROFILES: Readonly<Record<string, readonly Fault[]>> = {
   ],
   members: [
     ...MEMBER_CHANGES,
+    COMPRESSION_CHANGE,
     ...LINK_FAULTS,
     'isolateLeader',
     'split',
@@ -74,6 +76,7 @@ export const PROFILES: Readonly<Record<string, readonly Fault[]>> = {
   ],
   groups: [
     ...MEMBER_CHANGES,
+    COMPRESSION_CHANGE,
     ...LINK_FAULTS,
     ...PARTITIONS,
     'breakStream',

@@ -3,7 +3,7 @@ import { seededRandom } from '../../src/base/prng.js';
 import type { ReadPolicy } from '../../src/engine/options.js';
 import { Chance } from './chance.js';
 import { LINK_FAULTS, type LinkFault, type LinkPlan } from './links.js';
-import { MEMBER_CHANGES } from './member-operator.js';
+import { COMPRESSION_CHANGE, MEMBER_CHANGES } from './member-operator.js';
 import { type Fault, GROUPS, type Incident, PROFILES, UNSEATING } from './profiles.js';
 import { LEASE_CLOCK_SPREAD } from './sim-clock.js';
 
@@ -105,7 +105,14 @@ export function drawScenario(options: ScenarioOptions): Scenario {
   const founders = Array.from({ length: count }, () => drawNode(false));
   const groups = drawGroups(chance, profile);
   const clients = groups.flatMap((group) => drawClients(chance, group, groups.length));
-  const faults = drawFaults(chance, kinds, operations * EVERY_MS * PATIENCE);
+  const untilMs = operations * EVERY_MS * PATIENCE;
+  const rest = kinds.filter((kind) => kind !== COMPRESSION_CHANGE);
+  // From a source of their own: what else a seed stands for is as it was before there were such changes.
+  const levels =
+    kinds.length === rest.length
+      ? []
+      : drawFaults(new Chance(seededRandom(seed + 7)), [COMPRESSION_CHANGE], untilMs);
+  const faults = [...drawFaults(chance, rest, untilMs), ...levels].sort((a, b) => a.atMs - b.atMs);
   const links = drawLinks(chance, kinds);
   const adds = faults.some(({ kind }) => kind === 'addLearner' || kind === 'addVoter');
   const joiners = Array.from({ length: adds ? chance.integer(1, 3) : 0 }, () => drawNode(true));
@@ -173,7 +180,7 @@ function drawLinks(chance: Chance, kinds: readonly Fault[]): LinkPlan {
   return plan;
 }
 
-/** Each run has some kinds of faults and not others, each with a rate of its own. */
+/** Each run has some kinds of faults and not others, each with a rate of its own. In no order. */
 function drawFaults(chance: Chance, kinds: readonly Fault[], untilMs: number): FaultEvent[] {
   const faults: FaultEvent[] = [];
   for (const kind of kinds) {
@@ -184,7 +191,7 @@ function drawFaults(chance: Chance, kinds: readonly Fault[], untilMs: number): F
       faults.push({ atMs: round(atMs), kind, forMs: drawDuration(chance, kind), seed: chance.seed() });
     }
   }
-  return faults.sort((a, b) => a.atMs - b.atMs);
+  return faults;
 }
 
 const STALLS: readonly Fault[] = ['stallMain', 'stallThread', 'stallNode', 'slowLink'];
