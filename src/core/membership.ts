@@ -1,4 +1,4 @@
-import type { NodeId } from '../base/ids.js';
+import type { Incarnation, NodeId } from '../base/ids.js';
 import { MEMBERS_MAX } from '../base/limits.js';
 import type { Configuration, ConfigurationAt } from '../base/messages.js';
 
@@ -19,6 +19,12 @@ export const NO_CONFIGURATION: ConfigurationAt = {
 /** Votes in either half of the configuration. */
 export function isVoter(configuration: Configuration, id: NodeId): boolean {
   return configuration.voters.includes(id) || configuration.votersOutgoing.includes(id);
+}
+
+/** Whether `id` is meant with this incarnation; where either is not known (0) it may be. */
+export function mayMean({ incarnations }: Configuration, id: NodeId, incarnation: Incarnation): boolean {
+  const meant = incarnations.find((member) => member.id === id)?.incarnation ?? 0;
+  return meant === 0 || incarnation === 0 || meant === incarnation;
 }
 
 export function isMember(configuration: Configuration, id: NodeId): boolean {

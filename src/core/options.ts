@@ -1,5 +1,5 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
-import type { GroupId, LogIndex, NodeId, Term } from '../base/ids.js';
+import type { GroupId, Incarnation, LogIndex, NodeId, Term } from '../base/ids.js';
 import type { ConfigurationAt, HardState } from '../base/messages.js';
 import type { Random } from '../base/prng.js';
 import type { TraceEvent } from './trace-event.js';
@@ -8,6 +8,11 @@ import type { TraceEvent } from './trace-event.js';
 export interface RaftOptions {
   group: GroupId;
   id: NodeId;
+  /**
+   * Of this node's data directory; default 0: not known. While a new life catches up, configurations of the log may still mean an earlier one
+   * under its id: by those it must not lead (H61).
+   */
+  incarnation?: Incarnation;
   /** Election timeouts are drawn uniformly from (electionTicksMin, electionTicksMax], whole ticks (E1, Raft §5.2). */
   electionTicksMin: number;
   electionTicksMax: number;
@@ -82,7 +87,7 @@ export interface RecoveredState {
 
 /** Fills in defaults and refuses options that no group can work with. Throws `RAFTLINE_OPTION_INVALID`. */
 export function settingsOf(options: RaftOptions): Settings {
-  const settings = { preVote: true, checkQuorum: true, priority: PRIORITY_MAX, ...options };
+  const settings = { incarnation: 0, preVote: true, checkQuorum: true, priority: PRIORITY_MAX, ...options };
   checkSettings(settings);
   return settings;
 }

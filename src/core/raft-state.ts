@@ -119,9 +119,9 @@ export class RaftState {
     return this.options.id;
   }
 
-  /** Whether this node may ask for votes: a voter, as far as it knows (H16). */
+  /** Whether this node may ask for votes: a voter, as far as it knows (H16), in this life of its directory (H61). */
   get mayCampaign(): boolean {
-    return !this.retired && this.log.mayLead(this.id);
+    return !this.retired && this.log.mayLead(this.id, this.options.incarnation);
   }
 
   /** The configuration in force. */

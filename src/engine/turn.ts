@@ -266,7 +266,8 @@ export class Turn {
   #addReplica(group: Config['groups'][number]): void {
     const { config, recovered, random, snapshots } = this.#parts;
     const trace = config.trace === undefined ? undefined : this.#traceInto(config.trace);
-    const options = raftOptionsOf(config, group.id, this.#clock, random, trace);
+    const { incarnation } = this.#parts.facts;
+    const options = { ...raftOptionsOf(config, group.id, this.#clock, random, trace), incarnation };
     const events: ReplicaEvents = {
       leadership: (replica, leadership) => {
         this.#clients.leadershipChanged(replica);

@@ -264,6 +264,22 @@ describe('strangers', () => {
     expect(raft.status()).toMatchObject({ term: 4, leader: 9 });
   });
 
+  it('H61 a new life that catches up does not lead by a configuration that means an earlier one, also where that voted alone', () => {
+    const meaning = (incarnation: number) =>
+      configuration([SELF], { incarnations: [{ id: SELF, incarnation }] });
+    const start = (incarnation: number) =>
+      startRaft({ configurations: [{ index: 1, term: 1, configuration: meaning(11) }] }, { incarnation });
+    for (const [own, role] of [
+      [12, 'follower'],
+      [11, 'candidate'],
+      [0, 'candidate'],
+    ] as const) {
+      const raft = start(own);
+      timeOut(raft);
+      expect(raft.status().role, `incarnation ${own}`).toBe(role);
+    }
+  });
+
   it('H61 a newcomer gives no vote before it knows a configuration: whoever asks may count a member that is no more', () => {
     const raft = startRaft({ terms: [], configurations: [], term: 0, commit: 0 });
     raft.step(voteRequest(2, 2, 1, 1));
