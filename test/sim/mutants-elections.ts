@@ -267,7 +267,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     name: 'who was told that it was removed campaigns all the same',
     also: ['H60'],
     file: 'src/core/raft-state.ts',
-    find: 'return !this.retired && this.log.mayLead(this.id);',
-    replace: 'return this.log.mayLead(this.id);',
+    find: 'return !this.retired && this.log.mayLead(this.id, this.options.incarnation);',
+    replace: 'return this.log.mayLead(this.id, this.options.incarnation);',
   },
 ];
