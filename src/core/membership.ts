@@ -21,10 +21,23 @@ export function isVoter(configuration: Configuration, id: NodeId): boolean {
   return configuration.voters.includes(id) || configuration.votersOutgoing.includes(id);
 }
 
-/** Whether `id` is meant with this incarnation; where either is not known (0) it may be. */
-export function mayMean({ incarnations }: Configuration, id: NodeId, incarnation: Incarnation): boolean {
+/** A node as a configuration may mean it. */
+export interface Life {
+  id: NodeId;
+  /** 0: not known. */
+  incarnation: Incarnation;
+  /** It came to a cluster that was there. */
+  joined: boolean;
+}
+
+/**
+ * Whether this life of `id` is meant. A configuration names the incarnations of all who came later; where it names none, it means a
+ * founder.
+ */
+export function mayMean({ incarnations }: Configuration, { id, incarnation, joined }: Life): boolean {
   const meant = incarnations.find((member) => member.id === id)?.incarnation ?? 0;
-  return meant === 0 || incarnation === 0 || meant === incarnation;
+  if (meant === 0) return !joined;
+  return incarnation === 0 || meant === incarnation;
 }
 
 export function isMember(configuration: Configuration, id: NodeId): boolean {

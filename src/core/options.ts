@@ -13,6 +13,11 @@ export interface RaftOptions {
    * under its id: by those it must not lead (H61).
    */
   incarnation?: Incarnation;
+  /**
+   * This directory came to a cluster that was there; default false. Then a configuration that names no incarnation under its id means the
+   * founder who had it, and not this node: by that neither (H61).
+   */
+  joined?: boolean;
   /** Election timeouts are drawn uniformly from (electionTicksMin, electionTicksMax], whole ticks (E1, Raft §5.2). */
   electionTicksMin: number;
   electionTicksMax: number;
@@ -87,7 +92,14 @@ export interface RecoveredState {
 
 /** Fills in defaults and refuses options that no group can work with. Throws `RAFTLINE_OPTION_INVALID`. */
 export function settingsOf(options: RaftOptions): Settings {
-  const settings = { incarnation: 0, preVote: true, checkQuorum: true, priority: PRIORITY_MAX, ...options };
+  const settings = {
+    incarnation: 0,
+    joined: false,
+    preVote: true,
+    checkQuorum: true,
+    priority: PRIORITY_MAX,
+    ...options,
+  };
   checkSettings(settings);
   return settings;
 }

@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.js';
-import type { Incarnation, LogIndex, NodeId, OrderId, Term } from '../base/ids.js';
+import type { LogIndex, NodeId, OrderId, Term } from '../base/ids.js';
 import type { Configuration, ConfigurationAt } from '../base/messages.js';
-import { isMember, isVoter, mayMean, membersOf, NO_CONFIGURATION } from './membership.js';
+import { isMember, isVoter, type Life, mayMean, membersOf, NO_CONFIGURATION } from './membership.js';
 import type { RecoveredState } from './options.js';
 import { TermMap } from './term-map.js';
 
@@ -89,12 +89,12 @@ export class RaftLog {
 
   /**
    * Whether `id` votes in the committed configuration or in a later one. Who is left out by an entry that is not known to
-   * be committed may be the only one that holds it, and must be able to lead until it is. A configuration that names another incarnation
-   * than `incarnation` (0: not known) is about somebody else, who had this id before (H61).
+   * be committed may be the only one that holds it, and must be able to lead until it is. A configuration that means another life
+   * is about somebody else, who had this id before (H61).
    */
-  mayLead(id: NodeId, incarnation: Incarnation): boolean {
+  mayLead(life: Life): boolean {
     return this.#configurations.some(
-      ({ configuration }) => isVoter(configuration, id) && mayMean(configuration, id, incarnation),
+      ({ configuration }) => isVoter(configuration, life.id) && mayMean(configuration, life),
     );
   }
 

@@ -121,7 +121,7 @@ export class RaftState {
 
   /** Whether this node may ask for votes: a voter, as far as it knows (H16), in this life of its directory (H61). */
   get mayCampaign(): boolean {
-    return !this.retired && this.log.mayLead(this.id, this.options.incarnation);
+    return !this.retired && this.log.mayLead(this.options);
   }
 
   /** The configuration in force. */

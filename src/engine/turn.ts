@@ -266,8 +266,9 @@ export class Turn {
   #addReplica(group: Config['groups'][number]): void {
     const { config, recovered, random, snapshots } = this.#parts;
     const trace = config.trace === undefined ? undefined : this.#traceInto(config.trace);
-    const { incarnation } = this.#parts.facts;
-    const options = { ...raftOptionsOf(config, group.id, this.#clock, random, trace), incarnation };
+    const { incarnation, joined } = this.#parts.facts;
+    const life = { incarnation, joined };
+    const options = { ...raftOptionsOf(config, group.id, this.#clock, random, trace), ...life };
     const events: ReplicaEvents = {
       leadership: (replica, leadership) => {
         this.#clients.leadershipChanged(replica);

@@ -13,6 +13,8 @@ export interface IdentityOptions {
   nodeId: NodeId;
   /** Asked once, at the first start of a directory: a random number from 1 to 2^53 − 1. */
   newIncarnation: () => Incarnation;
+  /** Kept from the first start of a directory: the node comes to a cluster that is there. Default false. */
+  joins?: boolean;
 }
 
 interface IdentityContent {
@@ -20,13 +22,14 @@ interface IdentityContent {
   nodeId: NodeId;
   incarnation: Incarnation;
   bootstrapChecksum: number;
+  joined: boolean;
   peers: Map<NodeId, Incarnation>;
 }
 
 const NAME = 'identity';
 const MAGIC = 0x44494c52;
 const VERSION = 2;
-const HEAD_BYTES = 28;
+const HEAD_BYTES = 32;
 const PEER_BYTES = 12;
 const CHECKSUM_BYTES = 4;
 const CLUSTER_ID_BYTES_MAX = 255;
@@ -57,6 +60,11 @@ export class Identity {
   /** CRC-32 of the configuration that the cluster began with; 0: a newcomer to which no member has spoken yet. */
   get bootstrapChecksum(): number {
     return this.content.bootstrapChecksum;
+  }
+
+  /** The directory was made for a node that came to a cluster which was there. For good: its later starts need not say so. */
+  get joined(): boolean {
+    return this.content.joined;
   }
 
   /** Set once, never to another value. Durable when it returns. Throws DirectoryInvalid where another is known, DiskFull, DiskFailed. */
@@ -115,7 +123,8 @@ export function openIdentity(disk: Disk, directory: string, options: IdentityOpt
       throw invalid(directory, 'an identity file beside the log', 'a log without one');
     }
     const incarnation = options.newIncarnation();
-    const content = { clusterId, nodeId, incarnation, bootstrapChecksum: 0, peers: new Map() };
+    const joined = options.joins === true;
+    const content = { clusterId, nodeId, incarnation, bootstrapChecksum: 0, joined, peers: new Map() };
     store(disk, directory, content);
     return new Identity(disk, directory, content);
   } catch (thrown) {
@@ -141,7 +150,7 @@ function store(disk: Disk, directory: string, content: IdentityContent): void {
 }
 
 function encode(content: IdentityContent, directory: string): Buffer {
-  const { clusterId, nodeId, incarnation, bootstrapChecksum, peers } = content;
+  const { clusterId, nodeId, incarnation, bootstrapChecksum, joined, peers } = content;
   const name = Buffer.from(clusterId, 'utf8');
   if (name.length < 1 || name.length > CLUSTER_ID_BYTES_MAX) {
     throw invalid(directory, `a cluster id of 1 to ${CLUSTER_ID_BYTES_MAX} bytes`, `${name.length} bytes`);
@@ -156,6 +165,7 @@ function encode(content: IdentityContent, directory: string): Buffer {
   bytes.writeUInt32LE(peers.size, 12);
   writeU64(bytes, 16, incarnation);
   bytes.writeUInt32LE(bootstrapChecksum, 24);
+  bytes.writeUInt32LE(joined ? 1 : 0, 28);
   name.copy(bytes, HEAD_BYTES);
   let at = peersAt;
   for (const [id, peerIncarnation] of peers) {
@@ -194,11 +204,14 @@ function decode(bytes: Buffer): IdentityContent | undefined {
   }
   const incarnation = readStoredU64(bytes, 16);
   if (!(incarnation >= 1 && incarnation <= SAFE_MAX)) return undefined;
+  const joined = bytes.readUInt32LE(28);
+  if (joined > 1) return undefined;
   return {
     clusterId: bytes.toString('utf8', HEAD_BYTES, peersAt),
     nodeId: bytes.readUInt32LE(8),
     incarnation,
     bootstrapChecksum: bytes.readUInt32LE(24),
+    joined: joined === 1,
     peers,
   };
 }

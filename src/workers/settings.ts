@@ -61,6 +61,8 @@ export interface WorkerSettings {
 /** What of the data directory the network thread tells the peers. */
 export interface StoreFacts {
   readonly incarnation: Incarnation;
+  /** This directory came to a cluster that was there. */
+  readonly joined: boolean;
   /** The incarnations of the peers that were met, as remembered. */
   readonly peers: readonly MemberIncarnation[];
 }

@@ -30,6 +30,7 @@ export function openStore(disk: Disk, settings: WorkerSettings, memory: EngineMe
     clusterId: cluster,
     nodeId: id,
     newIncarnation: () => disk.randomNumber(),
+    joins: settings.join,
   });
   const anySegments = listSegments(disk, dataDirectory).length > 0;
   const { wal, recovered } = Wal.open(disk, {
@@ -57,8 +58,8 @@ export function openStore(disk: Disk, settings: WorkerSettings, memory: EngineMe
   }
   if (fresh) flushNow(wal);
   identity.rememberPeer(id, identity.incarnation);
-  const { incarnation, peers } = identity;
-  return { wal, recovered, facts: { incarnation, peers } };
+  const { incarnation, joined, peers } = identity;
+  return { wal, recovered, facts: { incarnation, joined, peers } };
 }
 
 /** The same on every node that is started with the same members. Never 0, which says that it is not known. */

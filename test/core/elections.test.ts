@@ -264,6 +264,22 @@ describe('strangers', () => {
     expect(raft.status()).toMatchObject({ term: 4, leader: 9 });
   });
 
+  it('H61 who came to a cluster that was there does not lead by a configuration that means a founder under its id', () => {
+    const founding = { configurations: [{ index: 1, term: 1, configuration: configuration([SELF]) }] };
+    const incarnations = [{ id: SELF, incarnation: 12 }];
+    const added = configuration([SELF], { incarnations });
+    const adding = { configurations: [{ index: 1, term: 1, configuration: added }] };
+    for (const [state, joined, role] of [
+      [founding, true, 'follower'],
+      [founding, false, 'candidate'],
+      [adding, true, 'candidate'],
+    ] as const) {
+      const raft = startRaft(state, { incarnation: 12, joined });
+      timeOut(raft);
+      expect(raft.status().role).toBe(role);
+    }
+  });
+
   it('H61 a new life that catches up does not lead by a configuration that means an earlier one, also where that voted alone', () => {
     const meaning = (incarnation: number) =>
       configuration([SELF], { incarnations: [{ id: SELF, incarnation }] });

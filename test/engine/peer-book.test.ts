@@ -25,7 +25,7 @@ function turnedAway(...configurations: Configuration[]): MemberIncarnation[] {
       return [at + 1, { group: at + 1, commitIndex: 9, configurations: only }];
     }),
   );
-  const facts = { incarnation: 11, peers: [] };
+  const facts = { incarnation: 11, joined: false, peers: [] };
   const parts = { self: 1, address: 'n1:1', hints: new Map(), facts, hub, replicas };
   new PeerBook(parts).update();
   return roster?.removed ?? [];

@@ -154,7 +154,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     name: 'a learner answers no vote request',
     file: 'src/core/raft.ts',
     find: '      handleVoteRequest(state, message);',
-    replace: '      if (state.log.mayLead(state.id)) handleVoteRequest(state, message);',
+    replace: '      if (state.log.mayLead(state.options)) handleVoteRequest(state, message);',
   },
   {
     id: 'H18',
@@ -267,7 +267,7 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     name: 'who was told that it was removed campaigns all the same',
     also: ['H60'],
     file: 'src/core/raft-state.ts',
-    find: 'return !this.retired && this.log.mayLead(this.id, this.options.incarnation);',
-    replace: 'return this.log.mayLead(this.id, this.options.incarnation);',
+    find: 'return !this.retired && this.log.mayLead(this.options);',
+    replace: 'return this.log.mayLead(this.options);',
   },
 ];

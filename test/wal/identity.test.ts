@@ -28,6 +28,15 @@ describe('the identity of a data directory', () => {
     remove();
   });
 
+  it('H61 knows for good whether it was made for a node that joins, whatever later starts say', () => {
+    for (const joins of [true, false]) {
+      const disk = new FaultyDisk(1);
+      expect(openIdentity(disk, 'd', { ...options, joins }).joined).toBe(joins);
+      disk.crash();
+      expect(openIdentity(disk, 'd', { ...options, joins: !joins }).joined).toBe(joins);
+    }
+  });
+
   it('H64 learns once with whom its cluster began, keeps it, and takes no other', () => {
     const disk = new FaultyDisk(1);
     const first = openIdentity(disk, 'd', options);

@@ -50,6 +50,7 @@ describe('with whom a cluster began', () => {
     identityOf(disk).rememberBootstrap(77);
     disk.crash();
     expect(opened(disk, { join: true })).toBe(77);
+    expect(identityOf(disk).joined, 'H61').toBe(true);
   });
 
   it('no log is without it, wherever the power fails at the first start', () => {
