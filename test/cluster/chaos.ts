@@ -81,7 +81,7 @@ function lineOf(number: number): Buffer {
 
 /** Restarts and kills the nodes of a real cluster under continuous appends, then reads every replica back. */
 export async function chaos(plan: ChaosPlan): Promise<ChaosResult> {
-  const options = { segmentBytes: 1536 * 1024 };
+  const options = { segmentBytes: 2 * 1024 * 1024 };
   const cluster = await DemoCluster.prepare({ nodes: 3, ports: [], parentDirectory: tmpdir(), options });
   const client = new RaftlineClient({ servers: cluster.addresses, timeoutMs: 60_000 });
   try {
