@@ -1,9 +1,8 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { assert } from '../base/assert.js';
 import { alignedMemory } from '../base/web-assembly.js';
+import { BLOCK_BYTES } from './disk.js';
 
-/** What files are written in: of 4,096 bytes, at multiples of it, from memory that is so aligned. Disks want 512 or this. */
-const BLOCK_BYTES = 4096;
 /** Bytes that one write takes at most. */
 const STAGING_BYTES = 1024 * 1024;
 /** Not there on every system. */

@@ -15,9 +15,13 @@ export interface FileStat {
 
 /**
  * How a file is written that is opened. `once`: from its front to its back, each write right behind the one before, in a file that
- * holds zeros or nothing. A disk may then leave it out of its cache, and a file made so may end in some more zeros. `anyhow`: no promise.
+ * holds zeros or nothing. A disk may then leave it out of its cache, and a file made so may end in zeros up to a multiple of `BLOCK_BYTES`.
+ * `anyhow`: no promise.
  */
 export type WritePattern = 'once' | 'anyhow';
+
+/** What a disk writes at once past its cache, at multiples of it; disks want 512 or this. */
+export const BLOCK_BYTES = 4096;
 
 /**
  * The file operations that raftline's log needs, and no more, so that a simulated disk can stand in for the real

@@ -1,6 +1,6 @@
 import { crc32 } from '../codec/checksum.js';
 import { type Checkpoint, encodeCheckpoint } from './checkpoint.js';
-import { createDurably, type Disk, diskError, type WritePattern } from './disk.js';
+import { BLOCK_BYTES, createDurably, type Disk, diskError, type WritePattern } from './disk.js';
 import {
   encodeRecordHeader,
   encodeSegmentHeader,
@@ -14,9 +14,6 @@ import {
 /** The prepared file that the next rotation takes. */
 const SPARE = 'spare';
 const ZERO_CHUNK = Buffer.alloc(256 * 1024);
-
-/** Prepared segments of whole such blocks may be written past the system's cache. */
-const BLOCK_BYTES = 4096;
 
 /** What a log's segments have in common. */
 export interface SegmentOptions {
@@ -127,6 +124,7 @@ function takeSpare(disk: Disk, options: SegmentOptions, name: string): number | 
   return disk.openForWriting(name, patternOf(options));
 }
 
+/** Prepared segments of whole blocks may be written past the system's cache. */
 function patternOf({ segmentBytes, durability }: SegmentOptions): WritePattern {
   return durability !== 'os' && segmentBytes % BLOCK_BYTES === 0 ? 'once' : 'anyhow';
 }
