@@ -103,7 +103,6 @@ export class RemoteWriter implements Writer {
     },
   ) {
     const { scheduler, history, network, group } = parts;
-    history.keepsOrder(writer);
     const servers = Object.fromEntries(parts.servers.map((id) => [id, addressOf(id)]));
     this.#client = new RaftlineClient(
       {
@@ -124,7 +123,10 @@ export class RemoteWriter implements Writer {
               run();
             }),
         },
-        newClientId: () => scheduler.integer(1, 2 ** 48),
+        newClientId: () => {
+          history.beginSession(writer);
+          return scheduler.integer(1, 2 ** 48);
+        },
       },
     );
     this.#later();

@@ -14,6 +14,14 @@ interface Operation {
   appliedAt: number;
   /** Everything acknowledged before this was asked for stands below it. */
   readonly after: number;
+  /** What keeps it in order with others; undefined: nothing does. */
+  readonly session: Session | undefined;
+}
+
+/** Entries of one writer that must be applied in the order in which it wrote them. */
+interface Session {
+  /** The number that was applied last, 0 when none was. */
+  last: number;
 }
 
 const HEAD_BYTES = 8;
@@ -24,8 +32,8 @@ export class History {
   refused = 0;
   unknown = 0;
   readonly #operations = new Map<string, Operation>();
-  /** By writer that keeps its entries in order: the number that was applied last. */
-  readonly #lastOf = new Map<number, number>();
+  /** By writer that has one: its session now. */
+  readonly #sessions = new Map<number, Session>();
   #highest = 0;
   /** Where the state machines' view can be asked for. */
   appliedAt: (index: number) => { term: number; digest: number } | undefined = () => undefined;
@@ -45,6 +53,7 @@ export class History {
       term: 0,
       appliedAt: 0,
       after: this.#highest,
+      session: this.#sessions.get(writer),
     });
     return bytes;
   }
@@ -85,9 +94,12 @@ export class History {
     this.unknown++;
   }
 
-  /** `inOrder`: the writer's entries must stand in the order in which it wrote them. */
-  keepsOrder(writer: number): void {
-    this.#lastOf.set(writer, 0);
+  /**
+   * What the writer writes from now on must stand in that order. Not so against what it wrote before: a client
+   * that gave up says that the outcome is unknown, and goes on under a new id; what it gave up may still arrive.
+   */
+  beginSession(writer: number): void {
+    this.#sessions.set(writer, { last: 0 });
   }
 
   /** An entry reached a state machine for the first time. H71: once. */
@@ -108,10 +120,11 @@ export class History {
       () => `${writer}/${number} was refused as certainly not done, and applied at ${index}`,
     );
     operation.appliedAt = index;
-    const last = this.#lastOf.get(writer);
-    if (last === undefined) return;
+    const { session } = operation;
+    if (session === undefined) return;
+    const { last } = session;
     must(number > last, () => `${writer}/${number} at ${index} stands behind ${writer}/${last}`);
-    this.#lastOf.set(writer, number);
+    session.last = number;
   }
 
   /** After all is over: what was acknowledged is there. */
