@@ -9,6 +9,8 @@ import { benchSweep, benchSweepShape } from './bench/sweep.js';
 import { demo, demoShape } from './demo/demo.js';
 import { ExitCode, exitCodeOf, oneLine } from './failure.js';
 import {
+  compression,
+  compressionShape,
   memberAdd,
   memberAddShape,
   memberList,
@@ -40,6 +42,7 @@ const COMMANDS: readonly Command[] = [
   { shape: memberPromoteShape, run: memberPromote },
   { shape: memberRemoveShape, run: memberRemove },
   { shape: transferShape, run: transfer },
+  { shape: compressionShape, run: compression },
   { shape: demoShape, run: demo },
   { shape: benchClusterShape, run: benchCluster },
   { shape: benchLimitShape, run: benchLimit },

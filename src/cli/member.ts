@@ -74,6 +74,17 @@ export const transferShape: CommandShape = {
   notes: ['Returns once that node leads. Exit code 1 if it did not take over.'],
 };
 
+export const compressionShape: CommandShape = {
+  name: 'compression',
+  summary: 'sets what the leaders of a group may compress with',
+  positional: 'none|lz4|deflate',
+  flags: [PEER, EXPECT, ...COMMON],
+  notes: ["Every member reads all of them; 'deflate' allows lz4 as well. A cluster begins with lz4.", AGAIN],
+};
+
+/** By level. */
+const LEVELS = ['none', 'lz4', 'deflate'];
+
 export const memberList = (args: readonly string[]): Promise<ExitCode> =>
   run(memberListShape, args, (client, given) => client.members(optionsOf(given)));
 
@@ -97,6 +108,13 @@ export const memberRemove = (args: readonly string[]): Promise<ExitCode> =>
 
 export const transfer = (args: readonly string[]): Promise<ExitCode> =>
   run(transferShape, args, (client, given) => client.transferLeadership(idOf(given), optionsOf(given)));
+
+export const compression = (args: readonly string[]): Promise<ExitCode> =>
+  run(compressionShape, args, (client, given) => {
+    const level = LEVELS.indexOf(given.positional ?? '');
+    if (level < 0) throw usageError(`expected none, lz4 or deflate, received '${given.positional ?? ''}'`);
+    return client.setCompressionLevel(level, optionsOf(given));
+  });
 
 async function run(
   shape: CommandShape,
@@ -138,7 +156,8 @@ function optionsOf(given: Arguments): { expectedIndex?: number; timeoutMs?: numb
   };
 }
 
-function report({ index, committed, voters, votersOutgoing, learners, members }: Members): string {
+function report(view: Members): string {
+  const { index, committed, voters, votersOutgoing, learners, members, compressionLevel } = view;
   const role = (id: number): string => {
     if (learners.includes(id)) return 'learner';
     if (!voters.includes(id)) return 'voter, leaving';
@@ -151,5 +170,6 @@ function report({ index, committed, voters, votersOutgoing, learners, members }:
     incarnation === 0 ? '' : String(incarnation),
   ]);
   const state = committed ? 'committed' : 'not committed yet';
-  return `configuration ${index}, ${state}\n${table([['node', 'role', 'address', 'incarnation'], ...rows])}\n`;
+  const level = LEVELS[compressionLevel] ?? String(compressionLevel);
+  return `configuration ${index}, ${state}, compression ${level}\n${table([['node', 'role', 'address', 'incarnation'], ...rows])}\n`;
 }

@@ -89,7 +89,7 @@ export class RaftlineClient {
 
   /** The members of the group, from its leader. */
   members(options: ChangeOptions = {}): Promise<Members> {
-    return this.#ask({ action: 'list', node: 0, address: '', options });
+    return this.#ask({ action: 'list', options });
   }
 
   /**
@@ -105,12 +105,12 @@ export class RaftlineClient {
 
   /** Makes a learner a voter, once it has caught up. Outcomes as of `addMember`. */
   promoteMember(id: NodeId, options: ChangeOptions = {}): Promise<Members> {
-    return this.#ask({ action: 'promote', node: id, address: '', options });
+    return this.#ask({ action: 'promote', node: id, options });
   }
 
   /** Removes a member for good. Outcomes as of `addMember`. */
   removeMember(id: NodeId, options: ChangeOptions = {}): Promise<Members> {
-    return this.#ask({ action: 'remove', node: id, address: '', options });
+    return this.#ask({ action: 'remove', node: id, options });
   }
 
   /**
@@ -118,7 +118,15 @@ export class RaftlineClient {
    * tried again until `timeoutMs` are over. `RAFTLINE_TIMEOUT`: it did not take over.
    */
   transferLeadership(to: NodeId, options: ChangeOptions = {}): Promise<Members> {
-    return this.#ask({ action: 'transfer', node: to, address: '', options });
+    return this.#ask({ action: 'transfer', node: to, options });
+  }
+
+  /**
+   * Sets what leaders of the group may compress with, in its configuration: 0 nothing, 1 LZ4 (how every cluster begins), 2 deflate as well. Outcomes as
+   * of `addMember`.
+   */
+  setCompressionLevel(level: number, options: ChangeOptions = {}): Promise<Members> {
+    return this.#ask({ action: 'compression', level, options });
   }
 
   /** What the node at `address` says of itself: an `EngineStatus`. */

@@ -1,11 +1,11 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
-import type { NodeId } from '../base/ids.js';
-import type { MemberAddress } from '../base/messages.js';
+import { type NodeId, SAFE_MAX, U32_MAX } from '../base/ids.js';
+import { CompressionLevel, type MemberAddress } from '../base/messages.js';
 import type { MemberReply } from '../codec/envelope.js';
 import type { MemberAction, MemberRequest } from '../codec/envelope-types.js';
 import { closedError } from './appender.js';
 import { Connection, errorFromServer } from './connection.js';
-import type { ClientConfig, ClientWorld } from './options.js';
+import { type ClientConfig, type ClientWorld, integer } from './options.js';
 import { Servers } from './servers.js';
 
 /** The members of a group as its leader has them: what `group.members()` of the engine returns. */
@@ -17,6 +17,8 @@ export interface Members {
   learners: NodeId[];
   members: { id: NodeId; address: string; incarnation: number }[];
   removed: { id: NodeId; incarnation: number }[];
+  /** What leaders may compress with: 0 nothing, 1 LZ4, 2 deflate as well. */
+  compressionLevel: number;
 }
 
 export interface ChangeOptions {
@@ -28,8 +30,9 @@ export interface ChangeOptions {
 
 export interface MemberQuestion {
   action: MemberAction;
-  node: NodeId;
-  address: string;
+  node?: NodeId;
+  address?: string;
+  level?: number;
   options: ChangeOptions;
 }
 
@@ -38,7 +41,7 @@ const PAUSE_MS = 50;
 /** Between two tries to hand leadership over: proposals wait during each, so they must have their turn in between. */
 const TRANSFER_PAUSE_MS = 1000;
 const NO_ANSWER = 'no server answered';
-const WHO_LEADS: MemberQuestion = { action: 'list', node: 0, address: '', options: {} };
+const WHO_LEADS: MemberQuestion = { action: 'list', options: {} };
 
 /** One try: what was answered, or why nothing was, and whether the question had been sent by then. */
 type Outcome =
@@ -83,6 +86,7 @@ export class MembersClient {
    * other node did not take over is tried again, too: it was behind, or did not hear of it.
    */
   async ask(question: MemberQuestion): Promise<Members> {
+    check(question);
     const { timeoutMs = TIMEOUT_MS_DEFAULT, expectedIndex } = question.options;
     const { clock } = this.#world;
     const servers = this.#serversInTurn();
@@ -213,7 +217,10 @@ export class MembersClient {
     return { outcome, giveUp };
   }
 
-  #request({ action, node, address, options }: MemberQuestion, timeoutMs: number): MemberRequest {
+  #request(
+    { action, node = 0, address = '', level = 0, options }: MemberQuestion,
+    timeoutMs: number,
+  ): MemberRequest {
     return {
       type: 'memberRequest',
       requestId: 1,
@@ -224,8 +231,18 @@ export class MembersClient {
       compare: options.expectedIndex !== undefined,
       expectedIndex: options.expectedIndex ?? 0,
       timeoutMs,
+      level,
     };
   }
+}
+
+/** What could not even be sent. What it means is for the leader to judge. */
+function check({ node = 0, level = 0, options }: MemberQuestion): void {
+  const { timeoutMs = TIMEOUT_MS_DEFAULT, expectedIndex = 0 } = options;
+  integer('id', node, 0, U32_MAX);
+  integer('level', level, 0, CompressionLevel.Deflate);
+  integer('timeoutMs', timeoutMs, 1, 0x7fff_ffff);
+  integer('expectedIndex', expectedIndex, 0, SAFE_MAX);
 }
 
 function answered({ code, message, leader, leaderAddress, json }: MemberReply, address: string): Outcome {

@@ -80,7 +80,8 @@ export function realWorld(transport: Transport): ClientWorld {
   return { transport, clock: systemClock, newClientId: randomClientId };
 }
 
-function integer(path: string, value: number, min: number, max: number): number {
+/** @throws RaftlineError `RAFTLINE_OPTION_INVALID` unless it is a whole number within the limits */
+export function integer(path: string, value: number, min: number, max: number): number {
   if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
   throw invalid(path, `a whole number from ${min} to ${max}`, value);
 }

@@ -174,6 +174,7 @@ export const LAYOUTS: { readonly [Type in FlatMessage['type']]: Layout<Type> } =
       flag('compare'),
       u64('expectedIndex'),
       u32('timeoutMs', 1, 0x7fff_ffff),
+      u32('level'),
     ],
   },
   memberReply: {

@@ -172,10 +172,18 @@ export interface TailEnd {
   message: string;
 }
 
-export const MEMBER_ACTIONS = ['list', 'add', 'learn', 'promote', 'remove', 'transfer'] as const;
+export const MEMBER_ACTIONS = [
+  'list',
+  'add',
+  'learn',
+  'promote',
+  'remove',
+  'transfer',
+  'compression',
+] as const;
 export type MemberAction = (typeof MEMBER_ACTIONS)[number];
 
-/** Reads or changes the members of a group; `learn` adds without making a voter. */
+/** Reads or changes the configuration of a group; `learn` adds without making a voter. */
 export interface MemberRequest {
   type: 'memberRequest';
   requestId: number;
@@ -189,6 +197,8 @@ export interface MemberRequest {
   compare: boolean;
   expectedIndex: LogIndex;
   timeoutMs: number;
+  /** What leaders are to be allowed to compress with (`CompressionLevel`); 0 where the action is another. */
+  level: number;
 }
 
 /** An empty `code` says that it is done; `json` then has the members as they are. */

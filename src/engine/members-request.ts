@@ -17,6 +17,8 @@ export interface MembersView {
   members: { id: NodeId; address: string; incarnation: Incarnation }[];
   /** Who was removed, in the order of their going; the newest 256. */
   removed: MemberIncarnation[];
+  /** What leaders may compress with: 0 nothing, 1 LZ4, 2 deflate as well. */
+  compressionLevel: number;
 }
 
 export interface ChangeOptions {

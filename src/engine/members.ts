@@ -66,7 +66,7 @@ export class Members {
 
   view(): MembersView {
     const { index, configuration } = this.#inForce();
-    const { voters, votersOutgoing, learners, removed = [] } = configuration;
+    const { voters, votersOutgoing, learners, removed = [], compressionLevel } = configuration;
     const ids = sorted(new Set([...voters, ...votersOutgoing, ...learners]));
     const members = ids.map((id) => ({
       id,
@@ -82,6 +82,7 @@ export class Members {
       learners: sorted(learners),
       members,
       removed: [...removed],
+      compressionLevel,
     };
   }
 

@@ -13,6 +13,9 @@ type MemberRecord = Extract<ReturnType<typeof inboxCodec.read>, { type: 'memberR
 /** Transfers asked for from outside that may be under way at a time. */
 const TRANSFERS_MAX = 64;
 
+/** What goes through the log. */
+type ChangeAction = Exclude<MemberAction, 'list' | 'transfer'>;
+
 interface Transfer {
   replica: Replica;
   to: NodeId;
@@ -103,21 +106,29 @@ export class RemoteMembers {
 
 function change(
   replica: Replica,
-  action: Exclude<MemberAction, 'list' | 'transfer'>,
+  action: ChangeAction,
   record: MemberRecord,
   answer: (view: MembersView | undefined, error?: RaftlineError) => void,
 ): void {
-  const { node: id, body, compare, expectedIndex, timeoutMs } = record;
+  const { node: id, body, compare, expectedIndex, timeoutMs, level } = record;
   const options: ChangeOptions = compare === 1 ? { expectedIndex, timeoutMs } : { timeoutMs };
-  const address = body.toString('utf8');
-  const request: MembersRequest =
-    action === 'add' || action === 'learn'
-      ? { type: 'add', id, address, as: action === 'add' ? 'voter' : 'learner' }
-      : { type: action, id };
   replica.members.begin(
-    request,
+    requestOf(action, id, body.toString('utf8'), level),
     options,
     (view) => answer(view),
     (error) => answer(undefined, toRaftlineError(error)),
   );
+}
+
+function requestOf(action: ChangeAction, id: NodeId, address: string, level: number): MembersRequest {
+  switch (action) {
+    case 'add':
+      return { type: 'add', id, address, as: 'voter' };
+    case 'learn':
+      return { type: 'add', id, address, as: 'learner' };
+    case 'compression':
+      return { type: 'compression', level };
+    default:
+      return { type: action, id };
+  }
 }

@@ -285,7 +285,7 @@ export class ClientService implements Program {
   }
 
   #askMembers(client: Client, request: MemberRequest): void {
-    const { requestId, group, action, node, address, compare, expectedIndex, timeoutMs } = request;
+    const { requestId, group, action, node, address, compare, expectedIndex, timeoutMs, level } = request;
     const asked = this.#ports.push({
       ...({
         type: 'memberRequest',
@@ -295,6 +295,7 @@ export class ClientService implements Program {
         node,
         expectedIndex,
         timeoutMs,
+        level,
       } as const),
       action: MEMBER_ACTIONS.indexOf(action),
       compare: compare ? 1 : 0,

@@ -130,7 +130,17 @@ export const inboxCodec = new RecordCodec({
   peer: ['peer', 'lane', 'up', 'incarnation'],
   statusRequest: ['stream', 'requestId'],
   /** `action`: its place in MEMBER_ACTIONS; body: the address of who is added. */
-  memberRequest: ['stream', 'requestId', 'group', 'action', 'node', 'compare', 'expectedIndex', 'timeoutMs'],
+  memberRequest: [
+    'stream',
+    'requestId',
+    'group',
+    'action',
+    'node',
+    'compare',
+    'expectedIndex',
+    'timeoutMs',
+    'level',
+  ],
   /** Body: JSON {level, message}. */
   log: [],
 });

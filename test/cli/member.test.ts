@@ -34,6 +34,9 @@ describe('what is wrong with the command line is one line and exit code 2', () =
     ['member remove 4 --peer 1=h:1 --expect soon', '--expect: expected a whole number'],
     ['member remove 4 --peer 1=h:1 --timeout 0', '--timeout: expected a whole number'],
     ['transfer --peer 1=h:1', "expected a node id, received ''"],
+    ['compression --peer 1=h:1', "expected none, lz4 or deflate, received ''"],
+    ['compression 2 --peer 1=h:1', "expected none, lz4 or deflate, received '2'"],
+    ['compression lz4', '--peer ID=HOST:PORT is missing'],
     ['member frobnicate', 'frobnicate'],
     ['member', 'member'],
   ])('raftline %s', async (command, words) => {
@@ -85,13 +88,13 @@ describe('members of a cluster that runs', () => {
     const alone = await run(`member list ${peer}`);
     expect(alone.stderr).toBe('');
     expect(alone.stdout).toBe(
-      `configuration 1, committed\nnode  role   address         incarnation\n   1  voter  ${addresses[0]}\n`.replace(
+      `configuration 1, committed, compression lz4\nnode  role   address         incarnation\n   1  voter  ${addresses[0]}\n`.replace(
         'address  ',
         'address'.padEnd(addresses[0]!.length - 5),
       ),
     );
     const learning = await run(`member add 2=${addresses[1]} --learner ${peer}`);
-    expect(learning.stdout).toMatch(/^configuration \d+, committed\n/);
+    expect(learning.stdout).toMatch(/^configuration \d+, committed, compression lz4\n/);
     expect(learning.stdout).toContain(
       `2  learner  ${addresses[1]}  ${String(engines[1]!.status().incarnation).padStart(16)}`,
     );
@@ -104,6 +107,17 @@ describe('members of a cluster that runs', () => {
     expect([stale.status, stale.stdout]).toEqual([1, '']);
     expect((await run(`member promote 2 --expect ${index} ${peer}`)).status).toBe(0);
     expect(await membersAsJson()).toMatchObject({ voters: [1, 2], learners: [] });
+
+    const now = await membersAsJson();
+    expect((await run(`compression deflate --expect ${index} ${peer}`)).stderr).toContain(
+      'RAFTLINE_MEMBERS_CHANGED',
+    );
+    const deflating = await run(`compression deflate --expect ${now.index} ${peer}`);
+    expect(deflating.stdout).toMatch(/^configuration \d+, committed, compression deflate\n/);
+    expect(await membersAsJson()).toMatchObject({ voters: [1, 2], compressionLevel: 2 });
+    expect(engines[0]!.group(1).status().configuration.compressionLevel).toBe(2);
+    // What is so already is done, and makes no new configuration.
+    expect((await run(`compression deflate ${peer}`)).stdout).toBe(deflating.stdout);
 
     expect((await run(`transfer 2 ${peer}`)).status).toBe(0);
     await leads(engines[1]!);

@@ -12,6 +12,7 @@ const VIEW: Members = {
   learners: [],
   members: [],
   removed: [],
+  compressionLevel: 1,
 };
 
 /** Answers each question with what `answer` makes of it; undefined: says nothing. */
@@ -85,11 +86,32 @@ describe('questions about members', () => {
         expectedIndex: 9,
         // What is left of its time.
         timeoutMs: 450,
+        level: 0,
       },
     ]);
     expect(all[1]!.streams).toEqual([]);
     expect(third.last.closed).toBe(true);
     expect(world.clock.waiting).toBe(0);
+  });
+
+  it('are about the compression level as well; what no leader could take is refused before it is sent', async () => {
+    const { world, all } = await servers(1);
+    const asked = answers(all[0]!, ({ level }) => ({ compressionLevel: level }));
+    const client = world.client();
+    const set = client.setCompressionLevel(2, { expectedIndex: 9 });
+    await world.pass(100);
+    expect(await set).toMatchObject({ compressionLevel: 2 });
+    expect(asked).toMatchObject([{ action: 'compression', level: 2, compare: true, expectedIndex: 9 }]);
+    for (const [path, refused] of [
+      ['level', client.setCompressionLevel(3)],
+      ['level', client.setCompressionLevel(0.5)],
+      ['id', client.removeMember(-1)],
+      ['timeoutMs', client.members({ timeoutMs: 0 })],
+      ['expectedIndex', client.promoteMember(2, { expectedIndex: Number.NaN })],
+    ] as const) {
+      await expect(refused).rejects.toMatchObject({ code: ErrorCode.OptionInvalid, details: { path } });
+    }
+    expect(asked).toHaveLength(1);
   });
 
   it('are asked again while the reason passes, and end with the first that does not', async () => {

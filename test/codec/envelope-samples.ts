@@ -104,7 +104,7 @@ export const SAMPLES: readonly Envelope[] = [
   { type: 'tailEnd', lastIndex: 2 ** 38, code: 'RAFTLINE_CLOSED', message: 'no more' },
   {
     ...{ type: 'memberRequest', requestId: 79, group: 7, action: 'learn', node: 4, address: 'four:7004' },
-    ...{ compare: true, expectedIndex: 2 ** 39, timeoutMs: 60_000 },
+    ...{ compare: true, expectedIndex: 2 ** 39, timeoutMs: 60_000, level: 2 },
   },
   {
     ...{ type: 'memberReply', requestId: 79, code: 'RAFTLINE_NOT_LEADER', message: 'node 2 leads' },

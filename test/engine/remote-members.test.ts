@@ -62,7 +62,7 @@ function makeWorld() {
   let asked = 0;
   const ask = (action: (typeof MEMBER_ACTIONS)[number], given: object = {}): number => {
     const place = { stream: 9, requestId: ++asked, group: 1, node: 0, compare: 0, expectedIndex: 0 } as const;
-    const record = { ...place, timeoutMs: 500, body: Buffer.alloc(0), ...given };
+    const record = { ...place, timeoutMs: 500, level: 0, body: Buffer.alloc(0), ...given };
     remote.take({ type: 'memberRequest', action: MEMBER_ACTIONS.indexOf(action), ...record });
     return asked;
   };
@@ -96,6 +96,7 @@ describe('what remote clients ask about members', () => {
     ask('add', { node: 4, body: Buffer.from('n4:1'), compare: 1, expectedIndex: 5 });
     ask('learn', { node: 5, body: Buffer.from('n5:1') });
     ask('promote', { node: 5 });
+    ask('compression', { level: 2, compare: 1, expectedIndex: 6 });
     const last = ask('remove', { node: 1 });
     expect(answers()).toEqual([]);
     expect(changes.map(({ request, options }) => [request, options])).toEqual([
@@ -105,13 +106,17 @@ describe('what remote clients ask about members', () => {
       ],
       [{ type: 'add', id: 5, address: 'n5:1', as: 'learner' }, { timeoutMs: 500 }],
       [{ type: 'promote', id: 5 }, { timeoutMs: 500 }],
+      [
+        { type: 'compression', level: 2 },
+        { expectedIndex: 6, timeoutMs: 500 },
+      ],
       [{ type: 'remove', id: 1 }, { timeoutMs: 500 }],
     ]);
-    changes[3]!.reject(new RaftlineError(ErrorCode.OutcomeUnknown, 'who knows'));
+    changes[4]!.reject(new RaftlineError(ErrorCode.OutcomeUnknown, 'who knows'));
     changes[0]!.resolve({ ...VIEW, index: 8 });
     expect(answers()).toMatchObject([
       { requestId: last, code: ErrorCode.OutcomeUnknown, message: 'who knows', json: '' },
-      { requestId: last - 3, code: '', json: JSON.stringify({ ...VIEW, index: 8 }) },
+      { requestId: last - 4, code: '', json: JSON.stringify({ ...VIEW, index: 8 }) },
     ]);
     replica.refusal = new RaftlineError(ErrorCode.MembersBusy, 'later');
     ask('promote', { node: 5 });

@@ -10,5 +10,6 @@ export enum MemberAction {
   Learn = 3,
   Promote = 4,
   Remove = 5,
-  Transfer = 6
+  Transfer = 6,
+  Compression = 7
 }

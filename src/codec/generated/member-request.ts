@@ -68,8 +68,13 @@ timeoutMs():number {
   return offset ? this.bb!.readUint32(this.bb_pos + offset) : 0;
 }
 
+level():number {
+  const offset = this.bb!.__offset(this.bb_pos, 20);
+  return offset ? this.bb!.readUint32(this.bb_pos + offset) : 0;
+}
+
 static startMemberRequest(builder:flatbuffers.Builder) {
-  builder.startObject(8);
+  builder.startObject(9);
 }
 
 static addRequestId(builder:flatbuffers.Builder, requestId:bigint) {
@@ -104,12 +109,16 @@ static addTimeoutMs(builder:flatbuffers.Builder, timeoutMs:number) {
   builder.addFieldInt32(7, timeoutMs, 0);
 }
 
+static addLevel(builder:flatbuffers.Builder, level:number) {
+  builder.addFieldInt32(8, level, 0);
+}
+
 static endMemberRequest(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   return offset;
 }
 
-static createMemberRequest(builder:flatbuffers.Builder, requestId:bigint, group:number, action:MemberAction, node:number, addressOffset:flatbuffers.Offset, compare:boolean, expectedIndex:bigint, timeoutMs:number):flatbuffers.Offset {
+static createMemberRequest(builder:flatbuffers.Builder, requestId:bigint, group:number, action:MemberAction, node:number, addressOffset:flatbuffers.Offset, compare:boolean, expectedIndex:bigint, timeoutMs:number, level:number):flatbuffers.Offset {
   MemberRequest.startMemberRequest(builder);
   MemberRequest.addRequestId(builder, requestId);
   MemberRequest.addGroup(builder, group);
@@ -119,6 +128,7 @@ static createMemberRequest(builder:flatbuffers.Builder, requestId:bigint, group:
   MemberRequest.addCompare(builder, compare);
   MemberRequest.addExpectedIndex(builder, expectedIndex);
   MemberRequest.addTimeoutMs(builder, timeoutMs);
+  MemberRequest.addLevel(builder, level);
   return MemberRequest.endMemberRequest(builder);
 }
 }
