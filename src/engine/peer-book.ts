@@ -1,7 +1,7 @@
 import { ErrorCode, type RaftlineError } from '../base/errors.js';
 import type { GroupId, Incarnation, LogIndex, NodeId } from '../base/ids.js';
 import type { Configuration, ConfigurationAt, MemberIncarnation } from '../base/messages.js';
-import type { Roster, RosterRow } from '../workers/roster.js';
+import type { Roster, RosterRow, Tombstone } from '../workers/roster.js';
 import type { StoreFacts } from '../workers/settings.js';
 import type { Hub } from './hub.js';
 
@@ -148,13 +148,15 @@ export class PeerBook {
   }
 
   /** Only what is committed counts: an uncommitted removal may yet be undone. */
-  #removed(): MemberIncarnation[] {
-    const removed = new Map<string, MemberIncarnation>();
-    for (const { configurations, commitIndex } of this.#parts.replicas.values()) {
+  #removed(): Tombstone[] {
+    const removed = new Map<string, Tombstone>();
+    for (const { group, configurations, commitIndex } of this.#parts.replicas.values()) {
       const [committed] = configurations;
       if (committed === undefined || committed.index > commitIndex) continue;
-      for (const gone of committed.configuration.removed ?? [])
-        removed.set(`${gone.id} ${gone.incarnation}`, gone);
+      for (const gone of committed.configuration.removed ?? []) {
+        const key = `${gone.id} ${gone.incarnation}`;
+        removed.set(key, { ...gone, groups: [...(removed.get(key)?.groups ?? []), group] });
+      }
     }
     return [...removed.values()].filter((gone) => !this.#isMember(gone));
   }

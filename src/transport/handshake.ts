@@ -22,8 +22,8 @@ export interface Self {
 export interface Acquaintances {
   /** The incarnation that the node is remembered with; undefined or 0 where none is yet. */
   knownIncarnation(node: NodeId): Incarnation | undefined;
-  /** It was a member in this life of its directory, and was removed for good (H60). */
-  isRemoved(node: NodeId, incarnation: Incarnation): boolean;
+  /** The groups of which it was a member in this life of its directory, and from which it was removed for good (H60). */
+  removedFrom(node: NodeId, incarnation: Incarnation): readonly GroupId[];
 }
 
 /** Where this node's lanes listen, 0 where one does not. */
@@ -83,7 +83,8 @@ export function makeHelloReply(self: Self, verdict: Verdict, ports: LanePorts): 
 
 /**
  * Whether a node that connects to us may speak (S2). The first mismatch is the one that is named: versions, then
- * the cluster, then the two nodes, then what they remember of each other.
+ * the cluster, then the two nodes, then what they remember of each other. Who was removed from some of the groups may speak of the others: the
+ * log of this node may not have come as far as where it was added.
  */
 export function checkHello(self: Self, peers: Acquaintances, hello: Hello): Verdict {
   if (hello.protocolVersion !== PROTOCOL_VERSION) {
@@ -103,7 +104,10 @@ export function checkHello(self: Self, peers: Acquaintances, hello: Hello): Verd
   if (hello.node === self.node) {
     return refuse('node', 'node id', `another than ${self.node}, which is this node's`, hello.node);
   }
-  if (peers.isRemoved(hello.node, hello.incarnation)) return removedVerdict(hello.node, hello.incarnation);
+  const shared = hello.groups.filter((group) => self.groups.includes(group));
+  const removedFrom = peers.removedFrom(hello.node, hello.incarnation);
+  if (removedFrom.length > 0 && shared.every((group) => removedFrom.includes(group)))
+    return removedVerdict(hello.node, hello.incarnation);
   const incarnation = checkIncarnation(peers.knownIncarnation(hello.node), hello);
   if (!incarnation.accepted) return incarnation;
   // A lease is worth what every voter promises for it (H68). Who promises less, or nothing, must not vote here.
@@ -111,8 +115,7 @@ export function checkHello(self: Self, peers: Acquaintances, hello: Hello): Verd
     const what = 'reads.policy and election options, the same on every node: lease in ms, 0 for readIndex';
     return refuse('lease', what, self.leaseMs, hello.leaseMs);
   }
-  const shared = hello.groups.some((group) => self.groups.includes(group));
-  if (!shared && hello.groups.length > 0 && self.groups.length > 0) {
+  if (shared.length === 0 && hello.groups.length > 0 && self.groups.length > 0) {
     return refuse('groups', 'groups', `some of ${list(self.groups)}`, list(hello.groups));
   }
   return ACCEPTED;

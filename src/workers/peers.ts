@@ -1,6 +1,6 @@
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 import type { GroupId, Incarnation, NodeId } from '../base/ids.js';
-import type { MemberAddress } from '../base/messages.js';
+import type { MemberAddress, MemberIncarnation } from '../base/messages.js';
 import { decodeEnvelope } from '../codec/envelope.js';
 import { type Acquaintances, checkHelloReply, makeHello, type Self } from '../transport/handshake.js';
 import { PeerLink } from '../transport/link.js';
@@ -88,9 +88,9 @@ export class Peers implements Program, Acquaintances {
   setRoster(roster: Roster): void {
     const before = this.#roster.removed;
     this.#roster = roster;
-    for (const { id, incarnation } of roster.removed) {
-      if (before.some((gone) => gone.id === id && gone.incarnation === incarnation)) continue;
-      this.#farewells.set(id, this.#nowMs + FAREWELL_MS);
+    for (const gone of roster.removed) {
+      const told = before.find((each) => isSame(each, gone))?.groups.length ?? 0;
+      if (gone.groups.length > told) this.#farewells.set(gone.id, this.#nowMs + FAREWELL_MS);
     }
     this.#follow();
   }
@@ -152,8 +152,8 @@ export class Peers implements Program, Acquaintances {
     return row.invited ? undefined : this.#ports.identity.peerIncarnation(id);
   }
 
-  isRemoved(id: NodeId, incarnation: Incarnation): boolean {
-    return this.#roster.removed.some((gone) => gone.id === id && gone.incarnation === incarnation);
+  removedFrom(id: NodeId, incarnation: Incarnation): GroupId[] {
+    return this.#roster.removed.find((gone) => isSame(gone, { id, incarnation }))?.groups ?? [];
   }
 
   #rowOf(id: NodeId): RosterRow | undefined {
@@ -284,6 +284,10 @@ export class Peers implements Program, Acquaintances {
     };
     return replicator;
   }
+}
+
+function isSame(a: MemberIncarnation, b: MemberIncarnation): boolean {
+  return a.id === b.id && a.incarnation === b.incarnation;
 }
 
 function closePeer({ control, replicator, reader }: Peer): void {

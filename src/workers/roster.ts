@@ -1,4 +1,4 @@
-import type { Incarnation, NodeId } from '../base/ids.js';
+import type { GroupId, Incarnation, NodeId } from '../base/ids.js';
 import type { MemberIncarnation } from '../base/messages.js';
 
 /** Another node that this one keeps links to. */
@@ -12,12 +12,17 @@ export interface RosterRow {
   invited: boolean;
 }
 
+/** Who was removed, and from which groups. Of others it may be a member, though the log of this node has not come so far. */
+export interface Tombstone extends MemberIncarnation {
+  groups: GroupId[];
+}
+
 /** Whom the network thread is to know, as main says it from the configurations in force: the whole each time. */
 export interface Roster {
   /** Everyone but this node; at most `MEMBERS_MAX`. */
   rows: RosterRow[];
   /** This node's own address for peers and clients; empty where it has none that others could use. */
   address: string;
-  /** Tombstones of the committed configurations. */
-  removed: MemberIncarnation[];
+  /** Tombstones of the committed configurations, of those who are in no group as far as this node knows. */
+  removed: Tombstone[];
 }

@@ -3,7 +3,7 @@ import type { GroupId } from '../../src/base/ids.js';
 import type { Configuration, MemberIncarnation } from '../../src/base/messages.js';
 import type { Hub } from '../../src/engine/hub.js';
 import { type Membership, PeerBook } from '../../src/engine/peer-book.js';
-import type { Roster } from '../../src/workers/roster.js';
+import type { Roster, Tombstone } from '../../src/workers/roster.js';
 
 const members = (voters: number[], incarnations: MemberIncarnation[], removed: MemberIncarnation[] = []) => ({
   ...{ voters, votersOutgoing: [], learners: [], learnersNext: [], compressionLevel: 0 },
@@ -11,7 +11,7 @@ const members = (voters: number[], incarnations: MemberIncarnation[], removed: M
 });
 
 /** Whom node 1 tells its network thread to turn away, with one committed configuration for each group. */
-function turnedAway(...configurations: Configuration[]): MemberIncarnation[] {
+function turnedAway(...configurations: Configuration[]): Tombstone[] {
   let roster: Roster | undefined;
   const hub = {
     command: ({ body }: { body: Buffer }) => {
@@ -36,8 +36,10 @@ describe('who was removed, in an engine with several groups', () => {
   const without = members([1, 2], [], gone);
 
   it('is turned away where no group has it any more', () => {
-    expect(turnedAway(without)).toEqual(gone);
-    expect(turnedAway(without, without)).toEqual(gone);
+    expect(turnedAway(without)).toEqual([{ ...gone[0], groups: [1] }]);
+    expect(turnedAway(without, without)).toEqual([{ ...gone[0], groups: [1, 2] }]);
+    // Group 2 never had it, as far as this log goes.
+    expect(turnedAway(without, members([1, 2], []))).toEqual([{ ...gone[0], groups: [1] }]);
   });
 
   it('H60 is not while another group has it, also one that does not know yet as whom it came', () => {
@@ -47,6 +49,8 @@ describe('who was removed, in an engine with several groups', () => {
   });
 
   it('H61 is where the other group means somebody else under its id', () => {
-    expect(turnedAway(without, members([1, 3], [{ id: 3, incarnation: 34 }]))).toEqual(gone);
+    expect(turnedAway(without, members([1, 3], [{ id: 3, incarnation: 34 }]))).toEqual([
+      { ...gone[0], groups: [1] },
+    ]);
   });
 });

@@ -146,6 +146,14 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     profile: 'groups',
   },
   {
+    id: 'H60e',
+    name: 'who was removed from one group is turned away from all',
+    file: 'src/transport/handshake.ts',
+    find: 'if (removedFrom.length > 0 && shared.every((group) => removedFrom.includes(group)))',
+    replace: 'if (removedFrom.length > 0)',
+    profile: 'groups',
+  },
+  {
     id: 'E8',
     name: 'a node that is turned away as removed does not believe it',
     file: 'src/engine/turn.ts',

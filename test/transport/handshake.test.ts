@@ -33,7 +33,7 @@ const PORTS = { controlPort: 1, dataPort: 2, clientPort: 0 };
 
 const knows = (known: Record<number, number>): Acquaintances => ({
   knownIncarnation: (node) => known[node],
-  isRemoved: (node, incarnation) => node === 4 && incarnation === 444,
+  removedFrom: (node, incarnation) => (node === 4 && incarnation === 444 ? [2, 3] : []),
 });
 /** Node 2's answer. */
 const checked = (as: Self & Acquaintances, hello: Hello) => checkHello(as, as, hello);
@@ -115,6 +115,16 @@ describe('handshake', () => {
     // Added while this node was away: it began with the same members, and may lead by now.
     expect(checked(asTwo, helloWith({ node: 4, incarnation: 445 }))).toEqual({ accepted: true });
     expect(checked({ ...asTwo, groups: [] }, helloWith({}))).toEqual({ accepted: true });
+  });
+
+  it('H60 who was removed from one group speaks of the others: it may have been added where our log has not come yet', () => {
+    const removedFrom = (groups: number[]) => ({ ...asTwo, removedFrom: () => groups });
+    const hello = helloWith({ node: 4, incarnation: 444, groups: [1, 2, 3] });
+    expect(checked(removedFrom([2]), hello)).toEqual({ accepted: true });
+    expect(checked(removedFrom([3, 2]), hello)).toMatchObject({ code: 'removed' });
+    // Group 1 is not here: of that one this node cannot speak.
+    expect(checked(removedFrom([2]), { ...hello, groups: [1, 2] })).toMatchObject({ code: 'removed' });
+    expect(checked(removedFrom([1]), { ...hello, groups: [] })).toMatchObject({ code: 'removed' });
   });
 
   it('S2 the connecting side refuses another node, and a wiped one, at the address', () => {

@@ -32,7 +32,7 @@ const two: Self = {
   formerIncarnations: [],
 };
 const PORTS = { controlPort: 0, dataPort: 9001, clientPort: 0 };
-const everyone = { knownIncarnation: () => undefined, isKnownPeer: () => true, isRemoved: () => false };
+const everyone = { knownIncarnation: () => undefined, isKnownPeer: () => true, removedFrom: () => [] };
 
 /** Node 1's link to node 2 over a network that moves only when told, under a clock of our own. */
 class Story {

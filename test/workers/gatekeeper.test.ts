@@ -19,7 +19,7 @@ async function makeWorld({ bootstrapChecksum } = PEER) {
   const gatekeeper = new Gatekeeper({
     self: () => self,
     acquaintances: {
-      isRemoved: () => false,
+      removedFrom: () => [],
       knownIncarnation: (node) => known.get(node),
     },
     ports: () => ({ controlPort: 7, dataPort: 8, clientPort: 9 }),

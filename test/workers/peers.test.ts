@@ -200,19 +200,19 @@ describe('the other nodes', () => {
       formerIncarnations: [],
     });
     expect(peers.knownIncarnation(9)).toBeUndefined();
-    const gone = [1, 2, 1].map((id, at) => ({ id, incarnation: 100 + at }));
+    const gone = [1, 2, 1].map((id, at) => ({ id, incarnation: 100 + at, groups: [1] }));
     peers.setRoster(roster([row(2)], { removed: gone }));
     expect(peers.self.formerIncarnations).toEqual([100, 102]);
   });
 
   it('H60 who was removed is refused in that life only, and its last streams end two seconds later, once', async () => {
     const { peers, pass, expelled } = await makeWorld(roster([row(2), row(3)]));
-    const removed = [{ id: 2, incarnation: 222 }];
+    const removed = [{ id: 2, incarnation: 222, groups: [1] }];
     peers.setRoster(roster([row(3)], { removed }));
-    expect([peers.isRemoved(2, 222), peers.isRemoved(2, 223), peers.isRemoved(3, 222)]).toEqual([
-      true,
-      false,
-      false,
+    expect([peers.removedFrom(2, 222), peers.removedFrom(2, 223), peers.removedFrom(3, 222)]).toEqual([
+      [1],
+      [],
+      [],
     ]);
     pass(1500);
     // Another change meanwhile does not begin it anew.
@@ -222,8 +222,12 @@ describe('the other nodes', () => {
     expect(expelled).toEqual([`2 ${ErrorCode.MemberRemoved}`]);
     pass(10_000);
     expect(expelled).toHaveLength(1);
+    // Now from another group, too: it comes again, and is told so.
+    peers.setRoster(roster([row(3), row(4)], { removed: [{ ...removed[0]!, groups: [1, 2] }] }));
+    pass(2100);
+    expect(expelled.splice(1)).toEqual([`2 ${ErrorCode.MemberRemoved}`]);
     // Removed, and added anew before its streams had ended: it is one of us.
-    const both = { removed: [...removed, { id: 4, incarnation: 444 }] };
+    const both = { removed: [...removed, { id: 4, incarnation: 444, groups: [1] }] };
     peers.setRoster(roster([row(3)], both));
     peers.setRoster(roster([row(3), row(4, { invited: true })], both));
     peers.setRoster(roster([row(3), row(4)], both));
@@ -233,7 +237,7 @@ describe('the other nodes', () => {
 
   it('H60 who was removed and only asked whether it comes back is shown out all the same', async () => {
     const { peers, pass, expelled } = await makeWorld(roster([row(2), row(3)]));
-    const removed = [{ id: 2, incarnation: 222 }];
+    const removed = [{ id: 2, incarnation: 222, groups: [1] }];
     peers.setRoster(roster([row(3)], { removed }));
     peers.setRoster(roster([row(2, { invited: true }), row(3)], { removed }));
     pass(2100);
