@@ -1,3 +1,4 @@
+import { sharedWasmMemory } from '../dist/base/web-assembly.js';
 import { makePool } from '../dist/bench/data.js';
 import { BATCH_PAYLOAD_OFFSET, CEILING_LIMITS, verifyBatch, writeBatchHead } from '../dist/codec/batch.js';
 import { crc32 } from '../dist/codec/checksum.js';
@@ -5,6 +6,7 @@ import { loadCompression } from '../dist/codec/compression.js';
 import { Compressor } from '../dist/codec/compressor.js';
 import { decodePayload, encodeBatch, encodedBytesMax } from '../dist/codec/encoder.js';
 import { EntryCursor, packEntry, packedEntryBytes, verifyEntries } from '../dist/codec/entries.js';
+import { wasmDecompressor } from '../dist/codec/lz4-wasm.js';
 
 /** The head of a raw batch of group 1, term 1. */
 export function writeHead(target, offset, { firstIndex, count, rawLength, codec = 0 }) {
@@ -65,6 +67,7 @@ export function codecCases(settings) {
   return [
     { name: 'packEntry, a batch', ...whole, run: pack },
     ...['native', 'pure'].flatMap((kind) => compressionCases(kind, raw, whole)),
+    ...decompressionCases(raw, whole),
     { name: 'encodeBatch, not compressed', ...whole, run: () => encodeBatch(raw, 0, target, 0, undefined) },
     { name: 'crc32, a batch', ...whole, entries: 0, run: () => crc32(payload) },
     { name: 'EntryCursor walk', ...whole, run: walk },
@@ -81,16 +84,26 @@ function compressionCases(kind, raw, whole) {
   } catch {
     return [];
   }
-  const stored = Buffer.alloc(raw.length);
-  const room = Buffer.alloc(whole.bytes);
   const compressor = new Compressor(compression, 'always');
-  const length = encodeBatch(raw, 0, stored, 0, compressor);
-  const header = verifyBatch(stored, 0, length, CEILING_LIMITS);
   const target = Buffer.alloc(raw.length);
   const encode = () => encodeBatch(raw, 0, target, 0, compressor);
-  const decode = () => decodePayload(stored, 0, header, compression, room);
-  return [
-    { name: `encodeBatch, ${kind} LZ4`, ...whole, run: encode },
-    { name: `decodePayload, ${kind} LZ4`, ...whole, run: decode },
-  ];
+  return [{ name: `encodeBatch, ${kind} LZ4`, ...whole, run: encode }];
+}
+
+/** Both ways in which a node decompresses, on what the same compressor made: TypeScript, and WebAssembly where it can be had. */
+function decompressionCases(raw, whole) {
+  const wasm = sharedWasmMemory(raw.length + whole.bytes);
+  if (wasm === undefined) return [];
+  const stored = Buffer.from(wasm.buffer, 0, raw.length);
+  const room = Buffer.from(wasm.buffer, raw.length, whole.bytes);
+  const length = encodeBatch(raw, 0, stored, 0, new Compressor(loadCompression(), 'always'));
+  const header = verifyBatch(stored, 0, length, CEILING_LIMITS);
+  const ways = {
+    pure: loadCompression(),
+    WebAssembly: loadCompression('auto', wasmDecompressor(wasm.buffer, wasm)),
+  };
+  return Object.entries(ways).map(([way, compression]) => {
+    const decode = () => decodePayload(stored, 0, header, compression, room);
+    return { name: `decodePayload, ${way} LZ4`, ...whole, run: decode };
+  });
 }

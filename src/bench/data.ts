@@ -92,5 +92,5 @@ export function compressibility(pool: readonly Buffer[], batchBytes: number): { 
     raw += length;
     stored += compression.compressLz4(packed.subarray(0, length), target) || length;
   }
-  return { ratio: raw / stored, lz4: compression.name };
+  return { ratio: raw / stored, lz4: compression.implementations.compressor };
 }

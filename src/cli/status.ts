@@ -73,7 +73,14 @@ export function report(answers: readonly Answer[]): string {
       continue;
     }
     for (const group of status.groups) {
-      rows.push([String(id), address, String(group.group), roleOf(group), ...positions(group), status.lz4]);
+      rows.push([
+        String(id),
+        address,
+        String(group.group),
+        roleOf(group),
+        ...positions(group),
+        lz4Of(status),
+      ]);
       if (group.role === 'leader') pipelines.push(pipelineLine(group));
       for (const each of group.followers) followers.push(followerRow(group, each));
     }
@@ -99,6 +106,11 @@ export function report(answers: readonly Answer[]): string {
   }
   if (pipelines.length > 0) parts.push('', ...pipelines);
   return `${parts.join('\n')}\n`;
+}
+
+/** How it would compress and how it decompresses. */
+function lz4Of({ lz4: { compressor, decompressor } }: EngineStatus): string {
+  return `${compressor}, ${decompressor}`;
 }
 
 /** What a follower that is no voter is says more than that it follows. */

@@ -8,13 +8,20 @@ import { noDecompress, type TryDecompress } from './lz4-wasm.js';
 /** Bytes in front of an LZ4 block: the raw length, little-endian. */
 const LZ4_LENGTH_BYTES = 4;
 
+/** Who does LZ4 on a node. */
+export interface Lz4Implementations {
+  compressor: 'lz4-napi' | 'pure';
+  /** `webassembly` leaves what it cannot reach, and what it does not take, to the other. */
+  decompressor: 'webassembly' | 'pure';
+}
+
 /**
  * One way of doing LZ4. Compressed bytes are always four bytes of raw length, then an LZ4 block; two
  * implementations read each other's, but do not make the same bytes.
  */
 export interface Compression {
   readonly native: boolean;
-  readonly name: string;
+  readonly implementations: Lz4Implementations;
   /** Returns the bytes written, or 0 when they do not fit `target`. */
   compressLz4(source: Buffer, target: Buffer): number;
   /**
@@ -37,41 +44,43 @@ export function loadCompression(
   prefer: 'auto' | 'native' | 'pure' = 'auto',
   fast: TryDecompress = noDecompress,
 ): Compression {
-  const decompressLz4 = decompressorOf(fast);
-  if (prefer === 'pure') return { ...pure, decompressLz4 };
+  if (prefer === 'pure') return compressionOf('pure', compressPure, fast);
   try {
-    const native = nativeCompression(createRequire(import.meta.url)('lz4-napi') as NativeLz4);
-    return { ...native, decompressLz4 };
+    const native = compressNative(createRequire(import.meta.url)('lz4-napi') as NativeLz4);
+    return compressionOf('lz4-napi', native, fast);
   } catch (cause) {
-    if (prefer === 'auto') return { ...pure, decompressLz4 };
+    if (prefer === 'auto') return compressionOf('pure', compressPure, fast);
     const reason = toRaftlineError(cause).message;
     const message = `compression: expected the native module lz4-napi to load, received: ${reason}`;
     throw new RaftlineError(ErrorCode.OptionInvalid, message, { expected: 'lz4-napi' }, cause);
   }
 }
 
-const pure: Omit<Compression, 'decompressLz4'> = {
-  native: false,
-  name: 'pure',
-  compressLz4(source, target) {
-    if (target.length < LZ4_LENGTH_BYTES) return 0;
-    const written = compressLz4Block(source, target.subarray(LZ4_LENGTH_BYTES));
-    if (written === 0) return 0;
-    target.writeUInt32LE(source.length, 0);
-    return LZ4_LENGTH_BYTES + written;
-  },
-};
+function compressionOf(
+  compressor: Lz4Implementations['compressor'],
+  compressLz4: Compression['compressLz4'],
+  fast: TryDecompress,
+): Compression {
+  const decompressor = fast === noDecompress ? 'pure' : 'webassembly';
+  const implementations = { compressor, decompressor } as const;
+  const native = compressor === 'lz4-napi';
+  return { native, implementations, compressLz4, decompressLz4: decompressorOf(fast) };
+}
 
-function nativeCompression(lz4: NativeLz4): Omit<Compression, 'decompressLz4'> {
-  return {
-    native: true,
-    name: 'lz4-napi',
-    compressLz4(source, target) {
-      const compressed = lz4.compressSync(source);
-      if (compressed.length > target.length) return 0;
-      target.set(compressed, 0);
-      return compressed.length;
-    },
+function compressPure(source: Buffer, target: Buffer): number {
+  if (target.length < LZ4_LENGTH_BYTES) return 0;
+  const written = compressLz4Block(source, target.subarray(LZ4_LENGTH_BYTES));
+  if (written === 0) return 0;
+  target.writeUInt32LE(source.length, 0);
+  return LZ4_LENGTH_BYTES + written;
+}
+
+function compressNative(lz4: NativeLz4): Compression['compressLz4'] {
+  return (source, target) => {
+    const compressed = lz4.compressSync(source);
+    if (compressed.length > target.length) return 0;
+    target.set(compressed, 0);
+    return compressed.length;
   };
 }
 

@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, NodeId } from '../base/ids.js';
+import type { Lz4Implementations } from '../codec/compression.js';
 import { createEngineMemory, engineMemoryBytes } from '../workers/memory.js';
 import { planThreads } from '../workers/settings.js';
 import { Threads } from '../workers/spawn.js';
@@ -54,7 +55,7 @@ export class Engine extends EventEmitter<EngineEvents> {
   readonly #about: {
     config: Config;
     incarnation: number;
-    lz4: string;
+    lz4: Lz4Implementations;
     plan: readonly (readonly string[])[];
     parts: MemoryParts;
   };
@@ -66,7 +67,7 @@ export class Engine extends EventEmitter<EngineEvents> {
     threads: Threads;
     port: number;
     incarnation: number;
-    lz4: string;
+    lz4: Lz4Implementations;
     plan: readonly (readonly string[])[];
     parts: MemoryParts;
   }) {

@@ -1,6 +1,7 @@
 import { ErrorCode, type RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, NodeId, Term } from '../base/ids.js';
 import type { Configuration } from '../base/messages.js';
+import type { Lz4Implementations } from '../codec/compression.js';
 import type { FollowerFlow } from '../workers/settings.js';
 import type { Counters, DiskStatus, EncoderStatus, Held, RingStatus } from './counters.js';
 import type { HealthStatus } from './health.js';
@@ -67,8 +68,8 @@ export interface EngineStatus {
   cluster: string;
   address: string;
   incarnation: number;
-  /** Which LZ4 this node runs. */
-  lz4: string;
+  /** Who compresses on this node, where it leads, and who decompresses. */
+  lz4: Lz4Implementations;
   /** Programs by thread. */
   threads: Record<string, string[]>;
   disk: DiskStatus;
@@ -148,7 +149,7 @@ export function engineStatus(
   about: {
     config: Config;
     incarnation: number;
-    lz4: string;
+    lz4: Lz4Implementations;
     plan: readonly (readonly string[])[];
     parts: MemoryParts;
   },

@@ -33,17 +33,16 @@ interface Walk {
 /**
  * Reads batches back from the log, on any thread, while the writer goes on. Everything that the index has published
  * is in the files: what is not intact there is damage. Holds at most four open files with a window of 256 KiB each,
- * and one buffer of `bytesMax`. Remembers where each group's last read ended, so that reading on costs no search.
+ * and one buffer of `bytesMax`, or `room` where that is larger. Remembers where each group's last read ended, so that reading on costs no search.
  */
 export class LogReader {
   private readonly files = new Map<number, SegmentFile>();
   private readonly walks = new Map<GroupId, Walk>();
-  private result = Buffer.alloc(0);
-
   constructor(
     private readonly disk: Disk,
     private readonly directory: string,
     private readonly index: SharedLogIndex,
+    private room: Buffer = Buffer.alloc(0),
   ) {}
 
   /**
@@ -190,10 +189,10 @@ export class LogReader {
 
   /** Copies out of the window, which the next record may move. What is too large for the buffer has one of its own. */
   private keep(bytes: Buffer, at: number, bytesMax: number): Buffer {
-    if (bytes.length > bytesMax) return Buffer.from(bytes);
-    if (this.result.length !== bytesMax) this.result = Buffer.allocUnsafeSlow(bytesMax);
-    bytes.copy(this.result, at);
-    return this.result.subarray(at, at + bytes.length);
+    if (bytes.length > Math.max(bytesMax, this.room.length)) return Buffer.from(bytes);
+    if (this.room.length < bytesMax) this.room = Buffer.allocUnsafeSlow(bytesMax);
+    bytes.copy(this.room, at);
+    return this.room.subarray(at, at + bytes.length);
   }
 
   private mustOpen(walk: Walk, segment: number): SegmentFile {

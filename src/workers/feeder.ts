@@ -6,11 +6,9 @@ import { decodePayload } from '../codec/encoder.js';
 import { verifyEntries } from '../codec/entries.js';
 import type { RingProducer } from '../ring/producer.js';
 import type { LogReader } from '../wal/log-reader.js';
+import { READ_BACK_BYTES } from './memory.js';
 import type { NearIndex } from './near-index.js';
 import type { Program } from './program.js';
-
-/** Bytes of stored batches that one poll takes at most, unless one batch alone is larger. */
-const READ_BYTES = 256 * 1024;
 
 export interface FeederPorts {
   /** What was received, while it still stands in the receive ring, whose producer this thread must be. */
@@ -69,7 +67,7 @@ export class Feeder implements Program {
         if (this.#feedNear(group, wanted, near)) return true;
         continue;
       }
-      const read = this.#ports.reader.read(group, wanted.next, wanted.to, READ_BYTES);
+      const read = this.#ports.reader.read(group, wanted.next, wanted.to, READ_BACK_BYTES);
       if (read === undefined) continue;
       this.#unpushed = { group, ...read, at: 0 };
       return this.#push();
@@ -93,7 +91,7 @@ export class Feeder implements Program {
   /** `first` and what follows it in the receive ring. */
   #feedNear(group: GroupId, wanted: Wanted, first: Buffer): boolean {
     let fed = 0;
-    for (let batch: Buffer | undefined = first; batch !== undefined && fed < READ_BYTES; ) {
+    for (let batch: Buffer | undefined = first; batch !== undefined && fed < READ_BACK_BYTES; ) {
       const header = readBatchHeader(batch, 0);
       if (!this.#pushBatch(batch, header)) break;
       wanted.next = lastIndexOf(header) + 1;

@@ -34,6 +34,7 @@ export interface EngineMemory {
   /** Of encoders beyond the first one, whose are the ring `batch`, the gate `encoder` and the cursors with its name. */
   readonly moreEncoders: readonly EncoderMemory[];
   readonly logIndex: { offset: number; groups: readonly GroupId[] };
+  readonly readBack: { offset: number; length: number };
 }
 
 /** What a further encoder has of its own. */
@@ -79,6 +80,8 @@ export type EncoderCounter = (typeof ENCODER_COUNTERS)[number];
 
 const ANCHORS_PER_GROUP = 4096;
 const MESSAGE_RING_BYTES = 1024 * 1024;
+/** Bytes of stored batches that the feeder reads back at a time, unless one batch alone is larger. */
+export const READ_BACK_BYTES = 256 * 1024;
 
 export interface MemorySizes {
   ringBytes: number;
@@ -102,6 +105,8 @@ function ringCapacity(wanted: number, recordBytesMax: number): number {
 interface Layout {
   capacities: Record<RingName, { capacity: number; consumers: number }>;
   indexBytes: number;
+  /** Where the feeder has what it reads back from the log, so that WebAssembly reaches it. 0: it has it elsewhere. */
+  readBackBytes: number;
   total: number;
 }
 
@@ -126,16 +131,17 @@ function layoutOf(sizes: MemorySizes, groups: readonly GroupId[]): Layout {
   };
   const names = Object.keys(capacities) as RingName[];
   const indexBytes = SharedLogIndex.bytesFor(groups.length, ANCHORS_PER_GROUP);
-  let total = indexBytes + 64 * (8 + CURSORS.length + names.length) + 4 * 64;
+  const readBackBytes = sizes.webAssembly === true ? Math.max(READ_BACK_BYTES, largest) : 0;
+  let total = indexBytes + readBackBytes + 64 * (9 + CURSORS.length + names.length) + 4 * 64;
   for (const name of names) total += ringRegionBytes(capacities[name].capacity, capacities[name].consumers);
   const perEncoder = ringRegionBytes(payload, 1) + 64 * (ENCODER_COUNTERS.length + 2);
   total += perEncoder * Math.max(0, (sizes.encoders ?? 1) - 1);
-  return { capacities, indexBytes, total };
+  return { capacities, indexBytes, readBackBytes, total };
 }
 
 /** Lays the block out and prepares its rings. Called once, by main. */
 export function createEngineMemory(sizes: MemorySizes, groups: readonly GroupId[]): EngineMemory {
-  const { capacities, indexBytes, total } = layoutOf(sizes, groups);
+  const { capacities, indexBytes, readBackBytes, total } = layoutOf(sizes, groups);
   const wasm = sizes.webAssembly === true ? sharedWasmMemory(total) : undefined;
   const memory = wasm?.buffer ?? new SharedArrayBuffer(total);
   const allocator = new SharedAllocator(memory);
@@ -165,7 +171,13 @@ export function createEngineMemory(sizes: MemorySizes, groups: readonly GroupId[
     moreEncoders.push({ ring, gate: gate(), consumer: number + 1, counters });
   }
   const logIndex = { offset: allocator.take(indexBytes), groups };
-  return { memory, wasm, gates, rings, cursors, moreEncoders, logIndex };
+  const readBack = { offset: allocator.take(readBackBytes), length: readBackBytes };
+  return { memory, wasm, gates, rings, cursors, moreEncoders, logIndex, readBack };
+}
+
+/** What only the feeder writes and reads; empty where WebAssembly does not reach the block. */
+export function readBackOf({ memory, readBack }: EngineMemory): Buffer {
+  return Buffer.from(memory, readBack.offset, readBack.length);
 }
 
 /** The view of one thread on a cursor of the block. */

@@ -1,6 +1,6 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex } from '../base/ids.js';
-import { loadCompression } from '../codec/compression.js';
+import { type Lz4Implementations, loadCompression } from '../codec/compression.js';
 import { noDecompress, type TryDecompress, wasmDecompressor } from '../codec/lz4-wasm.js';
 import { RingConsumer } from '../ring/consumer.js';
 import { RingObserver } from '../ring/observer.js';
@@ -13,7 +13,7 @@ import { ClientService } from './client-service.js';
 import { Control } from './control.js';
 import { Feeder } from './feeder.js';
 import { Gatekeeper } from './gatekeeper.js';
-import { cursorOf, type EngineMemory, gateOf, logIndexOf } from './memory.js';
+import { cursorOf, type EngineMemory, gateOf, logIndexOf, readBackOf } from './memory.js';
 import { NearIndex } from './near-index.js';
 import { type Near, NearRings } from './near-rings.js';
 import { Outbox } from './outbox.js';
@@ -33,6 +33,8 @@ type InboxRecord = Parameters<typeof inboxCodec.push>[1];
 /** Everything of a node that talks to others, on one thread: its programs, the links they share, and main's commands. */
 export class Network implements Program {
   readonly name = 'network';
+  /** What this node decompresses with, and would compress with. */
+  readonly lz4: Lz4Implementations;
   readonly #settings: WorkerSettings;
   readonly #transport: Transport;
   readonly #inbox: RingProducer;
@@ -81,9 +83,11 @@ export class Network implements Program {
     this.#wakeMain = () => main.notify();
     this.#wakeSelf = wakeSelf;
     const openReader = (): LogReader => new LogReader(disk, dataDirectory, logIndexOf(memory));
+    const compression = loadCompression(settings.lz4, decompressorOf(memory));
+    this.lz4 = compression.implementations;
     const shared = {
       push: (record: InboxRecord) => this.#push(record),
-      compression: loadCompression(settings.lz4, decompressorOf(memory)),
+      compression,
       entryBytesMax: settings.entryBytesMax,
       // Main is woken at the end of the poll that follows: once, however much has come for it.
       wake: () => {
@@ -134,7 +138,7 @@ export class Network implements Program {
       lifeMs: settings.heartbeatLifeMs,
       send: (peer, envelope) => this.#control.send(peer, envelope),
     });
-    const feederReader = openReader();
+    const feederReader = new LogReader(disk, dataDirectory, logIndexOf(memory), readBackOf(memory));
     this.#readers.push(feederReader);
     this.#feeder = new Feeder({
       ...shared,

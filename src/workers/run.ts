@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { ErrorCode, type PlainError, RaftlineError, toRaftlineError } from '../base/errors.js';
 import { MESSAGE_BYTES_CEILING } from '../base/limits.js';
-import { loadCompression } from '../codec/compression.js';
+import { type Lz4Implementations, loadCompression } from '../codec/compression.js';
 import { Compressor } from '../codec/compressor.js';
 import { RingConsumer } from '../ring/consumer.js';
 import type { Gate } from '../ring/gate.js';
@@ -37,7 +37,7 @@ export interface ThreadTask {
 /** What a thread says once it has started. Exactly the parts that its programs have. */
 export interface ThreadReady {
   store?: { recovered: Map<number, RecoveredGroup>; facts: StoreFacts };
-  network?: { port: number; lz4: string };
+  network?: { port: number; lz4: Lz4Implementations };
 }
 
 /** How a thread ended; errors cross the border as plain objects. */
@@ -141,7 +141,7 @@ async function runEventLoop(task: ThreadTask): Promise<void> {
         () => gate.kick(),
       );
       programs.push(network, tally(queue, memory));
-      ready.network = { port: await network.listen(), lz4: loadCompression(settings.lz4).name };
+      ready.network = { port: await network.listen(), lz4: network.lz4 };
     }
     port.postMessage(ready);
     await loop(programs, memory, gate);

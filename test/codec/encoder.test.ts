@@ -147,8 +147,14 @@ describe('loading the compressor', () => {
   });
 
   it('prefers the native one, and is asked for the pure one by name', () => {
-    expect(loadCompression()).toMatchObject({ native: true, name: 'lz4-napi' });
-    expect(loadCompression('pure')).toMatchObject({ native: false, name: 'pure' });
+    expect(loadCompression()).toMatchObject({
+      native: true,
+      implementations: { compressor: 'lz4-napi', decompressor: 'pure' },
+    });
+    expect(loadCompression('pure', () => false)).toMatchObject({
+      native: false,
+      implementations: { compressor: 'pure', decompressor: 'webassembly' },
+    });
   });
 
   it('falls back to the pure one where the binding is missing, but not when the native one was asked for', async () => {

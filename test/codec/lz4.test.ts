@@ -63,7 +63,7 @@ describe('an LZ4 block', () => {
     sources.forEach((source, which) => {
       for (const writer of [PURE, NATIVE]) {
         const compressed = compress(writer, source);
-        const what = `source ${which}, written by ${writer.name}`;
+        const what = `source ${which}, written by ${writer.implementations.compressor}`;
         expect(decompress(PURE, compressed, source.length).equals(source), what).toBe(true);
         expect(decompressForeign(compressed).equals(source), `${what}, read by the other`).toBe(true);
       }

@@ -1,26 +1,43 @@
 import { describe, expect, it } from 'vitest';
 import { ErrorCode } from '../../src/base/errors.js';
-import { Codec, lastIndexOf } from '../../src/base/messages.js';
+import { type BatchHeader, Codec, lastIndexOf } from '../../src/base/messages.js';
 import { randomInteger, seededRandom } from '../../src/base/prng.js';
 import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../../src/codec/batch.js';
-import { loadCompression } from '../../src/codec/compression.js';
+import { type Compression, loadCompression } from '../../src/codec/compression.js';
 import { Compressor } from '../../src/codec/compressor.js';
 import { encodeBatch } from '../../src/codec/encoder.js';
+import { wasmDecompressor } from '../../src/codec/lz4-wasm.js';
 import { RingObserver } from '../../src/ring/byte-ring.js';
 import { LogReader } from '../../src/wal/log-reader.js';
 import { Feeder } from '../../src/workers/feeder.js';
+import {
+  createEngineMemory,
+  type EngineMemory,
+  READ_BACK_BYTES,
+  readBackOf,
+} from '../../src/workers/memory.js';
 import { NearIndex } from '../../src/workers/near-index.js';
 import { jsonLike, packEntries, sampleBatch } from '../codec/samples.js';
 import { FaultyDisk } from '../wal/faulty-disk.js';
 import { flushAll, makeBatch, openLog } from '../wal/log-tools.js';
-import { expectCode, putBytes, ringPair, takeAll } from './parts.js';
+import { endsOf, expectCode, putBytes, ringPair, takeAll } from './parts.js';
 
 const pure = loadCompression('pure');
 
-function makeWorld(options: { ring?: number; entryBytesMax?: number; receiveRing?: number } = {}) {
+interface WorldOptions {
+  ring?: number;
+  entryBytesMax?: number;
+  receiveRing?: number;
+  /** In place of what is made elsewhere. */
+  memory?: EngineMemory;
+  compression?: Compression;
+}
+
+function makeWorld(options: WorldOptions = {}) {
   const disk = new FaultyDisk(1);
   const { wal, index } = openLog(disk, '/data', { groups: [1, 2] });
-  const apply = ringPair(options.ring ?? 65_536);
+  const { memory } = options;
+  const apply = memory === undefined ? ringPair(options.ring ?? 65_536) : endsOf(memory.rings.apply);
   const state = { wakes: 0 };
   const receive = ringPair(options.receiveRing ?? 65_536);
   const received = new NearIndex(new RingObserver(receive.region));
@@ -32,9 +49,9 @@ function makeWorld(options: { ring?: number; entryBytesMax?: number; receiveRing
   };
   const feeder = new Feeder({
     received,
-    reader: new LogReader(disk, '/data', index),
+    reader: new LogReader(disk, '/data', index, memory && readBackOf(memory)),
     apply: apply.producer,
-    compression: pure,
+    compression: options.compression ?? pure,
     entryBytesMax: options.entryBytesMax ?? 1 << 20,
     wake: () => state.wakes++,
   });
@@ -178,18 +195,9 @@ describe('the feeder', () => {
   it('decompresses: what is in the apply ring is raw, and says so', () => {
     const { feeder, write, settle, apply } = makeWorld();
     const payload = packEntries([jsonLike(seededRandom(1), 4000), Buffer.alloc(0)]);
-    const raw = sampleBatch(payload, {
-      group: 1,
-      term: 1,
-      firstIndex: 1,
-      prevTerm: 0,
-      count: 2,
-      codec: Codec.Lz4,
-    });
-    const stored = Buffer.alloc(raw.length);
-    const length = encodeBatch(raw, 0, stored, 0, new Compressor(pure, 'always'));
-    expect(length).toBeLessThan(raw.length);
-    write(stored.subarray(0, length));
+    const stored = compressedBatch(payload, place(2));
+    expect(stored.length).toBeLessThan(payload.length);
+    write(stored);
     feeder.feed(1, 1, 2, 1);
     settle();
     const [fed] = takeAll(apply.consumer);
@@ -202,6 +210,31 @@ describe('the feeder', () => {
     });
     expect(lastIndexOf(header)).toBe(2);
     expect(fed!.subarray(BATCH_PAYLOAD_OFFSET).equals(payload)).toBe(true);
+  });
+
+  it('reads back to where WebAssembly reaches it, which decompresses every batch, the largest as well', () => {
+    const sizes = { ringBytes: 65_536, clientRingBytes: 65_536, batchRawBytesMax: 2_000_000 };
+    const memory = createEngineMemory({ ...sizes, webAssembly: true }, [1]);
+    const verdicts: boolean[] = [];
+    const wasm = wasmDecompressor(memory.memory, memory.wasm!);
+    const compression = loadCompression('pure', (source, target) => {
+      verdicts.push(wasm(source, target));
+      return verdicts.at(-1)!;
+    });
+    const { feeder, write, settle, apply } = makeWorld({ memory, compression, entryBytesMax: 2_000_000 });
+    const lengths = [4000, 100_000, 1_900_000, 50];
+    const payloads = lengths.map((length, at) => packEntries([jsonLike(seededRandom(at), length)]));
+    const stored = payloads.map((payload, at) =>
+      compressedBatch(payload, { ...place(1), firstIndex: at + 1 }),
+    );
+    expect(Math.max(...stored.map(({ length }) => length))).toBeGreaterThan(READ_BACK_BYTES);
+    for (const batch of stored) write(batch);
+    feeder.feed(1, 1, stored.length, 1);
+    settle();
+    const fed = takeAll(apply.consumer).map((batch) => batch.subarray(BATCH_PAYLOAD_OFFSET));
+    expect(fed.map((payload, at) => payload.equals(payloads[at]!))).toEqual([true, true, true, true]);
+    // The last one was too small to be compressed.
+    expect(verdicts).toEqual([true, true, true]);
   });
 
   const bad: [string, () => Buffer][] = [
@@ -235,6 +268,13 @@ describe('the feeder', () => {
     expect(error.details.file).toBe(`/data/${file}`);
   });
 });
+
+function compressedBatch(payload: Buffer, changes: Partial<BatchHeader>): Buffer {
+  const prevTerm = changes.firstIndex === 1 ? 0 : 1;
+  const raw = sampleBatch(payload, { ...changes, prevTerm, codec: Codec.Lz4 });
+  const stored = Buffer.alloc(raw.length);
+  return stored.subarray(0, encodeBatch(raw, 0, stored, 0, new Compressor(pure, 'always')));
+}
 
 function place(count: number) {
   return { group: 1, term: 1, firstIndex: 1, prevTerm: 0, count };

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { type ErrorCode, RaftlineError } from '../../src/base/errors.js';
 import { decodeEnvelope, type Envelope, encodeEnvelope } from '../../src/codec/envelope.js';
 import type { AppendEnvelope, AppendReplyEnvelope } from '../../src/codec/envelope-types.js';
-import { RingConsumer, RingProducer } from '../../src/ring/byte-ring.js';
+import { RingConsumer, RingProducer, type RingRegion } from '../../src/ring/byte-ring.js';
 import { Cursor } from '../../src/ring/cursor.js';
 import { MemoryNetwork } from '../../src/transport/memory.js';
 import type { Lane, MessageStream } from '../../src/transport/transport.js';
@@ -17,7 +17,10 @@ export function makeCursor(): Cursor {
 
 /** A ring with one producer and its gating consumers. */
 export function ringPair(capacity = 65_536, consumers = 1) {
-  const region = makeRing(capacity, consumers);
+  return endsOf(makeRing(capacity, consumers));
+}
+
+export function endsOf(region: RingRegion) {
   return { region, producer: new RingProducer(region), consumer: new RingConsumer(region, 0) };
 }
 
