@@ -40,8 +40,8 @@ export function serveParent(handlers: Handlers): () => OwnSample {
       process.send?.({ id, error: stack ?? String(thrown), code });
     }
   });
-  // The parent decides what Ctrl-C means; without a parent there is nobody to clean up.
-  process.on('SIGINT', () => {});
+  // The parent decides what Ctrl-C means, or a signal to all of its group; without a parent there is nobody to clean up.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {});
   process.on('disconnect', () => {
     if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
     process.exit(0);

@@ -1,3 +1,4 @@
+import { CompressionLevel } from '../base/messages.js';
 import type { NodeSettings } from './node.js';
 import { type Child, freePorts, until, type Workspace } from './processes.js';
 import { DelayProxy } from './proxy.js';
@@ -46,6 +47,8 @@ export async function startCluster(settings: BenchSettings, workspace: Workspace
   const { leader, threads, address } = await until('a leader with its followers', START_TIMEOUT_MS, () =>
     findLeader(nodes),
   );
+  if (settings.compression === 'deflate')
+    await leader.ask('allowCompression', { level: CompressionLevel.Deflate });
   const servers = Object.fromEntries(ids.map((id, at) => [id, `127.0.0.1:${ports[at]}`]));
   const clients = settings.clients === 'remote' ? await startClients(settings, workspace, servers) : [];
   return {

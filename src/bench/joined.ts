@@ -48,8 +48,8 @@ export async function joinedSettings(settings: BenchSettings, servers: Servers):
 }
 
 /**
- * Loads a running cluster over the network. What a node does not tell about itself, its processor time, stays out of the result: its list is
- * empty there. The delay of an event loop is that since the node started.
+ * Loads a running cluster over the network. Processor time is that of the nodes' whole processes; where one of them does not answer, or is too old to
+ * tell it, it stays out of the result. The delay of an event loop is that since the node started.
  */
 export async function measureJoined(
   settings: BenchSettings,
@@ -121,6 +121,8 @@ function summary(settings: BenchSettings, before: Look, after: Look): RunResult 
   const sum = (of: (status: EngineStatus) => number): number =>
     nodes.reduce((total, { start, end }) => total + of(end) - of(start), 0);
   const batches = sum(({ encoder }) => encoder.batches);
+  const cores = nodes.map(({ start, end }) => (end.cpuMs - start.cpuMs) / 1000 / seconds);
+  const known = cores.length === settings.nodes && cores.every(Number.isFinite);
   return {
     side: 'cluster',
     seconds,
@@ -136,8 +138,8 @@ function summary(settings: BenchSettings, before: Look, after: Look): RunResult 
         sum(({ encoder }) => encoder.storedBytes),
       ),
     syncsPerSecond: nodes.map(({ start, end }) => (end.disk.syncs - start.disk.syncs) / seconds),
-    cores: [],
-    cpuUsPerEntry: 0,
+    cores: known ? cores : [],
+    cpuUsPerEntry: known ? (cores.reduce((total, each) => total + each, 0) * seconds * 1e6) / completed : 0,
     rssBytes: nodes.map(({ end }) => end.rssBytes),
     loopDelayP99Ms: nodes.map(({ end }) => end.health.loop.delayMsP99),
     behind: nodes.slice(1).map(({ end }) => Math.max(0, appliedBy(nodes[0]!.end) - appliedBy(end))),

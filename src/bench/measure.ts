@@ -21,9 +21,9 @@ export interface RunResult {
   entriesPerBatch: number;
   compressionRatio: number;
   syncsPerSecond: number[];
-  /** Cores kept busy. */
+  /** Cores kept busy; empty where nodes do not tell. */
   cores: number[];
-  /** Processor time of all nodes together for one entry, µs: moves less than the rates when others use the machine. */
+  /** Processor time of all nodes together for one entry, µs: moves less than the rates when others use the machine. 0: not known. */
   cpuUsPerEntry: number;
   rssBytes: number[];
   loopDelayP99Ms: number[];

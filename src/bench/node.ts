@@ -98,6 +98,12 @@ function ready(): { threads: Record<string, string[]>; address: string } | undef
   return leads ? { threads, address } : undefined;
 }
 
+/** Until then leaders may use LZ4 and no more, whatever their option says. */
+async function allowCompression({ level }: { level: number }): Promise<void> {
+  const ids = engine!.status().groups.map(({ group }) => group);
+  await Promise.all(ids.map((id) => engine!.group(id).setCompressionLevel(level)));
+}
+
 function start(settings: LoadSettings & DataSettings & { groupIds: readonly number[] }): void {
   const groups = settings.groupIds.map((id) => engine!.group(id));
   const proposers = groups.map((group) => (bytes: Buffer) => group.propose(bytes));
@@ -125,6 +131,7 @@ function nodeSample(args: { latencies?: boolean }): NodeSample {
 const own = serveParent({
   open,
   ready,
+  allowCompression,
   load: start,
   sample: nodeSample,
   status: () => engine!.status(),

@@ -63,8 +63,11 @@ export class Child {
           reject(error);
         },
       });
-      if (this.#process.connected) this.#process.send({ id, ask: question, args });
-      else this.#answered({ id, error: 'has ended' });
+      const ended = (error: unknown): void => {
+        if (error !== null) this.#answered({ id, error: 'has ended' });
+      };
+      if (this.#process.connected) this.#process.send({ id, ask: question, args }, ended);
+      else ended(undefined);
     });
   }
 
@@ -109,24 +112,29 @@ export class Workspace {
   readonly #profileDirectory: string | undefined;
   readonly #onExit = (): void => this.#remove();
   readonly #onSignal: { signal: NodeJS.Signals; end: () => void }[];
+  #interrupted = false;
   #directories = 0;
 
   /**
    * @param parent on the disk that is to be measured
    * @param profileDirectory for CPU profiles of every process and thread
-   * @param onInterrupt takes the first Ctrl-C, which ends the process otherwise, as a second one does
+   * @param onInterrupt takes the first signal (Ctrl-C, SIGTERM, SIGHUP) with the exit code that belongs to it; otherwise, and by a second one, the
+   * process ends
    */
-  constructor(parent: string, profileDirectory?: string, onInterrupt?: () => void) {
+  constructor(parent: string, profileDirectory?: string, onInterrupt?: (exitCode: number) => void) {
     mkdirSync(parent, { recursive: true });
     this.root = mkdtempSync(join(parent, 'bench-'));
     this.#profileDirectory = profileDirectory;
     process.once('exit', this.#onExit);
     this.#onSignal = SIGNALS.map(([signal, code]) => {
-      const end = (): void => process.exit(code);
-      if (signal !== 'SIGINT' || onInterrupt === undefined) return { signal, end };
-      return { signal, end: () => process.once(signal, end) && onInterrupt() };
+      const end = (): void => {
+        if (onInterrupt === undefined || this.#interrupted) process.exit(code);
+        this.#interrupted = true;
+        onInterrupt(code);
+      };
+      return { signal, end };
     });
-    for (const { signal, end } of this.#onSignal) process.once(signal, end);
+    for (const { signal, end } of this.#onSignal) process.on(signal, end);
   }
 
   directory(name: string): string {

@@ -1,11 +1,12 @@
 import type { RunResult } from './measure.js';
-import type { Workspace } from './processes.js';
+import { sleep, type Workspace } from './processes.js';
 import type { Measured } from './results.js';
 import { runOnce } from './run.js';
 import type { BenchSettings } from './settings.js';
 
 /** What starting, loading and ending a cluster takes besides the time that is measured, until it is known better, s. */
 const OVERHEAD_SECONDS = 4;
+const SIGNAL_MS = 200;
 
 export interface SweepProgress {
   /** Runs done, this one included, of how many. */
@@ -39,7 +40,10 @@ export async function sweep(
   for (let done = 1; done <= total; done++) {
     const point = measured[(done - 1) % points.length]!;
     const run = runOnce('cluster', point, workspace);
-    const result = await Promise.race([run, stop]);
+    const result = await Promise.race([run, stop]).catch(async (thrown: unknown) => {
+      // A signal to the whole group ends a process that is just starting, maybe before this one has heard of it.
+      await Promise.race([stop, sleep(SIGNAL_MS).then(() => Promise.reject(thrown))]);
+    });
     if (result === undefined) {
       // Its processes are about to be killed, and that is no news.
       run.catch(() => {});

@@ -79,6 +79,8 @@ export interface EngineStatus {
   rings: RingStatus;
   encoder: EncoderStatus;
   rssBytes: number;
+  /** Processor time of the whole process since it started, all threads, ms. */
+  cpuMs: number;
   groups: GroupStatus[];
 }
 
@@ -156,6 +158,7 @@ export function engineStatus(
   address: string,
 ): EngineStatus {
   const { held, ...counters } = turn.counters();
+  const { user, system } = process.cpuUsage();
   const threads: Record<string, string[]> = { main: ['turn'] };
   about.plan.forEach((programs, at) => {
     threads[`worker-${at + 1}`] = [...programs];
@@ -171,6 +174,7 @@ export function engineStatus(
     ...counters,
     memory: memoryStatus(about.parts, held, about.config.memory.budgetBytes),
     rssBytes: process.memoryUsage.rss(),
+    cpuMs: (user + system) / 1000,
     groups: [...turn.replicas.values()].map((replica) => groupStatus(replica, turn)),
   };
 }

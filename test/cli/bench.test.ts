@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,6 +23,11 @@ function raftline(...args: string[]): Promise<Ended> {
   });
 }
 
+/** As a terminal and a service manager do: its processes are told as well. */
+function interrupt({ pid }: ChildProcess, signal: NodeJS.Signals): true {
+  return process.kill(-pid!, signal);
+}
+
 describe('raftline bench', () => {
   it('says in one line what it cannot measure, and exits with 2', async () => {
     const wrong = [
@@ -32,6 +37,19 @@ describe('raftline bench', () => {
       [['bench', 'cluster', '--data', 'nowhere'], /nowhere/],
       [['bench', 'cluster', '--with-limit', '--nodes', '5'], /--nodes: the bare pipe has three nodes/],
       [['bench', 'cluster', '--peer', '1=127.0.0.1:1', '--depth', '4'], /--depth: the cluster at --peer/],
+      [
+        ['bench', 'cluster', '--compression', 'zip'],
+        /--compression: expected one of auto, lz4, deflate, none/,
+      ],
+      [['bench', 'sweep', '--compression', 'zip'], /--compression: expected one of auto, lz4, deflate, none/],
+      [
+        ['bench', 'limit', '--compression', 'deflate'],
+        /--compression: expected one of lz4, none, received 'd/,
+      ],
+      [
+        ['bench', 'cluster', '--with-limit', '--compression', 'auto'],
+        /--compression: the bare pipe has .* LZ4/,
+      ],
       [['bench', 'limit', '--compare', 'package.json'], /package.json: expected a result of raftline bench/],
       [['bench', 'cluster', '--depth', 'all'], /--depth: expected a whole number from 1 to 1024/],
       [
@@ -93,49 +111,63 @@ describe('raftline bench', () => {
     }
   }, 120_000);
 
-  it('sweeps until Ctrl-C, then writes the report of what it has, and leaves nothing else behind', async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'raftline-sweep-'));
-    try {
-      const files = { html: join(directory, 'report.html'), json: join(directory, 'results.json') };
-      const load = [
-        '--depth',
-        '1,8',
-        '--duration',
-        '1',
-        '--warmup',
-        '0',
-        '--concurrency',
-        '512',
-        '--runs',
-        '50',
-      ];
-      const flags = [...load, '--dir', directory, '--html', files.html, '--json', files.json];
-      const child = spawn(process.execPath, [MAIN, 'bench', 'sweep', ...flags], {
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
-      const notes: string[] = [];
-      child.stdout.resume();
-      child.stderr.setEncoding('utf8').on('data', (text: string) => {
-        notes.push(text);
-        if (/^2 of 100, about \d+ \w+ left$/m.test(notes.join(''))) child.kill('SIGINT');
-      });
-      const code = await new Promise((resolve) => child.once('close', resolve));
-      expect(code, notes.join('')).toBe(130);
-      const { benchmark, measured } = JSON.parse(readFileSync(files.json, 'utf8')) as Results;
-      expect(benchmark).toBe('sweep');
-      expect(measured.map(({ settings }) => settings.depth)).toEqual([1, 8]);
-      for (const { settings, cluster } of measured) {
-        expect(settings.concurrency).toBe(512);
-        expect(cluster.length).toBeGreaterThan(0);
+  it.each([
+    ['SIGINT', 130, 2],
+    ['SIGTERM', 143, 1],
+  ] as const)(
+    'sweeps until %s, then writes the report of what it has, and leaves nothing else behind',
+    async (signal, exitCode, afterRuns) => {
+      const directory = mkdtempSync(join(tmpdir(), 'raftline-sweep-'));
+      try {
+        const files = { html: join(directory, 'report.html'), json: join(directory, 'results.json') };
+        const load = [
+          '--depth',
+          '1,8',
+          '--duration',
+          '1',
+          '--warmup',
+          '0',
+          '--concurrency',
+          '512',
+          '--compression',
+          'deflate',
+          '--runs',
+          '50',
+        ];
+        const flags = [...load, '--dir', directory, '--html', files.html, '--json', files.json];
+        const child = spawn(process.execPath, [MAIN, 'bench', 'sweep', ...flags], {
+          detached: true,
+          stdio: ['ignore', 'pipe', 'pipe'],
+        });
+        const notes = ['\n'];
+        let done = false;
+        child.stdout.resume();
+        child.stderr.setEncoding('utf8').on('data', (text: string) => {
+          notes.push(text);
+          if (!done && notes.join('').includes(`\n${afterRuns} of 100, about `))
+            done = interrupt(child, signal);
+        });
+        const code = await new Promise((resolve) => child.once('close', resolve));
+        expect(code, notes.join('')).toBe(exitCode);
+        const { benchmark, measured } = JSON.parse(readFileSync(files.json, 'utf8')) as Results;
+        expect(benchmark).toBe('sweep');
+        expect(measured.map(({ settings }) => settings.depth)).toEqual([1, 8].slice(0, afterRuns));
+        for (const { settings, cluster } of measured) {
+          expect(settings.concurrency).toBe(512);
+          expect(cluster.length).toBeGreaterThan(0);
+        }
+        // It was deflate indeed: LZ4 makes these batches 3.7 times smaller.
+        expect(measured[0]!.cluster[0]!.compressionRatio).toBeGreaterThan(4.4);
+        const page = readFileSync(files.html, 'utf8');
+        expect(page).toContain('The sweep was interrupted');
+        expect(page).toMatch(/set pipeline.depth to (1|8) and/);
+        expect(readdirSync(directory).sort()).toEqual(['report.html', 'results.json']);
+      } finally {
+        rmSync(directory, { recursive: true, force: true });
       }
-      const page = readFileSync(files.html, 'utf8');
-      expect(page).toContain('The sweep was interrupted');
-      expect(page).toMatch(/set pipeline.depth to (1|8) and/);
-      expect(readdirSync(directory).sort()).toEqual(['report.html', 'results.json']);
-    } finally {
-      rmSync(directory, { recursive: true, force: true });
-    }
-  }, 120_000);
+    },
+    120_000,
+  );
 
   it('offers a rate to several groups over links that take longer, from clients in processes of their own', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'raftline-bench-'));
@@ -176,11 +208,12 @@ describe('raftline bench', () => {
       const { code, stdout, stderr } = await raftline('bench', 'cluster', ...peer, ...load);
       expect(code, stderr).toBe(0);
       expect(stdout).toMatch(/run 1 cluster: [\d,.]+ entries\/s/);
+      expect(stdout).toMatch(/ [\d,.]+ µs CPU an entry/);
       expect(stdout).toContain(
         '1 nodes, 2 groups, batch 64 KiB, depth 3, compression and durability of its own',
       );
       expect(stdout).toMatch(
-        /by node, leader first: syncs\/s [1-9]\d*, cores not known, RSS [1-9]\d* MiB, event loop p99 \d/,
+        /by node, leader first: syncs\/s [1-9]\d*, cores \d+\.\d\d, RSS [1-9]\d* MiB, event loop p99 \d/,
       );
       const applied = engine.status().groups.map(({ entriesApplied }) => entriesApplied);
       expect(Math.min(...applied)).toBeGreaterThan(10);

@@ -72,6 +72,7 @@ export async function benchCluster(args: readonly string[]): Promise<ExitCode> {
 export function benchLimit(args: readonly string[]): Promise<ExitCode> {
   const given = new BenchArguments(benchLimitShape, args);
   const settings = given.settings(given.point());
+  given.choice('compression', ['lz4', 'none'], 'lz4');
   if (settings.rate !== undefined) throw usageError('--rate: the limit is measured with a closed loop');
   return run('limit', given, { settings, sides: ['pipe'], runs: given.runs() });
 }
@@ -101,7 +102,7 @@ function refuseCombinations(given: BenchArguments, settings: BenchSettings, join
     [settings.groups !== 1, '--groups'],
     [settings.clients !== 'in-process', '--clients'],
     [settings.rate !== undefined, '--rate'],
-    [settings.compression === 'deflate', '--compression'],
+    [settings.compression !== 'lz4' && settings.compression !== 'none', '--compression'],
   ];
   for (const [differs, name] of different) {
     if (differs)

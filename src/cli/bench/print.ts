@@ -45,7 +45,7 @@ export function printRun(output: Output, settings: BenchSettings, run: number, r
   );
   output.line(
     `  ${figure(result.batchesPerSecond)} batches/s of ${figure(result.entriesPerBatch)} entries, ` +
-      `compressed ${result.compressionRatio.toFixed(2)} times, ${figure(result.cpuUsPerEntry)} µs CPU an entry` +
+      `compressed ${result.compressionRatio.toFixed(2)} times, ${cpuText(result)}` +
       (result.overloaded > 0 ? `, ${result.overloaded} refused as overloaded` : '') +
       (depth === undefined ? '' : `, depth ${depth.batches}, to followers ${list(depth.messages, 0)}`),
   );
@@ -59,6 +59,10 @@ export function printRun(output: Output, settings: BenchSettings, run: number, r
   );
 }
 
+function cpuText({ cpuUsPerEntry }: RunResult): string {
+  return cpuUsPerEntry === 0 ? 'CPU not known' : `${figure(cpuUsPerEntry)} µs CPU an entry`;
+}
+
 /** Medians and ends over the runs, and the ratio to the bare pipe where both were measured. */
 export function printSummary(output: Output, measured: Measured): void {
   const { cluster, pipe, settings } = measured;
@@ -66,7 +70,9 @@ export function printSummary(output: Output, measured: Measured): void {
   output.line(`\nmedian (min–max) of ${runs}: ${conditionsText(settings)}`);
   const both = cluster.length > 0 && pipe.length > 0;
   const head = ['', ...(pipe.length > 0 ? ['bare pipe'] : []), ...(cluster.length > 0 ? ['cluster'] : [])];
-  const rows = FIGURES.map(({ name, of }) => {
+  // What no run could tell is 0 in all of them.
+  const told = FIGURES.filter(({ of }) => [...pipe, ...cluster].some((run) => of(run) > 0));
+  const rows = told.map(({ name, of }) => {
     const found = [figureOf(pipe, of), figureOf(cluster, of)].filter((each) => each !== undefined);
     const cells = found.map(({ median, min, max }) => `${figure(median)} (${figure(min)}–${figure(max)})`);
     const quotient = both ? [(found[1]!.median / found[0]!.median).toFixed(3)] : [];

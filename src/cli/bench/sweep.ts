@@ -23,8 +23,6 @@ import { figure, printChanges, printData, printMachine, printRun } from './print
 
 const KiB = 1024;
 const POINTS_MAX = 1000;
-/** What a shell expects of a command that Ctrl-C ended. */
-const INTERRUPTED = 130;
 const REPORT = 'raftline-sweep.html';
 
 export const benchSweepShape: CommandShape = {
@@ -42,7 +40,7 @@ export const benchSweepShape: CommandShape = {
     ...OUTPUT_FLAGS,
   ],
   notes: [
-    'Ctrl-C ends it early, and writes the report of what has been measured by then; a second one writes nothing.',
+    'Ctrl-C (or SIGTERM) ends it early, and writes the report of what has been measured by then; a second one writes nothing.',
     ...SIDE_NOTES,
   ],
 };
@@ -84,7 +82,7 @@ export async function benchSweep(args: readonly string[]): Promise<ExitCode> {
     if (before !== undefined) printChanges(output, compareResults(before, results));
     await output.flushed();
     // The run that was under way would keep the process: it is killed with its cluster.
-    if (!complete) process.exit(INTERRUPTED);
+    if (!complete) process.exit(interruption.exitCode());
     return ExitCode.Done;
   } finally {
     workspace.dispose();
@@ -127,14 +125,16 @@ function writeReport(file: string, text: string): void {
   }
 }
 
-/** The first Ctrl-C ends the measuring, not the command. */
-function interruptible(): { interrupted: Promise<void>; interrupt: () => void } {
-  let interrupt = (): void => {};
+/** The first signal ends the measuring, not the command. */
+function interruptible() {
+  let interrupt = (_exitCode: number): void => {};
+  let exitCode = 0;
   const interrupted = new Promise<void>((done) => {
-    interrupt = () => {
+    interrupt = (code) => {
       note('\ninterrupted: writing what was measured');
+      exitCode = code;
       done();
     };
   });
-  return { interrupted, interrupt };
+  return { interrupted, interrupt, exitCode: () => exitCode };
 }
