@@ -15,12 +15,20 @@ import {
 const SPARE = 'spare';
 const ZERO_CHUNK = Buffer.alloc(256 * 1024);
 
+/** What an acknowledgement of a write promises: that it survives a loss of power, or the end of this process only. */
+export type Durability = 'sync' | 'os';
+
 /** What a log's segments have in common. */
 export interface SegmentOptions {
+  /** `Wal.open` makes it where it is missing, with mode 0700. */
   directory: string;
+  /** Size of a segment, bytes: 4 KiB to 1 GiB. A record that is larger has a segment of its own. */
   segmentBytes: number;
-  /** 'os': what is handed to the system counts, so its cache is to take it. Default 'sync'. */
-  durability?: 'sync' | 'os';
+  /**
+   * When a flush is `durable`: `sync` (the default), once it is synced; `os`, once the system has taken it (so its cache is to take it), if it holds
+   * nothing but batches and truncations. What else it may hold (term, vote, snapshot marks) is synced either way.
+   */
+  durability?: Durability;
 }
 
 /** A segment open for writing. */

@@ -10,20 +10,11 @@ import { RecordKind, recordBytes, segmentName } from './format.js';
 import { GroupLog, type SnapshotMark, type TermRun } from './group-log.js';
 import type { SharedLogIndex } from './log-index.js';
 import { type RecoveredLog, recoverLog, removeLeftovers } from './recovery.js';
-import { createSegment, hasSpare, type OpenSegment } from './segment.js';
+import { createSegment, hasSpare, type OpenSegment, type SegmentOptions } from './segment.js';
 import { encodeSnapshotMark } from './snapshot-mark.js';
 
-export interface WalOptions {
-  /** Made with mode 0700 where it is missing. */
-  directory: string;
-  /** Size of a segment, bytes: 4 KiB to 1 GiB. A record that is larger has a segment of its own. */
-  segmentBytes: number;
+export interface WalOptions extends SegmentOptions {
   groups: readonly GroupId[];
-  /**
-   * When a flush is `durable`: `sync` (the default), once it is synced; `os`, once the system has taken it, if it holds nothing but batches and
-   * truncations. What else it may hold (term, vote, snapshot marks) is synced either way.
-   */
-  durability?: Durability;
   /** Is filled by `open` and kept up by `poll`; its one writer is this log. */
   index: SharedLogIndex;
 }
@@ -39,9 +30,6 @@ export interface RecoveredGroup {
   /** The configuration in force at the base and those in the log, by growing index. */
   configurations: ConfigurationAt[];
 }
-
-/** What an acknowledgement of a write promises: that it survives a loss of power, or the end of this process only. */
-export type Durability = 'sync' | 'os';
 
 const SEGMENT_BYTES_MIN = 4096;
 const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024;

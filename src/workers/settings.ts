@@ -1,6 +1,6 @@
 import type { GroupId, Incarnation, NodeId } from '../base/ids.js';
 import type { Configuration, MemberIncarnation } from '../base/messages.js';
-import type { Durability } from '../wal/wal.js';
+import type { Durability } from '../wal/segment.js';
 
 /** How much may be in flight to one follower in one group. */
 export interface FollowerFlow {
