@@ -13,10 +13,10 @@ export interface Clock {
   /** Calls `run` once, as soon as what is due now is done. */
   soon(run: () => void): void;
   /**
-   * Calls `awake` once `gate` was notified or `timeoutMs` have passed. `hasWork` is asked once, after arming; false:
-   * there is work, and `awake` is not called.
+   * Calls `awake` once `gate` was notified or kicked. `hasWork` is asked once, after arming; false: there is work, and
+   * `awake` is not called.
    */
-  sleep(gate: Gate, hasWork: () => boolean, timeoutMs: number, awake: () => void): boolean;
+  sleep(gate: Gate, hasWork: () => boolean, awake: () => void): boolean;
 }
 
 export const systemClock: Clock = {
@@ -32,8 +32,8 @@ export const systemClock: Clock = {
   soon: (run) => {
     setImmediate(run);
   },
-  sleep(gate, hasWork, timeoutMs, awake) {
-    const sleep = gate.sleepAsync(hasWork, timeoutMs);
+  sleep(gate, hasWork, awake) {
+    const sleep = gate.sleepAsync(hasWork);
     if (sleep === undefined) return false;
     void sleep.then(awake);
     return true;

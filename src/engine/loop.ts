@@ -4,8 +4,6 @@ import type { Clock } from './clock.js';
 
 /** A timer is no finer than this, ms: shorter waits are turns, one after the other. */
 const TIMER_MS = 1;
-/** Longest sleep when nothing happens; ticks come by a timer of their own. */
-const SLEEP_MS = 1000;
 
 export interface LoopParts {
   readonly clock: Clock;
@@ -101,6 +99,6 @@ export class Loop {
     };
     this.#sleeping = true;
     const isDue = (): boolean => this.#stopped !== undefined || hasWork();
-    if (!clock.sleep(gate, isDue, SLEEP_MS, awake)) awake();
+    if (!clock.sleep(gate, isDue, awake)) awake();
   }
 }

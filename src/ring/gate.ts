@@ -33,7 +33,8 @@ export class Gate {
    * after arming, and looks by atomic loads. True: woken, or there was work. False: time ran out.
    */
   sleep(hasWork: () => boolean, timeoutMs: number): boolean {
-    this.arm(timeoutMs);
+    assert(timeoutMs >= 0, 'a sleep is bounded by a time ≥ 0 ms');
+    this.arm();
     if (hasWork()) {
       this.disarm();
       return true;
@@ -44,16 +45,16 @@ export class Gate {
   }
 
   /**
-   * As `sleep`, for a thread that lives on its event loop: resolves when woken, kicked or out of time. Undefined: there
-   * is work, do not sleep. Keeps neither process nor worker alive: whoever must live holds a handle of its own.
+   * As `sleep`, for a thread that lives on its event loop: resolves when woken or kicked. It has no time limit: whoever wants to look now
+   * and then has a timer that kicks. Undefined: there is work, do not sleep. Keeps neither process nor worker alive.
    */
-  sleepAsync(hasWork: () => boolean, timeoutMs: number): Promise<void> | undefined {
-    this.arm(timeoutMs);
+  sleepAsync(hasWork: () => boolean): Promise<void> | undefined {
+    this.arm();
     if (hasWork()) {
       this.disarm();
       return undefined;
     }
-    const waiting = waitOnLoop(this.words, 0, ARMED, timeoutMs);
+    const waiting = waitOnLoop(this.words, 0, ARMED);
     if (waiting === undefined) {
       this.disarm();
       return undefined;
@@ -71,16 +72,15 @@ export class Gate {
     });
   }
 
-  /** Ends a pending `sleepAsync` at once. Only on the thread that sleeps, where something else than a notifier found work. */
+  /** Ends a pending `sleepAsync` at once. Only on the thread that sleeps: something else than a notifier found work, or it is time to look. */
   kick(): void {
     if (this.wake === undefined) return;
     this.wake();
-    // Takes the wait that is left behind, with its timeout, off the engine's list.
+    // Takes the wait that is left behind off the engine's list.
     Atomics.notify(this.words, 0);
   }
 
-  private arm(timeoutMs: number): void {
-    assert(timeoutMs >= 0, 'a sleep is bounded by a time ≥ 0 ms');
+  private arm(): void {
     assert(this.wake === undefined, 'one sleep at a time at a gate');
     Atomics.store(this.words, 0, ARMED);
   }

@@ -6,15 +6,11 @@ export function waitBlocking(words: Int32Array, index: number, expected: number,
 }
 
 /**
- * Waits without blocking while the word holds `expected`; the promise also resolves after `timeoutMs`. Undefined:
- * the word holds something else, or there is no time to wait. Keeps neither process nor worker alive.
+ * Waits without blocking until the word is notified, for ever if need be: V8 leaves the timer of a wait that has a time limit behind
+ * when the wait is notified, and such timers cost more than the wake-ups. Undefined: the word does not hold `expected`. Keeps
+ * neither process nor worker alive.
  */
-export function waitOnLoop(
-  words: Int32Array,
-  index: number,
-  expected: number,
-  timeoutMs: number,
-): Promise<unknown> | undefined {
-  const waiting = Atomics.waitAsync(words, index, expected, timeoutMs);
+export function waitOnLoop(words: Int32Array, index: number, expected: number): Promise<unknown> | undefined {
+  const waiting = Atomics.waitAsync(words, index, expected);
   return waiting.async ? waiting.value : undefined;
 }

@@ -10,9 +10,9 @@ export function afterEvents(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Keeps a thread alive that only waits on shared memory, until the returned function is called. */
-export function keepAlive(): () => void {
-  const timer = setInterval(() => {}, 60_000);
+/** Calls `run` every `ms`, and keeps the thread alive that else only waits on shared memory, until the returned function is called. */
+export function every(ms: number, run: () => void): () => void {
+  const timer = setInterval(run, ms);
   return () => clearInterval(timer);
 }
 

@@ -14,7 +14,7 @@ import { lockDirectory } from '../wal/lock.js';
 import { RealDisk } from '../wal/real-disk.js';
 import { prepareSegment as prepare, type SegmentOptions } from '../wal/segment.js';
 import type { RecoveredGroup, Wal } from '../wal/wal.js';
-import { afterEvents, keepAlive, nowMs, pause } from './clock.js';
+import { afterEvents, every, nowMs, pause } from './clock.js';
 import { Encoder } from './encoder.js';
 import { cursorOf, type EngineMemory, encoderCountersOf, encoderGatesOf, gateOf } from './memory.js';
 import { Network } from './network.js';
@@ -273,14 +273,14 @@ async function loop(programs: readonly Program[], memory: EngineMemory, gate: Ga
     return worked;
   };
   const look = () => poll() || stop.load() !== 0;
-  const release = keepAlive();
+  const release = every(SLEEP_MS, () => gate.kick());
   try {
     while (stop.load() === 0) {
       if (poll()) {
         await afterEvents();
         continue;
       }
-      await gate.sleepAsync(look, SLEEP_MS);
+      await gate.sleepAsync(look);
     }
   } finally {
     release();

@@ -126,7 +126,9 @@ async function pingPong(onLoop) {
         continue;
       }
       const began = process.hrtime.bigint();
-      await own.sleepAsync(answered, LOST_MS);
+      const late = setTimeout(() => own.kick(), LOST_MS);
+      await own.sleepAsync(answered);
+      clearTimeout(late);
       if (process.hrtime.bigint() - began > BigInt(LOST_MS) * 1_000_000n) return { lost: 'ping', round };
     }
     if (index === 1) {

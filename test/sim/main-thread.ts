@@ -57,20 +57,14 @@ export class MainThread implements Clock {
     this.#after(this.#parts.clock.lasts(delayMs), () => this.#step(run));
   }
 
-  sleep(_gate: unknown, hasWork: () => boolean, timeoutMs: number, awake: () => void): boolean {
+  sleep(_gate: unknown, hasWork: () => boolean, awake: () => void): boolean {
     const { gate } = this.#parts;
     gate.arm();
     if (hasWork()) {
       gate.disarm();
       return false;
     }
-    const once = (): void => {
-      takeBack();
-      this.#awake = undefined;
-      awake();
-    };
-    const takeBack = this.#after(timeoutMs, once);
-    this.#awake = once;
+    this.#awake = awake;
     return true;
   }
 

@@ -19,8 +19,6 @@ export interface PipeFollowerSettings {
   durability: 'sync' | 'os';
 }
 
-const SLEEP_MS = 1000;
-
 class Follower {
   readonly #ring: RingProducer;
   readonly #gates: { main: Gate; sync: Gate };
@@ -90,7 +88,7 @@ class Follower {
         stream.send(bytes);
         told = now;
       }
-      await this.#gates.main.sleepAsync(look, SLEEP_MS);
+      await this.#gates.main.sleepAsync(look);
     }
   }
 }

@@ -7,7 +7,6 @@ import type { Gate } from '../../ring/gate.js';
 import { afterEvents, batchRoom, cursorOf, gateOf, type PipeMemory } from './memory.js';
 
 const BATCH_ENTRIES_MAX = 16_384;
-const SLEEP_MS = 1000;
 
 type Resolve = (index: number) => void;
 
@@ -44,7 +43,7 @@ export class Proposer {
     const look = (): boolean => this.#due() > this.committed || this.#sealable() || stopped();
     while (!stopped()) {
       if (this.#turn()) await afterEvents();
-      else await this.#gates.main.sleepAsync(look, SLEEP_MS);
+      else await this.#gates.main.sleepAsync(look);
     }
   }
 

@@ -129,14 +129,14 @@ function poll(): boolean {
 }
 
 async function run(): Promise<void> {
-  const keepAlive = setInterval(() => {}, 60_000);
+  const looks = setInterval(() => gates.own.kick(), SLEEP_MS);
   const look = (): boolean => poll() || stop.load() !== 0;
   parentPort?.postMessage('ready');
   while (stop.load() === 0) {
     if (poll()) await afterEvents();
-    else await gates.own.sleepAsync(look, SLEEP_MS);
+    else await gates.own.sleepAsync(look);
   }
-  clearInterval(keepAlive);
+  clearInterval(looks);
   transport.close();
 }
 
