@@ -47,7 +47,7 @@ export class Inbox {
   }
 
   /** Takes records until there is none, or what they led to finds no room. */
-  drain(): boolean {
+  drain(): void {
     const { ring, hub } = this.#parts;
     let taken = 0;
     while (taken < INBOX_PER_TURN && !hub.blocked && ring.poll()) {
@@ -55,7 +55,6 @@ export class Inbox {
       ring.release();
       taken++;
     }
-    return taken > 0;
   }
 
   #take(record: InboxRecord): void {

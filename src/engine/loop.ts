@@ -10,7 +10,7 @@ export interface LoopParts {
   /** On which the other threads wake main. */
   readonly gate: Gate;
   readonly tickMs: number;
-  /** One pass. Returns whether there was anything to do. */
+  /** One pass. Returns whether another one is due at once. */
   readonly turn: () => boolean;
   /** Looks without taking anything. */
   readonly hasWork: () => boolean;
@@ -91,14 +91,18 @@ export class Loop {
   }
 
   #sleep(): void {
-    if (this.#sleeping) return;
     const { clock, gate, hasWork } = this.#parts;
+    const isDue = (): boolean => this.#stopped !== undefined || hasWork();
+    if (this.#sleeping) {
+      // The turn was not the gate's: it is armed still, but what was there before it was armed is nobody's news.
+      if (isDue()) this.schedule();
+      return;
+    }
     const awake = (): void => {
       this.#sleeping = false;
       this.schedule();
     };
     this.#sleeping = true;
-    const isDue = (): boolean => this.#stopped !== undefined || hasWork();
     if (!clock.sleep(gate, isDue, awake)) awake();
   }
 }

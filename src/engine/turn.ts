@@ -161,25 +161,25 @@ export class Turn {
     return this.#clients.pending();
   }
 
-  /** One pass. Returns whether there was anything to do. */
+  /** One pass. Returns whether another one is due at once: what was applied may have made room. */
   #turn(): boolean {
     if (!this.#hub.flush()) {
       this.#hub.wake();
       return false;
     }
-    let worked = this.#inbox.drain();
-    if (this.#takeSnapshotEvents()) worked = true;
-    if (this.#noteDurable()) worked = true;
+    this.#inbox.drain();
+    this.#takeSnapshotEvents();
+    this.#noteDurable();
     this.#tick();
-    if (this.#clients.drain()) worked = true;
+    this.#clients.drain();
     this.#seal();
     // Before applying: the others' work goes on beside it.
     this.#hub.wake();
-    if (this.#apply()) worked = true;
+    const applied = this.#apply();
     this.#noteSpare();
     this.#remoteMembers.poll();
     this.#hub.wake();
-    return worked;
+    return applied;
   }
 
   /** Comes back to what waits for company. */
@@ -192,24 +192,20 @@ export class Turn {
     if (lingersMs !== Number.POSITIVE_INFINITY) this.#loop.scheduleIn(lingersMs);
   }
 
-  #takeSnapshotEvents(): boolean {
+  #takeSnapshotEvents(): void {
     const store = this.#parts.snapshots?.store;
-    let taken = false;
     while (store !== undefined && !this.#hub.blocked) {
       const event = store.take();
       if (event === undefined) break;
       this.replicas.get(event.group)?.takeSnapshotEvent(event);
-      taken = true;
     }
-    return taken;
   }
 
-  #noteDurable(): boolean {
+  #noteDurable(): void {
     const durable = this.#hub.durable();
-    if (durable === this.#durableSeen) return false;
+    if (durable === this.#durableSeen) return;
     this.#durableSeen = durable;
     for (const replica of this.replicas.values()) replica.durableTo(durable);
-    return true;
   }
 
   /** After a stall the inbox was drained first, and the gap counts as one tick: nobody campaigns because main slept (T6). */

@@ -266,22 +266,17 @@ function loopBlocking(program: Pick<Program, 'poll'>, memory: EngineMemory): voi
 
 async function loop(programs: readonly Program[], memory: EngineMemory, gate: Gate): Promise<void> {
   const stop = cursorOf(memory, 'stop');
-  const poll = (): boolean => {
-    let worked = false;
+  // The gate is armed before each look: what comes while there is work costs its sender a wake-up that nobody needs, and each wake-up saves
+  // a look at nothing.
+  const look = (): boolean => {
+    let worked = stop.load() !== 0;
     const now = nowMs();
     for (const program of programs) worked = program.poll(now) || worked;
     return worked;
   };
-  const look = () => poll() || stop.load() !== 0;
   const release = every(SLEEP_MS, () => gate.kick());
   try {
-    while (stop.load() === 0) {
-      if (poll()) {
-        await afterEvents();
-        continue;
-      }
-      await gate.sleepAsync(look);
-    }
+    while (stop.load() === 0) await (gate.sleepAsync(look) ?? afterEvents());
   } finally {
     release();
   }

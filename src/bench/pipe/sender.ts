@@ -133,8 +133,7 @@ async function run(): Promise<void> {
   const look = (): boolean => poll() || stop.load() !== 0;
   parentPort?.postMessage('ready');
   while (stop.load() === 0) {
-    if (poll()) await afterEvents();
-    else await gates.own.sleepAsync(look);
+    await (gates.own.sleepAsync(look) ?? afterEvents());
   }
   clearInterval(looks);
   transport.close();
