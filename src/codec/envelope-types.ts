@@ -66,7 +66,7 @@ export interface AppendEnvelope {
   /** 0 exactly where `prevIndex` is 0. */
   prevTerm: Term;
   commit: LogIndex;
-  /** More follows at once: the receiver need not flush its reply yet (B6). */
+  /** Others follow, or nothing waits for room: that this was received need not be said at once, `durable` says it too (B6). */
   more: boolean;
   /** 0: a probe, or a commit index that moved alone. */
   batches: number;

@@ -79,7 +79,8 @@ export class Hub {
 
   command(record: CommandRecord): void {
     this.#parts.outgoing.push(() => {
-      this.#wakeNetwork = true;
+      // How far was applied is told with the next answer; nobody waits for it.
+      if (record.type !== 'applied') this.#wakeNetwork = true;
       return commandCodec.push(this.#parts.commands, record);
     });
   }

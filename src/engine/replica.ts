@@ -199,6 +199,12 @@ export class Replica implements Leadership {
     return this.#raft.durableIndex;
   }
 
+  /** Something here goes on as soon as more is durable. What a follower answers waits for that on the network thread. */
+  get awaitsDurable(): boolean {
+    const { role, commitIndex, durableIndex } = this;
+    return role !== 'follower' || commitIndex > durableIndex || this.#snapshots?.installing === true;
+  }
+
   get leads(): boolean {
     return this.role === 'leader';
   }

@@ -5,6 +5,7 @@ import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../codec/batch.js';
 import type { RecoveredState } from '../core/options.js';
 import type { Leadership } from '../core/ready.js';
 import { RingConsumer } from '../ring/consumer.js';
+import type { Cursor } from '../ring/cursor.js';
 import { RingProducer } from '../ring/producer.js';
 import { cursorOf, type EngineMemory, encoderGatesOf, gateOf } from '../workers/memory.js';
 import type { StoreFacts } from '../workers/settings.js';
@@ -79,6 +80,8 @@ export class Turn {
   readonly #book: PeerBook;
   readonly #remoteMembers: RemoteMembers;
   readonly #applyRing: RingConsumer;
+  /** The newest order that main waits for, or waited. */
+  readonly #awaitsDurable: Cursor;
   readonly #clients: RemoteClients;
   readonly #clock: Clock;
   readonly #tickMs: number;
@@ -96,6 +99,7 @@ export class Turn {
     this.#tickMs = tickMsOf(config);
     this.#hub = hubOf(parts);
     this.#applyRing = new RingConsumer(rings.apply, 0);
+    this.#awaitsDurable = cursorOf(memory, 'mainAwaitsDurable');
     const shared = { self: config.id, hub: this.#hub, replicas: this.replicas };
     this.#book = new PeerBook({ ...shared, address, hints: config.peers, facts });
     const addressOf = (node: NodeId) => this.#book.addressOf(node);
@@ -164,6 +168,7 @@ export class Turn {
   /** One pass. Returns whether another one is due at once: what was applied may have made room. */
   #turn(): boolean {
     if (!this.#hub.flush()) {
+      this.#awaitDurable();
       this.#hub.wake();
       return false;
     }
@@ -178,6 +183,7 @@ export class Turn {
     const applied = this.#apply();
     this.#noteSpare();
     this.#remoteMembers.poll();
+    this.#awaitDurable();
     this.#hub.wake();
     return applied;
   }
@@ -199,6 +205,16 @@ export class Turn {
       if (event === undefined) break;
       this.replicas.get(event.group)?.takeSnapshotEvent(event);
     }
+  }
+
+  /**
+   * Before main sleeps it looks at the durable cursor again: what became durable meanwhile is not missed. Who waits for room is told of it
+   * by the same word.
+   */
+  #awaitDurable(): void {
+    let awaits = this.#hub.blocked;
+    for (const replica of this.replicas.values()) awaits ||= replica.awaitsDurable;
+    if (awaits) this.#awaitsDurable.store(this.#hub.newestOrder);
   }
 
   #noteDurable(): void {

@@ -52,6 +52,11 @@ export class BatchSource {
     return this.#farRun(group, term, from, Math.min(bytesMax, farBytesMax));
   }
 
+  /** The batch that contains `from` is there, and near. */
+  isNear(group: GroupId, term: Term, from: LogIndex): boolean {
+    return this.#near.find(group, term, from) !== undefined;
+  }
+
   /** Bytes of all batches that this node has ever sealed in the group. */
   grown(group: GroupId): number {
     return this.#near.grown(group);

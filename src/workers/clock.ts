@@ -25,3 +25,8 @@ export function deadline(ms: number, late: () => void): () => void {
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
+
+/** Calls `run` once, after `ms`. */
+export function after(ms: number, run: () => void): void {
+  setTimeout(run, ms);
+}

@@ -1,4 +1,4 @@
-import type { GroupId } from '../base/ids.js';
+import type { GroupId, OrderId } from '../base/ids.js';
 import { sharedWasmMemory, type WasmMemory } from '../base/web-assembly.js';
 import { BATCH_PAYLOAD_OFFSET } from '../codec/batch.js';
 import { initRing, type RingRegion, ringRegionBytes, usedBytes } from '../ring/byte-ring.js';
@@ -58,6 +58,8 @@ export type RingName =
 
 const CURSORS = [
   'durable',
+  'mainAwaitsDurable',
+  'networkAwaitsDurable',
   'stop',
   'spareWanted',
   'walFlushes',
@@ -240,4 +242,16 @@ export function ringUse(
     return [name, { usedBytes: usedBytes(region), capacityBytes: region.capacity }];
   });
   return Object.fromEntries(use) as Record<RingName, { usedBytes: number; capacityBytes: number }>;
+}
+
+/**
+ * Wakes main and the network thread when more is durable than `before`, each only if it awaits an order beyond that; who does not looks
+ * when it comes by.
+ */
+export function durableTeller(memory: EngineMemory): (before: OrderId) => void {
+  const main = { gate: gateOf(memory, 'main'), awaits: cursorOf(memory, 'mainAwaitsDurable') };
+  const network = { gate: gateOf(memory, 'network'), awaits: cursorOf(memory, 'networkAwaitsDurable') };
+  return (before) => {
+    for (const { gate, awaits } of [main, network]) if (awaits.load() > before) gate.notify();
+  };
 }

@@ -97,7 +97,7 @@ export class Network implements Program {
     };
     this.#near = nearOf(memory);
     this.#received = new NearIndex(new RingObserver(memory.rings.receive));
-    this.#outbox = new Outbox(cursorOf(memory, 'durable'));
+    this.#outbox = new Outbox(cursorOf(memory, 'durable'), cursorOf(memory, 'networkAwaitsDurable'));
     this.#peers = new Peers(
       {
         ...shared,
@@ -180,6 +180,10 @@ export class Network implements Program {
     );
     this.#port = listener.port;
     return listener.port;
+  }
+
+  get restless(): boolean {
+    return this.#peers.restless || this.#receiver.restless;
   }
 
   poll(nowMs: number): boolean {

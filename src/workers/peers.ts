@@ -117,6 +117,10 @@ export class Peers implements Program, Acquaintances {
     return this.#peers.get(id)?.replicator;
   }
 
+  get restless(): boolean {
+    return this.replicators().some(({ restless }) => restless);
+  }
+
   replicators(): Replicator[] {
     return [...this.#peers.values()].map(({ replicator }) => replicator);
   }

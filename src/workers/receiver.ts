@@ -15,6 +15,21 @@ import type { inboxCodec } from './records.js';
 /** Heads that one message brings to main at most: no more than a replicator puts into one in all. */
 const HEADS_BYTES_MAX = 256 * 1024;
 
+/**
+ * `durable` says all that `received` says, so it is left unsaid for a while, unless the leader asks for it: until so many messages wait for
+ * it, or until the first of them has waited so long.
+ */
+const UNTOLD_MESSAGES_MAX = 4;
+const UNTOLD_MS_MAX = 5;
+
+/** What was received and not told, of one group. */
+interface Untold {
+  readonly reply: AppendReplyEnvelope;
+  readonly messages: number;
+  /** When the first of them was seen by a poll. */
+  sinceMs: number | undefined;
+}
+
 interface Verified {
   inbound: Inbound;
   envelope: AppendEnvelope;
@@ -29,7 +44,7 @@ interface Inbound {
   readonly peer: NodeId;
   readonly stream: MessageStream;
   /** By group: how far `received` may be told. */
-  readonly received: Map<GroupId, AppendReplyEnvelope>;
+  readonly untold: Map<GroupId, Untold>;
 }
 
 export interface ReceiverPorts {
@@ -43,7 +58,7 @@ export interface ReceiverPorts {
 
 /**
  * Takes appends in: checksum and structure here, off main; the bytes into the receive ring as they are; the heads
- * to main, who decides. `received` leaves at once; `durable` and refusals are main's and come through the outbox.
+ * to main, who decides. `received` leaves soon, unless `durable` does (docs/decisions/0016); that and refusals are main's and come through the outbox.
  */
 export class Receiver implements Program {
   readonly name = 'receiver';
@@ -63,7 +78,7 @@ export class Receiver implements Program {
   /** A peer has introduced itself on an append stream. */
   adopt(peer: NodeId, stream: MessageStream): void {
     const before = this.#inbound.get(peer);
-    const inbound: Inbound = { peer, stream, received: new Map() };
+    const inbound: Inbound = { peer, stream, untold: new Map() };
     this.#inbound.set(peer, inbound);
     before?.stream.close(new RaftlineError(ErrorCode.Closed, `node ${peer} opened another append stream`));
     stream.onMessage = (bytes) => this.#take(inbound, bytes);
@@ -79,13 +94,22 @@ export class Receiver implements Program {
 
   /** Sends main's answer on the stream that the peer has open now; a reply to an older one has lost its meaning. */
   reply(peer: NodeId, reply: AppendReplyEnvelope): void {
-    this.#inbound.get(peer)?.stream.send(encodeEnvelope(reply).bytes);
+    const inbound = this.#inbound.get(peer);
+    if (inbound === undefined) return;
+    inbound.stream.send(encodeEnvelope(reply).bytes);
+    const untold = inbound.untold.get(reply.group)?.reply;
+    if (untold?.session === reply.session && untold.match <= reply.match) inbound.untold.delete(reply.group);
   }
 
-  poll(): boolean {
+  get restless(): boolean {
+    for (const { untold } of this.#inbound.values()) if (untold.size > 0) return true;
+    return false;
+  }
+
+  poll(nowMs: number): boolean {
     let worked = this.#drain();
     for (const inbound of this.#inbound.values()) {
-      if (this.#acknowledge(inbound)) worked = true;
+      if (this.#acknowledge(inbound, nowMs)) worked = true;
     }
     return worked;
   }
@@ -153,31 +177,26 @@ export class Receiver implements Program {
   }
 
   #noteReceived(inbound: Inbound, envelope: AppendEnvelope, match: LogIndex): void {
-    const { group, from, term, session } = envelope;
-    const to = from;
-    inbound.received.set(group, {
-      type: 'appendReply',
-      group,
-      from: this.#ports.self,
-      to,
-      term,
-      session,
-      kind: 'received',
-      match,
-      hintIndex: 0,
-      hintTerm: 0,
-      applied: 0,
-    });
+    const { group, from: to, term, session } = envelope;
+    const place = { group, from: this.#ports.self, to, term, session };
+    const nothing = { hintIndex: 0, hintTerm: 0, applied: 0 };
+    const reply = { type: 'appendReply', ...place, kind: 'received', match, ...nothing } as const;
+    const before = inbound.untold.get(group);
+    const messages = (before?.messages ?? 0) + (envelope.more ? 1 : UNTOLD_MESSAGES_MAX);
+    inbound.untold.set(group, { reply, messages, sinceMs: before?.sinceMs });
   }
 
-  /** One `received` per group for all that came since the last poll. */
-  #acknowledge(inbound: Inbound): boolean {
-    if (inbound.received.size === 0) return false;
-    for (const [group, reply] of inbound.received) {
-      if (!inbound.stream.send(encodeEnvelope(reply).bytes)) break;
-      inbound.received.delete(group);
+  /** One `received` per group for all that waits for it. */
+  #acknowledge(inbound: Inbound, nowMs: number): boolean {
+    let told = false;
+    for (const [group, untold] of inbound.untold) {
+      untold.sinceMs ??= nowMs;
+      if (untold.messages < UNTOLD_MESSAGES_MAX && nowMs - untold.sinceMs < UNTOLD_MS_MAX) continue;
+      if (!inbound.stream.send(encodeEnvelope(untold.reply).bytes)) break;
+      inbound.untold.delete(group);
+      told = true;
     }
-    return true;
+    return told;
   }
 }
 

@@ -15,6 +15,12 @@ import type { FollowerFlow } from './settings.js';
 const MESSAGE_BYTES = 256 * 1024;
 /** Messages that one poll sends in one session at most. */
 const MESSAGES_PER_POLL = 16;
+/** A window this small would stand still until what it holds is durable: where something waits for room in it, `received` is asked for. */
+const SHALLOW = 4;
+/** One message in so many is answered at once in any case, so that it is known how far away the follower is. */
+const ANSWERED_AT_ONCE = 16;
+/** How long a commit index waits for a message that it can travel with, before it goes alone, ms. */
+const COMMIT_ALONE_MS = 2;
 
 /** One leader's replication of one group to one follower. Lives within one stream; its counter says whose acknowledgements count. */
 interface Session {
@@ -32,6 +38,11 @@ interface Session {
   /** The leader's commit index, and the highest that was sent. */
   commit: LogIndex;
   commitSent: LogIndex;
+  /** Messages sent, and whether something has waited for room in a small window since the last of them. */
+  messages: number;
+  pressed: boolean;
+  /** Since when `commit` could have gone alone; undefined: it was sent. */
+  commitHeldSinceMs: number | undefined;
   /** How far the follower has received what was sent, and how far it is durable there, as heard since the last poll. */
   received: LogIndex;
   durable: LogIndex;
@@ -90,6 +101,9 @@ export class Replicator implements Program {
       started: false,
       commit: commit?.term === command.term ? commit.commit : 0,
       commitSent: 0,
+      commitHeldSinceMs: undefined,
+      messages: 0,
+      pressed: false,
       received: 0,
       durable: 0,
       reply: undefined,
@@ -147,6 +161,12 @@ export class Replicator implements Program {
     if (session.reply?.kind !== 'refused') session.reply = reply;
   }
 
+  get restless(): boolean {
+    for (const { commitHeldSinceMs } of this.#sessions.values())
+      if (commitHeldSinceMs !== undefined) return true;
+    return false;
+  }
+
   poll(nowMs: number): boolean {
     const { link } = this.#ports;
     let worked = link.poll(nowMs);
@@ -202,7 +222,9 @@ export class Replicator implements Program {
     while (sent < MESSAGES_PER_POLL) {
       const room = session.window.room();
       if (room === 0) {
-        session.window.limited();
+        const { window, term, next } = session;
+        window.limited();
+        session.pressed ||= window.depth <= SHALLOW && source.isNear(group, term, next);
         break;
       }
       const run = source.next(group, session.term, session.next, Math.min(room, MESSAGE_BYTES), far);
@@ -213,7 +235,8 @@ export class Replicator implements Program {
       far -= run.byteLength;
     }
     if (session.commit > session.commitSent && session.window.room() > 0 && sent === 0) {
-      return this.#sendEmpty(session, nowMs);
+      session.commitHeldSinceMs ??= nowMs;
+      if (nowMs - session.commitHeldSinceMs >= COMMIT_ALONE_MS) return this.#sendEmpty(session, nowMs);
     }
     return sent > 0;
   }
@@ -248,7 +271,7 @@ export class Replicator implements Program {
   #envelope(session: Session, prevIndex: LogIndex, prevTerm: Term, batches: number) {
     const { self: from, peer: to } = this.#ports;
     const { group, term, counter, commit } = session;
-    const more = false;
+    const more = !session.pressed && (session.messages + 1) % ANSWERED_AT_ONCE !== 0;
     return {
       type: 'append',
       group,
@@ -268,6 +291,9 @@ export class Replicator implements Program {
     session.window.sent(lastIndex, bytes, nowMs);
     session.started = true;
     session.commitSent = session.commit;
+    session.commitHeldSinceMs = undefined;
+    session.messages++;
+    session.pressed = false;
   }
 
   /** A follower that no longer says that it received anything is stuck: the stream ends, and everything starts anew. */

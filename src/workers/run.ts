@@ -14,11 +14,18 @@ import { lockDirectory } from '../wal/lock.js';
 import { RealDisk } from '../wal/real-disk.js';
 import { prepareSegment as prepare, type SegmentOptions } from '../wal/segment.js';
 import type { RecoveredGroup, Wal } from '../wal/wal.js';
-import { afterEvents, every, nowMs, pause } from './clock.js';
+import { after, afterEvents, every, nowMs, pause } from './clock.js';
 import { Encoder } from './encoder.js';
-import { cursorOf, type EngineMemory, encoderCountersOf, encoderGatesOf, gateOf } from './memory.js';
+import {
+  cursorOf,
+  durableTeller,
+  type EngineMemory,
+  encoderCountersOf,
+  encoderGatesOf,
+  gateOf,
+} from './memory.js';
 import { Network } from './network.js';
-import type { Program } from './program.js';
+import { type Program, RESTLESS_MS, SLEEP_MS } from './program.js';
 import { ENCODER_NAMES, type ProgramName, type StoreFacts, type WorkerSettings } from './settings.js';
 import { openStore } from './store.js';
 import { WalWriter } from './wal-writer.js';
@@ -45,8 +52,6 @@ export interface ThreadExit {
   error?: PlainError;
 }
 
-/** Longest sleep of a thread that nobody wakes: it looks again, in case. */
-const SLEEP_MS = 25;
 const BLOCKING_SLEEP_MS = 500;
 /** How long closed connections may take to be gone. */
 const SOCKETS_CLOSE_MS = 2000;
@@ -90,6 +95,7 @@ async function runWalWriter(task: ThreadTask): Promise<void> {
       received: new RingConsumer(memory.rings.receive, 0),
       durable: cursorOf(memory, 'durable'),
       report: reporter(memory),
+      tell: durableTeller(memory),
       wake: waker(memory, ['main', 'network'], encoderGatesOf(memory)),
     });
     const ready: ThreadReady = { store: { recovered, facts } };
@@ -275,9 +281,28 @@ async function loop(programs: readonly Program[], memory: EngineMemory, gate: Ga
     return worked;
   };
   const release = every(SLEEP_MS, () => gate.kick());
+  const looksAgain = soonIf(() => programs.some(({ restless }) => restless === true), gate);
   try {
-    while (stop.load() === 0) await (gate.sleepAsync(look) ?? afterEvents());
+    while (stop.load() === 0) {
+      const sleep = gate.sleepAsync(look);
+      if (sleep !== undefined) looksAgain();
+      await (sleep ?? afterEvents());
+    }
   } finally {
     release();
   }
+}
+
+/** Kicks the gate in `RESTLESS_MS` if something waits for time to pass, once for all that does. */
+function soonIf(restless: () => boolean, gate: Gate): () => void {
+  let pending = false;
+  const kick = (): void => {
+    pending = false;
+    gate.kick();
+  };
+  return () => {
+    if (pending || !restless()) return;
+    pending = true;
+    after(RESTLESS_MS, kick);
+  };
 }

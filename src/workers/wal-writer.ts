@@ -30,7 +30,9 @@ export interface WalWriterPorts {
   durable: Cursor;
   /** Publishes counters and whether a spare segment is wanted; called after each flush. */
   report: (wal: Wal) => void;
-  /** Wakes those who wait for the durable cursor or, where a ring was crowded, for room in it. */
+  /** More is durable than `before`: wakes those who wait for that. */
+  tell: (before: OrderId) => void;
+  /** A ring was crowded: wakes those who may wait for room in it. */
   wake: () => void;
 }
 
@@ -92,26 +94,28 @@ export class WalWriter implements Program {
   /** Moves the flush in flight on: first its ring slots come back, then its orders are durable. */
   #advance(): boolean {
     if (this.#flushing === 0) return false;
-    const { wal, received, durable } = this.#ports;
+    const { wal, received, durable, tell, wake } = this.#ports;
     let moved = false;
-    let awaited = false;
+    let crowded = false;
     for (;;) {
       const state = wal.poll();
       if (state !== 'written' && state !== 'durable') break;
       moved = true;
-      awaited ||= state === 'durable' || received.crowded();
+      crowded ||= received.crowded();
       for (const [at, batches] of this.#batches.entries()) {
-        awaited ||= batches.crowded();
+        crowded ||= batches.crowded();
         batches.releaseTo(this.#batchesEnd[at]!);
       }
       received.releaseTo(this.#receivedEnd);
       if (state === 'written') continue;
+      const before = durable.load();
       durable.store(this.#flushing);
       this.#flushing = 0;
       this.#ports.report(wal);
+      tell(before);
       break;
     }
-    if (awaited) this.#ports.wake();
+    if (crowded) wake();
     return moved;
   }
 

@@ -12,9 +12,15 @@ import type { Gate } from '../../src/ring/gate.js';
 import type { GroupLog } from '../../src/wal/group-log.js';
 import type { RecoveredGroup, Wal } from '../../src/wal/wal.js';
 import { Encoder } from '../../src/workers/encoder.js';
-import { createEngineMemory, cursorOf, type EngineMemory, gateOf } from '../../src/workers/memory.js';
+import {
+  createEngineMemory,
+  cursorOf,
+  durableTeller,
+  type EngineMemory,
+  gateOf,
+} from '../../src/workers/memory.js';
 import { Network } from '../../src/workers/network.js';
-import type { Program } from '../../src/workers/program.js';
+import { type Program, sleepMsOf } from '../../src/workers/program.js';
 import type { WorkerSettings } from '../../src/workers/settings.js';
 import { openStore } from '../../src/workers/store.js';
 import { WalWriter } from '../../src/workers/wal-writer.js';
@@ -26,7 +32,6 @@ import type { Scheduler } from './scheduler.js';
 import type { SimClock } from './sim-clock.js';
 import { GateWord, SimThread } from './thread.js';
 
-const NETWORK_SLEEP_MS = 25;
 const WAL_SLEEP_MS = 500;
 const LATENCY_MS = 0.15;
 
@@ -145,16 +150,18 @@ export class SimProcess {
     const memory = this.#memory;
     const { scheduler, clock, spread } = this.#parts;
     const guard = (run: () => void): void => this.guard(run);
-    const thread = (name: 'wal' | 'network' | 'encoder', sleepMs: number, programs: Program[]) => {
+    const thread = (name: 'wal' | 'network' | 'encoder', sleepMs: () => number, programs: Program[]) => {
       const gate = new GateWord(memory.memory, memory.gates[name]);
       const poll = (): boolean => pollAll(programs, clock.nowMs());
       return new SimThread({ scheduler, gate, sleepMs, guard, latencyMs: LATENCY_MS, poll });
     };
+    const onLoop = (name: 'network' | 'encoder', programs: Program[]) =>
+      thread(name, () => sleepMsOf(programs), programs);
     const encoder = makeEncoder(memory);
     return {
-      wal: thread('wal', WAL_SLEEP_MS, [this.#makeWriter()]),
-      network: thread('network', NETWORK_SLEEP_MS, spread ? [network] : [encoder, network]),
-      encoder: spread ? thread('encoder', NETWORK_SLEEP_MS, [encoder]) : undefined,
+      wal: thread('wal', () => WAL_SLEEP_MS, [this.#makeWriter()]),
+      network: onLoop('network', spread ? [network] : [encoder, network]),
+      encoder: spread ? onLoop('encoder', [encoder]) : undefined,
     };
   }
 
@@ -183,6 +190,7 @@ export class SimProcess {
         if (now && !wanted) spareWanted.store(++requests);
         wanted = now;
       },
+      tell: durableTeller(memory),
       wake: () => wakeAll(gates),
     });
   }

@@ -31,7 +31,7 @@ export interface ThreadParts {
   scheduler: Scheduler;
   gate: GateWord;
   /** Longest sleep, ms. */
-  sleepMs: number;
+  sleepMs: () => number;
   /** One round of the thread's programs. */
   poll: () => boolean;
   /** Calls `run`; what it throws ends the node. */
@@ -101,7 +101,7 @@ export class SimThread {
         return;
       }
       this.#asleep = true;
-      this.#takeBack = scheduler.after(sleepMs, () => this.wake());
+      this.#takeBack = scheduler.after(sleepMs(), () => this.wake());
     });
   }
 }

@@ -121,7 +121,7 @@ export class Meeting {
 }
 
 export function append(changes: Partial<AppendEnvelope>): AppendEnvelope {
-  const place = { prevIndex: 0, prevTerm: 0, commit: 0, more: false, batches: 0 };
+  const place = { prevIndex: 0, prevTerm: 0, commit: 0, more: true, batches: 0 };
   return { type: 'append', group: 1, from: 1, to: 2, term: 1, session: 1, ...place, ...changes };
 }
 

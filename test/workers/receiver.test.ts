@@ -9,7 +9,7 @@ import type { AppendReplyEnvelope } from '../../src/codec/envelope-types.js';
 import { Receiver } from '../../src/workers/receiver.js';
 import { packEntries, sampleBatch } from '../codec/samples.js';
 import { configurationOf, makeBatch } from '../wal/log-tools.js';
-import { append, Inbox, LIMITS, Meeting, type Remote, ringPair, takeAll } from './parts.js';
+import { append, appendReply, Inbox, LIMITS, Meeting, type Remote, ringPair, takeAll } from './parts.js';
 
 /** Node 2's receiver, with peers 1 and 3 that have introduced themselves. */
 async function makeWorld(options: { ring?: number; receiveWindowBytes?: number } = {}) {
@@ -20,7 +20,7 @@ async function makeWorld(options: { ring?: number; receiveWindowBytes?: number }
   });
   const receive = ringPair(options.ring ?? 65_536);
   const inbox = new Inbox();
-  const state = { wakes: 0 };
+  const state = { wakes: 0, nowMs: 0 };
   const receiver = new Receiver({
     self: 2,
     groups: [1, 2],
@@ -36,7 +36,10 @@ async function makeWorld(options: { ring?: number; receiveWindowBytes?: number }
     return meeting.open('append', `host${id}`);
   };
   const settle = () => {
-    for (let idle = 0; idle < 2; ) idle = receiver.poll() || meeting.network.settle() > 0 ? 0 : idle + 1;
+    for (let idle = 0; idle < 2; ) {
+      state.nowMs += 10;
+      idle = receiver.poll(state.nowMs) || meeting.network.settle() > 0 ? 0 : idle + 1;
+    }
   };
   return { receiver, receive, inbox, open, settle, state, network: meeting.network };
 }
@@ -54,7 +57,7 @@ const batchAt = (firstIndex: number, changes: Partial<Parameters<typeof makeBatc
   makeBatch({ firstIndex, term: 3, ...changes });
 
 describe('the receiver', () => {
-  it('hands bytes to the ring, heads to main, and says received at once', async () => {
+  it('hands bytes to the ring, heads to main, and says received', async () => {
     const { inbox, open, receive, settle, state } = await makeWorld();
     const peer = open(1);
     const batches = [batchAt(1, { count: 2 }), batchAt(3)];
@@ -79,6 +82,38 @@ describe('the receiver', () => {
       { type: 'appendReply', kind: 'received', match: 3, session: 9, term: 3, from: 2, to: 1 },
     ]);
     expect(state.wakes).toBeGreaterThan(0);
+  });
+
+  it('leaves received unsaid while durable may say it, for four messages or 5 ms, unless the leader asks for it', async () => {
+    const { inbox, open, receiver, network, state } = await makeWorld();
+    const peer = open(1);
+    const told = (): unknown[] => {
+      receiver.poll(state.nowMs);
+      network.settle();
+      return peer
+        .take()
+        .map((reply) => ((reply as AppendReplyEnvelope).kind === 'received' ? reply : 'durable'));
+    };
+    const durable = (match: number): void =>
+      receiver.reply(1, appendReply({ from: 2, to: 1, term: 3, session: 1, match }));
+    send(peer, [batchAt(1)]);
+    expect(told()).toEqual([]);
+    durable(1);
+    expect(told()).toEqual(['durable']);
+    state.nowMs += 100;
+    expect(told(), 'what is durable was received').toEqual([]);
+    send(peer, [batchAt(2)]);
+    expect(told()).toEqual([]);
+    durable(1);
+    state.nowMs += 5;
+    expect(told(), 'an older one does not say it').toMatchObject(['durable', { match: 2 }]);
+    for (const index of [3, 4, 5]) send(peer, [batchAt(index)]);
+    expect(told()).toEqual([]);
+    send(peer, [batchAt(6)]);
+    expect(told()).toMatchObject([{ match: 6 }]);
+    send(peer, [batchAt(7)], { more: false });
+    expect(told()).toMatchObject([{ match: 7 }]);
+    expect(inbox.take('append').length, 'main hears of each at once').toBe(7);
   });
 
   it('coalesces received: one a group for all that came since the last poll', async () => {
@@ -158,7 +193,7 @@ describe('the receiver', () => {
           }
         } else if (choice === 2) {
           inbox.full = random() < 0.3;
-          if (!receiver.poll()) paused++;
+          if (!receiver.poll(0)) paused++;
         } else network.step();
         for (const { body } of inbox.take('append')) {
           for (let at = 0; at < body!.length; at += BATCH_PAYLOAD_OFFSET) {

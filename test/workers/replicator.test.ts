@@ -183,6 +183,27 @@ describe('the replicator', () => {
     expect(world.heard()).toMatchObject([{ session: 8, prevIndex: 4, prevTerm: 1, batches: 0 }]);
   });
 
+  it('B6 asks for received where something waits for room in a small window, and now and then', async () => {
+    const world = await makeStreaming({ depth: 2 });
+    const asked = (): boolean[] => world.heard().map(({ more }) => !more);
+    const publish = (index: number): boolean[] => {
+      world.publish(batchAt(index));
+      return asked();
+    };
+    const received = (match: number): void => world.reply({ term: 3, kind: 'received', match });
+    expect([publish(1), publish(2)]).toEqual([[false], [false]]);
+    received(2);
+    expect([publish(3), publish(4), publish(5)], 'nobody had waited yet').toEqual([[false], [false], []]);
+    received(4);
+    expect(asked()).toEqual([true]);
+    const later: boolean[] = [];
+    for (let index = 6; index <= 36; index++) {
+      received(index - 1);
+      later.push(...publish(index));
+    }
+    expect(later.filter(Boolean).length).toBe(2);
+  });
+
   it('streams up to its depth, and received makes room', async () => {
     const world = await makeStreaming({ depth: 3, inflightBytesMax: 1 << 20 });
     const sent: AppendEnvelope[] = [];
@@ -330,10 +351,16 @@ describe('the replicator', () => {
     world.publish(batchAt(1));
     expect(world.heard()).toMatchObject([{ batches: 1, commit: 0 }]);
     world.replicator.commit(1, 3, 1);
+    expect(world.heard(), 'it waits for company').toEqual([]);
+    expect(world.replicator.restless).toBe(true);
+    world.now += 2;
     expect(world.heard()).toEqual([append({ term: 3, prevIndex: 1, prevTerm: 3, commit: 1 })]);
+    expect(world.replicator.restless).toBe(false);
     world.replicator.commit(1, 3, 1);
+    world.now += 2;
     expect(world.heard(), 'it did not move').toEqual([]);
     world.replicator.commit(1, 4, 9);
+    world.now += 2;
     expect(world.heard(), 'the commit of another term is not this session’s').toEqual([]);
     world.replicator.commit(1, 3, 2);
     world.publish(batchAt(2));
