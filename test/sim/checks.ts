@@ -40,7 +40,7 @@ export class Checks {
   readonly #seen = new Map<SimNode, Seen>();
   /** `term/voter/incarnation` → whom it voted for, ever. */
   readonly #votes = new Map<string, number>();
-  readonly #configurations: ConfigurationChecks;
+  readonly configurations: ConfigurationChecks;
   readonly #group: GroupId;
   readonly #alone: boolean;
   readonly #nodes: readonly SimNode[];
@@ -50,16 +50,16 @@ export class Checks {
   constructor(group: GroupId, alone: boolean, nodes: readonly SimNode[], history: History) {
     this.#group = group;
     this.#alone = alone;
-    this.#configurations = new ConfigurationChecks(group);
+    this.configurations = new ConfigurationChecks(group);
     this.#nodes = nodes;
     this.#history = history;
   }
 
   /** Looks at what the main thread of `node` has just done. */
   afterTurn(node: SimNode): void {
-    const reconfigured = this.#configurations.look(node);
+    const reconfigured = this.configurations.look(node);
     this.#look(node);
-    if (reconfigured) this.#configurations.oneAtATime(node, this.committed.length - 1);
+    if (reconfigured) this.configurations.oneAtATime(node, this.committed.length - 1);
   }
 
   #look(node: SimNode): void {
@@ -114,7 +114,7 @@ export class Checks {
     const durable = node.durable(this.#group);
     const { lastIndex, hardState } = durable.promised;
     this.#seen.delete(node);
-    this.#configurations.forget(node);
+    this.configurations.forget(node);
     this.#chains.set(node, 0);
     // H49: what is not in the log is in a snapshot.
     must(
@@ -255,11 +255,11 @@ export class Checks {
   #hasVotes(node: SimNode, term: number): void {
     const voted = (id: number): boolean => {
       const voter = this.#nodes.find((each) => each.id === id)!;
-      const incarnation = this.#configurations.incarnationOf(node, id) || voter.incarnation;
+      const incarnation = this.configurations.incarnationOf(node, id) || voter.incarnation;
       return id === node.id || this.#votes.get(`${term}/${id}/${incarnation}`) === node.id;
     };
     must(
-      this.#configurations.isQuorumFor(node, voted),
+      this.configurations.isQuorumFor(node, voted),
       () => `${node.host} leads term ${term}, and too few voted for it`,
     );
   }
@@ -281,7 +281,7 @@ export class Checks {
         );
       } else {
         committed.push(term);
-        this.#configurations.committedAt(index, term);
+        this.configurations.committedAt(index, term);
       }
     }
     // The bootstrap entry is committed by decree.
@@ -298,13 +298,13 @@ export class Checks {
     const term = this.committed[index];
     const copies = this.#nodes.filter((other) => other.durable(this.#group).holds(index, term!));
     const has = (id: number): boolean => {
-      const known = this.#configurations.incarnationOf(node, id);
+      const known = this.configurations.incarnationOf(node, id);
       return this.#nodes.some((other) => other.id === id && other.hasHeld(this.#group, index, term!, known));
     };
     // Who follows may not have the configuration yet by which its leader decided.
     const leads = node.replica(this.#group).leads;
     must(
-      leads ? this.#configurations.isQuorumFor(node, has) : this.#configurations.isQuorumForAny(has),
+      leads ? this.configurations.isQuorumFor(node, has) : this.configurations.isQuorumForAny(has),
       () =>
         `${node.host} committed ${index}@${term}, durable only on ${copies.map((each) => each.host).join(' ')}, while in force is ${tellView(node.replica(this.#group).members.view())}`,
     );

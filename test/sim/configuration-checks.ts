@@ -18,7 +18,8 @@ export class ConfigurationChecks {
   /** What each node had in force when it was looked at last, and since. */
   readonly #inForce = new Map<SimNode, readonly ConfigurationAt[]>();
   readonly #group: GroupId;
-  #committed: ConfigurationAt | undefined;
+  /** In their order. */
+  readonly committed: ConfigurationAt[] = [];
 
   constructor(group: GroupId) {
     this.#group = group;
@@ -55,8 +56,8 @@ export class ConfigurationChecks {
   committedAt(index: number, term: number): void {
     const next = this.#known.get(`${index}@${term}`);
     if (next === undefined) return;
-    const before = this.#committed;
-    this.#committed = next;
+    const before = this.committed.at(-1);
+    this.committed.push(next);
     if (before === undefined) return;
     must(
       quorumsMeet(before.configuration, next.configuration),

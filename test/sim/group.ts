@@ -53,7 +53,8 @@ export class SimGroup {
     this.#model = new TraceModel({ checkQuorum: true, lease: reads === 'lease' });
     this.checks = new Checks(id, alone, nodes, this.history);
     this.history.appliedAt = (index) => this.checks.appliedAt(index);
-    this.operator = new MemberOperator({ group: id, scheduler, nodes, alone, fail });
+    const { committed } = this.checks.configurations;
+    this.operator = new MemberOperator({ group: id, scheduler, nodes, alone, committed, fail });
   }
 
   machineOf(node: SimNode): SnapshotMachine {

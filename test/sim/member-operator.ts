@@ -1,5 +1,6 @@
 import { ErrorCode, RaftlineError } from '../../src/base/errors.js';
 import type { GroupId } from '../../src/base/ids.js';
+import type { Configuration, ConfigurationAt } from '../../src/base/messages.js';
 import type { ChangeOptions, MembersRequest, MembersView } from '../../src/engine/members-request.js';
 import { must } from './broken.js';
 import type { Chance } from './chance.js';
@@ -27,6 +28,8 @@ export interface OperatorParts {
   nodes: readonly SimNode[];
   /** No other group shares the directories: they may be lost. */
   alone: boolean;
+  /** Every configuration that was committed up to now, in their order. */
+  committed: readonly ConfigurationAt[];
   fail: (thrown: unknown) => void;
 }
 
@@ -142,7 +145,7 @@ export class MemberOperator {
             this.done++;
             scheduler.say('member', `group ${group}: ${tellRequest(request)}: done at ${now.index}`);
             must(!revives, () => `removed node ${tellRequest(request)} was taken as it was`);
-            this.#checkDone(request, now, options.expectedIndex, levelIn(leader, group));
+            this.#checkDone(request, view.index, now, options.expectedIndex);
           }),
         (error) => over(() => refused(error)),
       );
@@ -151,24 +154,22 @@ export class MemberOperator {
     }
   }
 
+  /**
+   * It is as was asked for; or it was, since `askedIndex` was in force: whoever asked a leader that was cut off hears of it when others have changed
+   * more.
+   */
   #checkDone(
     request: MembersRequest,
+    askedIndex: number,
     now: MembersView,
     expectedIndex: number | undefined,
-    level: number | undefined,
   ): void {
-    const { voters, learners, committed, votersOutgoing } = now;
-    const said = (): string =>
-      `${tellRequest(request)} was said to be done, and ${tellView(now)} is in force`;
-    must(committed && votersOutgoing.length === 0, said);
-    if (request.type === 'compression') must(level === request.level, said);
-    else if (request.type === 'remove') must(!isIn(now, request.id), said);
-    else if (request.type === 'set') {
-      must(isSame(voters, request.voters) && isSame(learners, request.learners), said);
-    } else {
-      const asLearner = request.type === 'add' && request.as === 'learner';
-      must(voters.includes(request.id) || (asLearner && learners.includes(request.id)), said);
-    }
+    const since = this.#parts.committed.filter(({ index }) => index > askedIndex && index < now.index);
+    const was = since.some(({ configuration }) => isAsAsked(request, configuration));
+    must(
+      now.committed && now.votersOutgoing.length === 0 && (was || isAsAsked(request, now)),
+      () => `${tellRequest(request)} was said to be done, and ${tellView(now)} is in force`,
+    );
     if (expectedIndex === undefined || now.index === expectedIndex) return;
     // H63: of two changes that were computed from the same configuration only one came about.
     const other = this.#replaced.get(expectedIndex);
@@ -230,17 +231,35 @@ export function hasLost({ members }: MembersView, { id, incarnation }: SimNode):
 
 const remove = (id: number): MembersRequest => ({ type: 'remove', id });
 
-function isIn({ voters, votersOutgoing, learners }: MembersView, id: number): boolean {
+function isIn(
+  { voters, votersOutgoing, learners }: Pick<MembersView, 'voters' | 'votersOutgoing' | 'learners'>,
+  id: number,
+): boolean {
   return voters.includes(id) || votersOutgoing.includes(id) || learners.includes(id);
+}
+
+function isAsAsked(
+  request: MembersRequest,
+  current: Pick<Configuration, 'voters' | 'votersOutgoing' | 'learners' | 'compressionLevel'>,
+): boolean {
+  const { voters, votersOutgoing, learners, compressionLevel } = current;
+  if (votersOutgoing.length > 0) return false;
+  switch (request.type) {
+    case 'compression':
+      return compressionLevel === request.level;
+    case 'remove':
+      return !isIn(current, request.id);
+    case 'set':
+      return isSame(voters, request.voters) && isSame(learners, request.learners);
+    case 'promote':
+      return voters.includes(request.id);
+    case 'add':
+      return voters.includes(request.id) || (request.as === 'learner' && learners.includes(request.id));
+  }
 }
 
 function isSame(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((id) => b.includes(id));
-}
-
-/** What the newest committed configuration allows, as a node has it. */
-function levelIn(node: SimNode, group: GroupId): number | undefined {
-  return node.replica(group).configurations[0]?.configuration.compressionLevel;
 }
 
 function tellRequest(request: MembersRequest): string {
