@@ -118,13 +118,23 @@ function isAlive(holder: Holder): boolean {
   }
 }
 
-/** How a process of this machine would describe itself; empty fields where the system does not tell. */
+/** How a process of this machine would describe itself; empty fields where the system does not tell. One that has ended has no start time. */
 function describe(pid: number): Holder {
-  // The name of the program, in parentheses, may hold blanks and parentheses; the start time is the 20th field after.
+  // The name of the program, in parentheses, may hold blanks and parentheses; what counts stands after it.
   const status = readFile(`/proc/${pid}/stat`) ?? '';
-  const startTime = status.slice(status.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  const fields = status.slice(status.lastIndexOf(')') + 2).split(' ');
+  const startTime = hasEnded(fields) ? '' : (fields[19] ?? '');
   const bootId = (readFile('/proc/sys/kernel/random/boot_id') ?? '').trim();
   return { bootId, pidNamespace: readLink('/proc/self/ns/pid'), pid, startTime };
+}
+
+/**
+ * Its parent has not asked for its exit code yet, or never will. While other threads of it are still ending, one of them may be in the middle of
+ * a write.
+ */
+function hasEnded([state = '', ...others]: readonly string[]): boolean {
+  const threads = Number(others[16]);
+  return (state === 'Z' || state === 'X') && threads <= 1;
 }
 
 function readLink(path: string): string {

@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { lockDirectory } from '../../src/wal/lock.js';
 import { temporaryDirectory } from './log-tools.js';
@@ -43,6 +45,16 @@ function startChild(): Promise<number> {
     started.once('spawn', () => resolve(started.pid!));
     started.once('error', reject);
   });
+}
+
+/** A process that has ended, and whose parent never asks how. */
+async function startZombie(): Promise<number> {
+  const parent = spawn('sh', ['-c', 'sleep 0.2 & echo $!; exec sleep 60']);
+  child = parent;
+  const [line] = await once(parent.stdout, 'data');
+  const pid = Number(String(line));
+  while (!/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))) await sleep(5);
+  return pid;
 }
 
 describe('the lock of a data directory', () => {
@@ -90,6 +102,12 @@ describe('the lock of a data directory', () => {
       writeFileSync(`${path}/lock`, rubbish);
       await (await lockDirectory(path)).release();
     }
+  });
+
+  it('H84 nor does a process that was killed and that nobody has waited for yet', async () => {
+    const pid = await startZombie();
+    await leaveBehind({ pid, startTime: startTimeOf(pid) });
+    await (await lockDirectory(path)).release();
   });
 
   it('does not take away a lock that is not its own any more', async () => {
