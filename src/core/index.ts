@@ -15,14 +15,20 @@ export { AppendSender, type SenderStatus, type SentLog } from './append-sender.j
 export type { LeaseOptions, RaftOptions, RecoveredState, TermRun } from './options.js';
 export { Raft } from './raft.js';
 export type {
+  ConfigurationRefusal,
+  ConfigurationTarget,
   LocalMessage,
   Order,
   Outbound,
   ProgressStatus,
   ProposedBatch,
+  ProposeRefusal,
   RaftStatus,
+  ReadRefusal,
   ReadState,
   Ready,
   SessionCommand,
   SnapshotCommand,
+  TransferRefusal,
 } from './ready.js';
+export type { TraceEvent } from './trace-event.js';

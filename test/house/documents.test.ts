@@ -39,6 +39,20 @@ describe('docs/errors.md', () => {
   });
 });
 
+describe('docs/driving-the-core.md and docs/trace.md', () => {
+  const [, union = ''] =
+    /export type LocalMessage =(.*?);\n\n/s.exec(files.get('src/core/ready.ts') ?? '') ?? [];
+  const types = [...union.matchAll(/type: '(\w+)'/g)].map(([, type]) => type);
+
+  it('name everything that may happen on a node itself', () => {
+    expect(types).toContain('durable');
+    for (const page of ['docs/driving-the-core.md', 'docs/trace.md']) {
+      const unnamed = types.filter((type) => !new RegExp(`\`${type}\\b`).test(files.get(page) ?? ''));
+      expect(unnamed, page).toEqual([]);
+    }
+  });
+});
+
 interface OptionTable {
   optionTable: readonly {
     path: string;
