@@ -271,6 +271,24 @@ describe('reads of those who do not lead', () => {
     expect(raft.status().readsPending).toBe(0);
   });
 
+  it('H66 H68 a question whose reads were given up answers none that came after it', () => {
+    const raft = follower();
+    raft.readIndex(1);
+    const [asked] = questionsOf(raft);
+    for (let i = 0; i < 29; i++) {
+      raft.step(heartbeat(2, 1));
+      raft.tick();
+    }
+    raft.readIndex(2);
+    raft.step(heartbeat(2, 1));
+    raft.tick();
+    expect(take(raft).readsFailed).toEqual([1]);
+    raft.step(reply(2, 1, asked!.context, 4));
+    expect(take(raft)).toMatchObject({ readStates: [], messages: [{ message: { type: 'readIndex' } }] });
+    raft.step(reply(2, 1, asked!.context + 1, 7));
+    expect(take(raft).readStates).toEqual([{ context: 2, index: 7, byLease: false }]);
+  });
+
   it('whoever is elected meanwhile asks its own quorum', () => {
     const raft = follower();
     raft.readIndex(1);
