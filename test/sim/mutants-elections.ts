@@ -263,6 +263,20 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     replace: 'while ((waiting[expired]?.since ?? ticks) < 0 * oldest) expired += 1;',
   },
   {
+    id: 'H66g',
+    name: 'a question whose reads were given up answers those that came after it',
+    file: 'src/core/follower-reads.ts',
+    find: 'if (question !== undefined) question.covered = Math.max(0, question.covered - expired);',
+    replace: '',
+  },
+  {
+    id: 'H67d',
+    name: 'a read by lease does not look at the lease again after reading',
+    file: 'src/engine/reads.ts',
+    find: '!due.some(({ byLease }) => byLease) || raft.leaseHolds()',
+    replace: 'true',
+  },
+  {
     id: 'H16b',
     name: 'who was told that it was removed campaigns all the same',
     also: ['H60'],
