@@ -337,6 +337,13 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
     replace: 'const eraOfLow = era;',
   },
   {
+    id: 'T4c',
+    name: 'nobody is told that main waits for the disk',
+    file: 'src/engine/turn.ts',
+    find: 'if (awaits) this.#awaitsDurable.store(this.#hub.newestOrder);',
+    replace: '',
+  },
+  {
     id: 'T7',
     name: 'what is inside a batch is handed to the state machine unchecked',
     file: 'src/workers/feeder.ts',
