@@ -181,6 +181,7 @@ export class Members {
     nowMs: number,
   ): boolean {
     const { id, address } = invite;
+    if (this.#isElsewhere(running, invite, nowMs)) return false;
     this.#book.invite(id, address);
     const greeting = this.#book.greeting(id);
     if (greeting.state === 'met') {
@@ -202,6 +203,21 @@ export class Members {
       throw new RaftlineError(ErrorCode.Unreachable, message, { node: id, address });
     }
     return wait(running, `node ${id} does not answer at ${address}`);
+  }
+
+  /**
+   * A member that answers where it is has not moved, and the link to it is not given up for an address that may be wrong. One that has just
+   * moved is waited for: the link to where it was may not know yet.
+   */
+  #isElsewhere(running: Running, { id, address }: { id: NodeId; address: string }, nowMs: number): boolean {
+    const present = this.#book.connectedAt(id);
+    if (present === '' || present === address) return false;
+    if (nowMs - running.startedMs > INVITE_MS_MAX)
+      throw this.#invalid(
+        `node ${id} answers at ${present}; only a member that has moved gets another address`,
+      );
+    wait(running, `node ${id} still answers at ${present}`);
+    return true;
   }
 
   /** A member that is there already is nothing to add, unless somebody else sits at its place. */

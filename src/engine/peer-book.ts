@@ -104,6 +104,12 @@ export class PeerBook {
     return { state: 'waiting', reason: link.message };
   }
 
+  /** Where the link to a node leads, if it is up; else empty. */
+  connectedAt(id: NodeId): string {
+    const link = this.#links.get(id);
+    return link?.up === true ? link.address : '';
+  }
+
   /** Why a node is not listened to, or does not listen, where it is that and no trouble with the line. */
   refusal(id: NodeId): PeerEvent | undefined {
     const link = this.#links.get(id);

@@ -19,6 +19,7 @@ function makeWorld() {
     refused: undefined as ConfigurationRefusal['refused'] | undefined,
     refusal: undefined as { code: string; message: string } | undefined,
     invited: new Map<number, string>(),
+    connectedAt: '',
   };
   const configurations: ConfigurationAt[] = [{ index: 1, term: 2, configuration: FIRST }];
   const replica = {
@@ -42,6 +43,7 @@ function makeWorld() {
     invite: (id: number, address: string) => world.invited.set(id, address),
     uninvite: (id: number) => world.invited.delete(id),
     greeting: () => world.greeting,
+    connectedAt: () => world.connectedAt,
     refusal: () => world.refusal,
   };
   const clock = { nowMs: () => world.nowMs };
@@ -148,6 +150,26 @@ describe('a change', () => {
     world.refusal = { code: ErrorCode.HandshakeRefused, message: 'a wiped node' };
     begin(again);
     expect(outcomeAfter(0)).toBe(ErrorCode.MemberInvalid);
+  });
+
+  it('of a member to an address where it is not, leaves it where it answers', () => {
+    const { world, begin, outcomeAfter, members } = makeWorld();
+    const move = { type: 'add', id: 2, address: 'wrong:1', as: 'learner' } as const;
+    world.connectedAt = 'n2:1';
+    begin(move);
+    expect(outcomeAfter(10_000)).toBe('open');
+    expect([...world.invited], 'the link that it has is not touched').toEqual([]);
+    expect(outcomeAfter(1)).toBe(ErrorCode.MemberInvalid);
+
+    // One that has just moved: the link to where it was did not know yet.
+    world.greeting = { state: 'met', incarnation: 222 };
+    begin({ ...move, address: 'other:1' });
+    world.connectedAt = '';
+    expect(outcomeAfter(500)).toBe('done');
+    expect(members.view().index).toBe(2);
+    world.connectedAt = 'other:1';
+    begin({ ...move, address: 'other:1' });
+    expect(outcomeAfter(0), 'where it is').toBe('done');
   });
 
   it('E9 of two steps compares with each: with what was there before it, and then with what its own first step left', () => {

@@ -10,8 +10,11 @@ const members = (voters: number[], incarnations: MemberIncarnation[], removed: M
   ...{ incarnations, removed },
 });
 
-/** Whom node 1 tells its network thread to turn away, with one committed configuration for each group. */
-function turnedAway(...configurations: Configuration[]): Tombstone[] {
+/** Of node 1, with one committed configuration for each group; and what it told its network thread last. */
+function makeBook(configurations: readonly Configuration[]): {
+  book: PeerBook;
+  told: () => Roster | undefined;
+} {
   let roster: Roster | undefined;
   const hub = {
     command: ({ body }: { body: Buffer }) => {
@@ -27,9 +30,27 @@ function turnedAway(...configurations: Configuration[]): Tombstone[] {
   );
   const facts = { incarnation: 11, joined: false, peers: [] };
   const parts = { self: 1, address: 'n1:1', hints: new Map(), facts, hub, replicas };
-  new PeerBook(parts).update();
-  return roster?.removed ?? [];
+  return { book: new PeerBook(parts), told: () => roster };
 }
+
+/** Whom it tells its network thread to turn away. */
+function turnedAway(...configurations: Configuration[]): Tombstone[] {
+  const { book, told } = makeBook(configurations);
+  book.update();
+  return told()?.removed ?? [];
+}
+
+describe('where a member is', () => {
+  it('is known from the link to it, while that is up', () => {
+    const { book } = makeBook([members([1, 2], [])]);
+    const link = { id: 2, lane: 'control', incarnation: 22, address: 'n2:1', code: '', message: '' } as const;
+    expect(book.connectedAt(2)).toBe('');
+    book.noteLink({ ...link, up: true });
+    expect(book.connectedAt(2)).toBe('n2:1');
+    book.noteLink({ ...link, up: false });
+    expect(book.connectedAt(2)).toBe('');
+  });
+});
 
 describe('who was removed, in an engine with several groups', () => {
   const gone = [{ id: 3, incarnation: 33 }];
