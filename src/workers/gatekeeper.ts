@@ -16,6 +16,8 @@ import type { Program } from './program.js';
 /** Streams that have not introduced themselves yet, at most (S4). */
 const PENDING_MAX = 64;
 const HELLO_TIMEOUT_MS = 5000;
+/** Refusals that are remembered, so that one that only repeats is not told again. */
+const REFUSALS_MAX = 256;
 
 export interface GatekeeperPorts {
   self: () => Self;
@@ -26,6 +28,7 @@ export interface GatekeeperPorts {
   /** Makes the cluster's beginning known for good, before anything of it is believed. */
   rememberBootstrap: (checksum: number) => void;
   adopt: (lane: 'control' | 'append', peer: NodeId, stream: MessageStream) => void;
+  /** Somebody was turned away; not called again for what only repeats. */
   refused: (peer: NodeId, lane: Lane, code: string, message: string) => void;
 }
 
@@ -35,6 +38,8 @@ export class Gatekeeper implements Program {
   readonly #ports: GatekeeperPorts;
   /** Streams that still have to say who they are, or were refused, and until when they may stay. */
   readonly #pending = new Map<MessageStream, number>();
+  /** The newest refusal of each node and lane: whoever was removed and runs on comes again every few seconds. */
+  readonly #refusals = new Map<string, string>();
   #nowMs = 0;
 
   constructor(ports: GatekeeperPorts) {
@@ -65,7 +70,7 @@ export class Gatekeeper implements Program {
 
   /** Throws BytesInvalid for anything but a hello, which costs the stream. A refused peer is told why, and closes. */
   #take(lane: 'control' | 'append', stream: MessageStream, bytes: Buffer): void {
-    const { acquaintances, ports, remember, adopt, refused } = this.#ports;
+    const { acquaintances, ports, remember, adopt } = this.#ports;
     const self = this.#ports.self();
     const { envelope } = decodeEnvelope(bytes);
     if (envelope.type !== 'hello' || envelope.lane !== lane) {
@@ -78,14 +83,23 @@ export class Gatekeeper implements Program {
     if (!verdict.accepted) {
       stream.send(encodeEnvelope(makeHelloReply(self, verdict, ports())).bytes);
       stream.onMessage = () => {};
-      refused(envelope.node, lane, verdict.code, verdict.message);
+      this.#tellRefused(envelope.node, lane, verdict);
       return;
     }
+    this.#refusals.delete(`${lane} ${envelope.node}`);
     remember(envelope.node, envelope.incarnation);
     this.#pending.delete(stream);
     stream.send(encodeEnvelope(makeHelloReply(self, verdict, ports())).bytes);
     adopt(lane, envelope.node, stream);
     if (self.bootstrapChecksum === 0) this.#begin(stream, envelope);
+  }
+
+  #tellRefused(node: NodeId, lane: Lane, { code, message }: { code: string; message: string }): void {
+    const key = `${lane} ${node}`;
+    if (this.#refusals.get(key) === message) return;
+    if (this.#refusals.size >= REFUSALS_MAX) this.#refusals.clear();
+    this.#refusals.set(key, message);
+    this.#ports.refused(node, lane, code, message);
   }
 
   /**

@@ -15,7 +15,7 @@ import type { FollowerFlow } from './settings.js';
 const MESSAGE_BYTES = 256 * 1024;
 /** Messages that one poll sends in one session at most. */
 const MESSAGES_PER_POLL = 16;
-/** A window this small would stand still until what it holds is durable: where something waits for room in it, `received` is asked for. */
+/** A window that is full with so few would stand still until they are durable: where something waits for room in it, `received` is asked for. */
 const SHALLOW = 4;
 /** One message in so many is answered at once in any case, so that it is known how far away the follower is. */
 const ANSWERED_AT_ONCE = 16;
@@ -38,7 +38,7 @@ interface Session {
   /** The leader's commit index, and the highest that was sent. */
   commit: LogIndex;
   commitSent: LogIndex;
-  /** Messages sent, and whether something has waited for room in a small window since the last of them. */
+  /** Messages sent, and whether something has waited for room while few were in flight since the last of them. */
   messages: number;
   pressed: boolean;
   /** Since when `commit` could have gone alone; undefined: it was sent. */
@@ -224,7 +224,7 @@ export class Replicator implements Program {
       if (room === 0) {
         const { window, term, next } = session;
         window.limited();
-        session.pressed ||= window.depth <= SHALLOW && source.isNear(group, term, next);
+        session.pressed ||= window.messages <= SHALLOW && source.isNear(group, term, next);
         break;
       }
       const run = source.next(group, session.term, session.next, Math.min(room, MESSAGE_BYTES), far);

@@ -47,6 +47,7 @@ describe('the command line of the simulator', () => {
     [['--scenario', '{'], /--scenario: expected the JSON/],
     [['--scenario', 'null'], /--scenario/],
     [['--scenario', '{"seed":1}'], /--scenario/],
+    [['--scenario', '{"seed":1,"nodes":[],"faults":[],"groups":[1],"clients":[]}'], /--scenario/],
   ])('refuses %j, and says why', (args, why) => {
     expect(() => parseFlags(args)).toThrow(UsageError);
     expect(() => parseFlags(args)).toThrow(why);

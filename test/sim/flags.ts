@@ -111,7 +111,8 @@ function parseScenario(text: string): Scenario {
     scenario = undefined;
   }
   const { seed, nodes, faults } = scenario ?? {};
-  if (typeof seed !== 'number' || !Array.isArray(nodes) || !Array.isArray(faults))
+  const lists = [nodes, faults, scenario?.groups, scenario?.clients];
+  if (typeof seed !== 'number' || !lists.every(Array.isArray) || nodes?.length === 0)
     throw new UsageError('--scenario: expected the JSON that a failure printed, received something else');
   return scenario as Scenario;
 }

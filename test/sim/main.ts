@@ -69,17 +69,21 @@ async function main(): Promise<number> {
     print(JSON.stringify({ seeds, seed, failure }));
   } else {
     tellAll(totals.seeds);
-    print(failed === undefined ? 'all well' : failureOf(failed, options));
+    print(failed === undefined ? allWell(options.run.steps) : failureOf(failed, options));
     if (failed !== undefined && flags.shrink) print(await tellShrunk(failed));
   }
   return failed === undefined ? 0 : 1;
 }
 
+/** A run that was cut short did not have to converge. */
+const allWell = (steps: number): string =>
+  steps === 0 ? 'all well' : `all well as far as they went; none was longer than ${steps} events (--steps)`;
+
 /** One run as it was printed, with all its messages. */
 async function again(scenario: Scenario): Promise<number> {
   const report = await run(scenario, true);
   print(`${report.trace.join('\n')}\n\n${tellScenario(scenario).join('\n')}\n${describe(report)}`);
-  print(report.failure === undefined ? 'all well' : `FAILED: ${report.failure}`);
+  print(report.failure === undefined ? allWell(scenario.steps) : `FAILED: ${report.failure}`);
   return report.failure === undefined ? 0 : 1;
 }
 

@@ -89,6 +89,22 @@ describe('the gatekeeper', () => {
     });
   }
 
+  it('tells of a refusal once, and again when it has another reason or the node was let in meanwhile', async () => {
+    const { open, hello, log } = await makeWorld();
+    const said = (changes: Partial<Hello> = {}): string[] => {
+      open().say(hello(changes));
+      return log.splice(0).filter((line) => line.startsWith('refused'));
+    };
+    const wiped = { incarnation: 112 };
+    expect(said(wiped)).toEqual(['refused 1 append incarnation']);
+    expect(said(wiped)).toEqual([]);
+    expect(said({ groups: [4] })).toEqual(['refused 1 append groups']);
+    expect(said(wiped)).toEqual(['refused 1 append incarnation']);
+    expect(said()).toEqual([]);
+    expect(said(wiped)).toEqual(['refused 1 append incarnation']);
+    expect(said({ node: 9, ...wiped, groups: [4] })).toEqual(['refused 9 append groups']);
+  });
+
   it('S2 a stranger that began with us is let in: who was away while members changed has to hear its new leader', async () => {
     const { open, hello, log } = await makeWorld();
     const peer = open();
