@@ -6,6 +6,7 @@ import type { Config, ReadPolicy } from '../../src/engine/options.js';
 import type { Replica } from '../../src/engine/replica.js';
 import type { SnapshotMachine } from '../../src/engine/snapshot-store.js';
 import type { Turn } from '../../src/engine/turn.js';
+import { type Identity, openIdentity } from '../../src/wal/identity.js';
 import { prepareSegment } from '../../src/wal/segment.js';
 import { PowerCut } from '../wal/faulty-disk.js';
 import { SimDisk } from './disk.js';
@@ -80,7 +81,8 @@ export class SimNode {
     this.#durable = noLogs(groups);
     this.#machines = new Map(groups.map((group) => [group, events.machine(this, group)]));
     const wake = (): void => this.#process?.wakeMain();
-    this.snapshots = new SimSnapshotStore({ self: id, scheduler, network, stores, wake });
+    const hasBegun = (): boolean => this.#identity().bootstrapChecksum !== 0;
+    this.snapshots = new SimSnapshotStore({ self: id, scheduler, network, stores, hasBegun, wake });
     stores.set(id, this.snapshots);
     this.#config = this.#configOf(!founders.includes(id));
   }
@@ -198,6 +200,16 @@ export class SimNode {
   /** Runs something on one of its threads: what it throws ends the process. */
   guard(run: () => void): void {
     this.#process?.guard(run);
+  }
+
+  /** As it stands in the directory of a node that is up. */
+  #identity(): Identity {
+    const { cluster: clusterId, dataDirectory, id: nodeId } = this.#config;
+    return openIdentity(this.disk, dataDirectory, {
+      clusterId,
+      nodeId,
+      newIncarnation: () => this.incarnation,
+    });
   }
 
   #emptyDisk(): SimDisk {

@@ -20,6 +20,8 @@ export interface StoreParts {
   network: SimNetwork;
   /** The stores of all nodes, by id. */
   stores: ReadonlyMap<NodeId, SimSnapshotStore>;
+  /** The node knows how its cluster began: before that it listens to nobody, on whatever lane (H64). */
+  hasBegun: () => boolean;
   /** Wakes the node's main thread. */
   wake: () => void;
 }
@@ -97,7 +99,8 @@ export class SimSnapshotStore implements SnapshotStore {
     };
     const life = receiver.#life;
     const piece = (left: number): void => {
-      if (life === 0 || !this.#reaches(peer) || receiver.#life !== life || this.#breaks()) {
+      const listens = life !== 0 && receiver.#life === life && receiver.#parts.hasBegun();
+      if (!listens || !this.#reaches(peer) || this.#breaks()) {
         done(false);
       } else if (left === 0) {
         // What the answer says is on the receiver's disk; the answer itself may be lost.
