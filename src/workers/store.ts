@@ -20,6 +20,9 @@ export interface OpenedStore {
   facts: StoreFacts;
 }
 
+/** Of the first entry of every log, which nobody voted for. */
+const BOOTSTRAP_TERM = 1;
+
 /**
  * Opens the data directory: identity, then the log; at the first start it writes the bootstrap configuration of each
  * group as its first batch, unless the node is to join a cluster that exists. Whoever calls holds the directory's lock.
@@ -45,14 +48,15 @@ export function openStore(disk: Disk, settings: WorkerSettings, memory: EngineMe
   // One that waits to be added may have nothing in its log yet, but it has a log.
   const begun = identity.peerIncarnation(id) !== undefined;
   const empty = [...recovered.values()].every(isEmpty);
-  if (begun && empty && !(settings.join && anySegments)) throw logGone(dataDirectory);
+  const joins = settings.join || identity.joined;
+  if (begun && empty && !(joins && anySegments)) throw logGone(dataDirectory);
   // Before the log, so that no log is without it. A newcomer hears it from its cluster.
-  if (!begun && !settings.join) identity.rememberBootstrap(checksumOf(settings.bootstrap));
+  if (!begun && !joins) identity.rememberBootstrap(checksumOf(settings.bootstrap));
   let fresh = false;
   for (const group of groups) {
     const found = recovered.get(group);
     if (found !== undefined && !isEmpty(found)) continue;
-    if (settings.join) continue;
+    if (joins) continue;
     recovered.set(group, bootstrap(wal, group, settings.bootstrap));
     fresh = true;
   }
@@ -69,29 +73,34 @@ function checksumOf(bootstrap: Configuration): number {
 
 /** The same bytes on every node that is started with the same members: index 1 of term 1, committed by decree. */
 function bootstrap(wal: Wal, group: GroupId, configuration: Configuration): RecoveredGroup {
+  const term = BOOTSTRAP_TERM;
   const content = encodeConfiguration(configuration);
   const rawLength = packedEntryBytes(content.length, false);
   const byteLength = BATCH_PAYLOAD_OFFSET + rawLength;
   const batch = Buffer.alloc(byteLength);
-  const head = { formatVersion: FORMAT_VERSION, group, kind: BatchKind.Configuration, flags: 0, term: 1 };
+  const head = { formatVersion: FORMAT_VERSION, group, kind: BatchKind.Configuration, flags: 0, term };
   const place = { firstIndex: 1, count: 1, prevTerm: 0, codec: Codec.None, leaderTimeMs: 0, checksum: 0 };
   writeBatchHead(batch, 0, { ...head, ...place, rawLength, byteLength });
   packEntry(batch, BATCH_PAYLOAD_OFFSET, content);
   sealBatch(batch, 0, byteLength);
-  wal.stageHardState(group, { term: 1, vote: 0 });
+  wal.stageHardState(group, { term, vote: 0 });
   wal.stageBatch(group, batch);
   return {
-    hardState: { term: 1, vote: 0 },
+    hardState: { term, vote: 0 },
     base: { index: 0, term: 0 },
-    termRuns: [{ term: 1, firstIndex: 1 }],
+    termRuns: [{ term, firstIndex: 1 }],
     lastIndex: 1,
-    lastTerm: 1,
-    configurations: [{ index: 1, term: 1, configuration }],
+    lastTerm: term,
+    configurations: [{ index: 1, term, configuration }],
   };
 }
 
-function isEmpty(group: RecoveredGroup): boolean {
-  return group.lastIndex === 0 && group.hardState.term === 0;
+/**
+ * Nothing was promised in it: no entry, no vote, and no term beyond that of the bootstrap configuration, the writing of which may have been
+ * cut short after its term.
+ */
+function isEmpty({ lastIndex, base, hardState }: RecoveredGroup): boolean {
+  return lastIndex === 0 && base.index === 0 && hardState.term <= BOOTSTRAP_TERM && hardState.vote === 0;
 }
 
 function logGone(directory: string): RaftlineError {

@@ -3,7 +3,7 @@ import type { Configuration } from '../../src/base/messages.js';
 import { openIdentity } from '../../src/wal/identity.js';
 import { createEngineMemory } from '../../src/workers/memory.js';
 import type { WorkerSettings } from '../../src/workers/settings.js';
-import { openStore } from '../../src/workers/store.js';
+import { type OpenedStore, openStore } from '../../src/workers/store.js';
 import { FaultyDisk } from '../wal/faulty-disk.js';
 
 const KIB = 1024;
@@ -16,14 +16,21 @@ const foundedBy = (...voters: number[]): Configuration => ({
   ...{ voters, votersOutgoing: [], learners: [], learnersNext: [], incarnations: [], compressionLevel: 1 },
 });
 
-/** Opens node 2's directory, and says with whom its cluster began as far as it knows. */
-function opened(disk: FaultyDisk, changes: Partial<WorkerSettings> = {}): number {
+/** Opens node 2's directory, and says what it finds in the log of each group. */
+function logsOf(disk: FaultyDisk, changes: Partial<WorkerSettings> = {}): OpenedStore['recovered'] {
   const settings = {
     ...{ dataDirectory: 'd', cluster: 'c', id: 2, groups: [3, 1], segmentBytes: 4096, durability: 'sync' },
     ...{ join: false, bootstrap: foundedBy(1, 2, 3) },
     ...changes,
   } as WorkerSettings;
-  openStore(disk, settings, createEngineMemory(SIZES, settings.groups)).wal.close();
+  const { wal, recovered } = openStore(disk, settings, createEngineMemory(SIZES, settings.groups));
+  wal.close();
+  return recovered;
+}
+
+/** With whom its cluster began as far as node 2 knows, once its directory has been opened. */
+function opened(disk: FaultyDisk, changes: Partial<WorkerSettings> = {}): number {
+  logsOf(disk, changes);
   return identityOf(disk).bootstrapChecksum;
 }
 
@@ -42,6 +49,33 @@ describe('with whom a cluster began', () => {
     const disk = new FaultyDisk(1);
     const one = opened(disk);
     expect(opened(disk, { bootstrap: foundedBy(2, 7) })).toBe(one);
+  });
+
+  it('H83 stands in the log of every group, wherever the power fails at the first start and whatever was torn', () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      for (let crashAt = 1; crashAt <= 30; crashAt++) {
+        const disk = new FaultyDisk(seed);
+        disk.faults = { crashAt };
+        try {
+          logsOf(disk);
+        } catch {
+          disk.crash();
+        }
+        disk.faults = {};
+        for (const [group, { lastIndex, configurations }] of logsOf(disk)) {
+          const where = `group ${group}, seed ${seed}, power cut at ${crashAt}`;
+          expect([lastIndex, configurations.length], where).toEqual([1, 1]);
+        }
+      }
+    }
+  });
+
+  it('H61 is never said by who came later, though it is started again without saying so', () => {
+    const disk = new FaultyDisk(1);
+    logsOf(disk, { join: true });
+    identityOf(disk).rememberBootstrap(77);
+    for (const { lastIndex } of logsOf(disk).values()) expect(lastIndex).toBe(0);
+    expect(identityOf(disk).bootstrapChecksum).toBe(77);
   });
 
   it('is not for a newcomer to say, which keeps what it was told', () => {
