@@ -3,17 +3,16 @@ import { EventEmitter } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, NodeId } from '../base/ids.js';
-import type { Lz4Implementations } from '../codec/compression.js';
 import { createEngineMemory, engineMemoryBytes } from '../workers/memory.js';
 import { planThreads } from '../workers/settings.js';
 import { Threads } from '../workers/spawn.js';
 import { systemClock } from './clock.js';
 import { Group } from './group.js';
-import { type MemoryParts, planMemory } from './memory-plan.js';
+import { planMemory } from './memory-plan.js';
 import { type Config, type EngineOptions, parseOptions } from './options.js';
 import type { PeerEvent } from './peer-book.js';
 import type { PipelineOptions } from './pipeline-options.js';
-import { type EngineStatus, engineStatus } from './status.js';
+import { type EngineFacts, type EngineStatus, engineStatus } from './status.js';
 import { Turn } from './turn.js';
 import { workerSettings } from './worker-settings.js';
 
@@ -52,25 +51,10 @@ export class Engine extends EventEmitter<EngineEvents> {
   readonly #turn: Turn;
   readonly #threads: Threads;
   readonly #groups = new Map<GroupId, Group>();
-  readonly #about: {
-    config: Config;
-    incarnation: number;
-    lz4: Lz4Implementations;
-    plan: readonly (readonly string[])[];
-    parts: MemoryParts;
-  };
+  readonly #about: EngineFacts;
   #closing: Promise<void> | undefined;
 
-  private constructor(parts: {
-    config: Config;
-    turn: Turn;
-    threads: Threads;
-    port: number;
-    incarnation: number;
-    lz4: Lz4Implementations;
-    plan: readonly (readonly string[])[];
-    parts: MemoryParts;
-  }) {
+  private constructor(parts: EngineFacts & { turn: Turn; threads: Threads; port: number }) {
     super();
     const { config, turn, threads, port } = parts;
     this.id = config.id;

@@ -60,6 +60,16 @@ export interface MemoryStatus {
   parts: Record<keyof MemoryParts, { usedBytes: number; limitBytes: number }>;
 }
 
+/** What holds of an engine from its start to its end. */
+export interface EngineFacts {
+  readonly config: Config;
+  readonly incarnation: number;
+  readonly lz4: Lz4Implementations;
+  /** Programs by worker thread. */
+  readonly plan: readonly (readonly string[])[];
+  readonly parts: MemoryParts;
+}
+
 export interface EngineStatus {
   /** `failed`: it ended by itself, and `failure` says why. */
   state: 'running' | 'closed' | 'failed';
@@ -146,17 +156,7 @@ export interface StatusSource {
   readonly stopped: RaftlineError | undefined;
 }
 
-export function engineStatus(
-  turn: StatusSource,
-  about: {
-    config: Config;
-    incarnation: number;
-    lz4: Lz4Implementations;
-    plan: readonly (readonly string[])[];
-    parts: MemoryParts;
-  },
-  address: string,
-): EngineStatus {
+export function engineStatus(turn: StatusSource, about: EngineFacts, address: string): EngineStatus {
   const { held, ...counters } = turn.counters();
   const { user, system } = process.cpuUsage();
   const threads: Record<string, string[]> = { main: ['turn'] };

@@ -38,6 +38,7 @@ interface Walk {
 export class LogReader {
   private readonly files = new Map<number, SegmentFile>();
   private readonly walks = new Map<GroupId, Walk>();
+
   constructor(
     private readonly disk: Disk,
     private readonly directory: string,

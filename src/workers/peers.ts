@@ -118,7 +118,8 @@ export class Peers implements Program, Acquaintances {
   }
 
   get restless(): boolean {
-    return this.replicators().some(({ restless }) => restless);
+    for (const { replicator } of this.#peers.values()) if (replicator.restless) return true;
+    return false;
   }
 
   replicators(): Replicator[] {

@@ -1,6 +1,7 @@
 /** Longest sleep of a thread that nobody wakes: it looks again, in case. */
 export const SLEEP_MS = 25;
-export const RESTLESS_MS = 2;
+/** The same where something waits for time to pass. */
+const RESTLESS_MS = 2;
 
 /** How long the thread of these programs sleeps at most, ms. */
 export function sleepMsOf(programs: readonly Program[]): number {
@@ -13,7 +14,7 @@ export function sleepMsOf(programs: readonly Program[]): number {
  */
 export interface Program {
   readonly name: string;
-  /** Something waits for time to pass: the thread, if it sleeps, looks again within `RESTLESS_MS`. */
+  /** Something waits for time to pass: the thread, if it sleeps, looks again sooner. */
   readonly restless?: boolean;
   /** Returns whether anything was done; if nothing was, the thread may sleep. `nowMs` is monotonic. */
   poll(nowMs: number): boolean;

@@ -25,7 +25,7 @@ import {
   gateOf,
 } from './memory.js';
 import { Network } from './network.js';
-import { type Program, RESTLESS_MS, SLEEP_MS } from './program.js';
+import { type Program, SLEEP_MS, sleepMsOf } from './program.js';
 import { ENCODER_NAMES, type ProgramName, type StoreFacts, type WorkerSettings } from './settings.js';
 import { openStore } from './store.js';
 import { WalWriter } from './wal-writer.js';
@@ -281,7 +281,7 @@ async function loop(programs: readonly Program[], memory: EngineMemory, gate: Ga
     return worked;
   };
   const release = every(SLEEP_MS, () => gate.kick());
-  const looksAgain = soonIf(() => programs.some(({ restless }) => restless === true), gate);
+  const looksAgain = lookingAgain(programs, gate);
   try {
     while (stop.load() === 0) {
       const sleep = gate.sleepAsync(look);
@@ -293,16 +293,17 @@ async function loop(programs: readonly Program[], memory: EngineMemory, gate: Ga
   }
 }
 
-/** Kicks the gate in `RESTLESS_MS` if something waits for time to pass, once for all that does. */
-function soonIf(restless: () => boolean, gate: Gate): () => void {
+/** To be called before each sleep: kicks the gate where that is due before the loop's own look, once for all who wait for it. */
+function lookingAgain(programs: readonly Program[], gate: Gate): () => void {
   let pending = false;
   const kick = (): void => {
     pending = false;
     gate.kick();
   };
   return () => {
-    if (pending || !restless()) return;
+    const ms = pending ? SLEEP_MS : sleepMsOf(programs);
+    if (ms === SLEEP_MS) return;
     pending = true;
-    after(RESTLESS_MS, kick);
+    after(ms, kick);
   };
 }

@@ -11,8 +11,10 @@ import { SimClock } from './sim-clock.js';
 /** Threads look by themselves once a second, and main every five. What takes less was woken, step by step. */
 vi.mock('../../src/workers/program.js', async (original) => {
   const real = await original<typeof import('../../src/workers/program.js')>();
-  const sleepMsOf = (programs: readonly Program[]): number =>
-    programs.some(({ restless }) => restless === true) ? real.RESTLESS_MS : 1000;
+  const sleepMsOf = (programs: readonly Program[]): number => {
+    const ms = real.sleepMsOf(programs);
+    return ms === real.SLEEP_MS ? 1000 : ms;
+  };
   return { ...real, sleepMsOf };
 });
 const ELECTION = { timeoutMsMin: 60_000, timeoutMsMax: 120_000, heartbeatIntervalMs: 20_000 };

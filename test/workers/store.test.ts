@@ -34,6 +34,19 @@ function opened(disk: FaultyDisk, changes: Partial<WorkerSettings> = {}): number
   return identityOf(disk).bootstrapChecksum;
 }
 
+/** The disk after a first start that the power failed in at step `crashAt`, unless it was over by then. */
+function cutShort(seed: number, crashAt: number): FaultyDisk {
+  const disk = new FaultyDisk(seed);
+  disk.faults = { crashAt };
+  try {
+    logsOf(disk);
+  } catch {
+    disk.crash();
+  }
+  disk.faults = {};
+  return disk;
+}
+
 const identityOf = (disk: FaultyDisk) =>
   openIdentity(disk, 'd', { clusterId: 'c', nodeId: 2, newIncarnation: () => 1 });
 
@@ -54,14 +67,7 @@ describe('with whom a cluster began', () => {
   it('H83 stands in the log of every group, wherever the power fails at the first start and whatever was torn', () => {
     for (let seed = 1; seed <= 40; seed++) {
       for (let crashAt = 1; crashAt <= 30; crashAt++) {
-        const disk = new FaultyDisk(seed);
-        disk.faults = { crashAt };
-        try {
-          logsOf(disk);
-        } catch {
-          disk.crash();
-        }
-        disk.faults = {};
+        const disk = cutShort(seed, crashAt);
         for (const [group, { lastIndex, configurations }] of logsOf(disk)) {
           const where = `group ${group}, seed ${seed}, power cut at ${crashAt}`;
           expect([lastIndex, configurations.length], where).toEqual([1, 1]);
@@ -89,14 +95,7 @@ describe('with whom a cluster began', () => {
 
   it('no log is without it, wherever the power fails at the first start', () => {
     for (let crashAt = 1; crashAt <= 60; crashAt += 1) {
-      const disk = new FaultyDisk(crashAt);
-      disk.faults = { crashAt };
-      try {
-        opened(disk);
-      } catch {
-        disk.crash();
-      }
-      disk.faults = {};
+      const disk = cutShort(crashAt, crashAt);
       expect(opened(disk), `power cut at ${crashAt}`).toBe(opened(new FaultyDisk(1)));
     }
   });
