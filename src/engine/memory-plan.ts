@@ -1,29 +1,36 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import { PROPOSE_BYTES_MAX } from '../base/limits.js';
+import { READ_BACK_BYTES } from '../workers/memory.js';
+import { RESTING_BYTES_MAX } from '../workers/peers.js';
 import type { Config } from './options.js';
 
 const MiB = 1024 * 1024;
 
-/** What all streams together may have queued, but for one message each. */
+/** What all streams together may have queued, but for one message of each peer and tail. */
 export const SENDING_BYTES_MAX = 64 * MiB;
 /** Of that for the streams to peers; the rest is for tails and answers to clients. */
 const SENDING_TO_PEERS_BYTES = 32 * MiB;
 const STREAM_QUEUE_BYTES = { min: 1 * MiB, max: 16 * MiB };
-/** A reader of the log on disk: what it gives out, and a window over each of its files. */
-const READER_BYTES = 5 * 256 * 1024;
+/** A reader of the log on disk: a window over each of its files, and what it gives out, unless that is one batch that is larger. */
+const READER_WINDOWS_BYTES = 4 * 256 * 1024;
+const READER_BYTES = READER_WINDOWS_BYTES + READ_BACK_BYTES;
+/** Aligned memory of the log's writer: for the segment that it writes, and for the one before, until that is collected. */
+const WRITER_BYTES = 2 * MiB;
 
 /** What holds payload in an engine, each with its bound, bytes. Together they are at most the budget. */
 export interface MemoryParts {
   /** The block of shared memory: rings between the threads, and what stands beside them. Taken at once. */
   rings: number;
-  /** Queued on streams: to followers, to tails, answers to clients. A stream with nothing queued takes one message more. */
+  /** Queued on streams: to followers, to tails, answers to clients. A peer's or tail's with nothing queued takes one message more. */
   sending: number;
   /** From peers: what the network may hold of each, and one message that waits for room in its ring. */
   receiving: number;
   /** From clients: what the network may hold of each stream; the ring stops the rest. */
   clients: number;
-  /** Readers of the log on disk: one per follower, per tail, and for what is applied. */
+  /** Readers of the log on disk, one per follower, per tail, and for what is applied; and one largest batch. */
   reading: number;
+  /** What threads work with: messages' memory that rests, the log writer's, and a batch that is decompressed for a tail. */
+  working: number;
   /** Open batches of all groups: what of the budget the others leave. Beyond it proposals are refused. */
   openBatches: number;
 }
@@ -45,12 +52,15 @@ export function streamQueueBytes(peers: number): number {
 export function planMemory(config: Config, rings: number, batchRawBytesMax: number): MemoryParts {
   const { limits, peers, transport, memory, pipeline } = config;
   const message = batchRawBytesMax + MiB / 4;
+  const senders = peers.size + limits.tailStreams;
   const parts = {
     rings,
-    sending: SENDING_BYTES_MAX + peers.size * message,
+    sending: SENDING_BYTES_MAX + senders * message,
     receiving: peers.size * (transport.receiveWindowBytes + message),
     clients: limits.clientStreams * Math.max(transport.receiveWindowBytes, PROPOSE_BYTES_MAX),
-    reading: (peers.size + limits.tailStreams + 1) * READER_BYTES,
+    // Applying has a place among the rings for what it reads. Of larger batches one at a time is read, all readers being on one thread.
+    reading: senders * READER_BYTES + READER_WINDOWS_BYTES + message,
+    working: RESTING_BYTES_MAX + WRITER_BYTES + message,
   };
   const taken = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
   const least = taken + Math.max(batchRawBytesMax, pipeline.batchBytesMax);
@@ -60,9 +70,10 @@ export function planMemory(config: Config, rings: number, batchRawBytesMax: numb
 
 const CAUSES: Readonly<Record<string, string>> = {
   rings: 'memory.ringBytes, memory.clientRingBytes, entryBytesMax',
+  sending: 'peers, limits.tailStreams, entryBytesMax',
   receiving: 'peers, transport.receiveWindowBytes',
   clients: 'limits.clientStreams, transport.receiveWindowBytes',
-  reading: 'peers, limits.tailStreams',
+  reading: 'peers, limits.tailStreams, entryBytesMax',
 };
 
 function tooSmall(received: number, least: number, parts: Record<string, number>): RaftlineError {

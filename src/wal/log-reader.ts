@@ -33,7 +33,7 @@ interface Walk {
 /**
  * Reads batches back from the log, on any thread, while the writer goes on. Everything that the index has published
  * is in the files: what is not intact there is damage. Holds at most four open files with a window of 256 KiB each,
- * and one buffer of `bytesMax`, or `room` where that is larger. Remembers where each group's last read ended, so that reading on costs no search.
+ * and one buffer of `bytesMax`, or `room` where that is larger, or the one batch that is larger than both. Remembers where each group's last read ended, so that reading on costs no search.
  */
 export class LogReader {
   private readonly files = new Map<number, SegmentFile>();
@@ -188,9 +188,11 @@ export class LogReader {
     return body.bytes;
   }
 
-  /** Copies out of the window, which the next record may move. What is too large for the buffer has one of its own. */
+  /** Copies out of the window, which the next record may move. What is too large for the buffer has one of its own; so has what is too large for a window, already. */
   private keep(bytes: Buffer, at: number, bytesMax: number): Buffer {
-    if (bytes.length > Math.max(bytesMax, this.room.length)) return Buffer.from(bytes);
+    if (bytes.length > Math.max(bytesMax, this.room.length)) {
+      return bytes.length > WINDOW_BYTES ? bytes : Buffer.from(bytes);
+    }
     if (this.room.length < bytesMax) this.room = Buffer.allocUnsafeSlow(bytesMax);
     bytes.copy(this.room, at);
     return this.room.subarray(at, at + bytes.length);

@@ -21,7 +21,7 @@ const ACK_TIMEOUT_MS = 10_000;
 /** How long the streams that a removed node has open still serve it: a removed leader has to hand over first. */
 const FAREWELL_MS = 2000;
 /** Memory that rests between messages, all followers together. */
-const RESTING_BYTES_MAX = 4 * 1024 * 1024;
+export const RESTING_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface PeersPorts {
   self: Omit<Self, 'bootstrapChecksum' | 'formerIncarnations'>;

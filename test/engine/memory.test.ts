@@ -2,15 +2,25 @@ import { describe, expect, it } from 'vitest';
 import { ErrorCode, type RaftlineError } from '../../src/base/errors.js';
 import { planMemory, streamQueueBytes } from '../../src/engine/memory-plan.js';
 import { type EngineOptions, parseOptions } from '../../src/engine/options.js';
+import { workerSettings } from '../../src/engine/worker-settings.js';
+import { engineMemoryBytes } from '../../src/workers/memory.js';
 import { Cluster, Engine, errorOf, Ledger, leads, single, temporaryDirectory } from './world.js';
 
 const MiB = 1024 * 1024;
 const RINGS = 75 * MiB;
-const BATCH = 2 * MiB;
+const BATCH = 1 * MiB;
 
 function planOf(changes: Partial<EngineOptions>) {
   const config = parseOptions({ ...single('data', new Ledger()), ...changes });
   return planMemory(config, RINGS, BATCH);
+}
+
+/** As `Engine.open` does it on a machine with cores for two encoders. */
+function realPlanOf(changes: Partial<EngineOptions>) {
+  const config = parseOptions({ ...single('data', new Ledger()), ...changes });
+  const { batchRawBytesMax } = workerSettings(config);
+  const sizes = { ...config.memory, batchRawBytesMax, encoders: 2, webAssembly: true };
+  return { batchRawBytesMax, ...planMemory(config, engineMemoryBytes(sizes, [1]), batchRawBytesMax) };
 }
 
 function refusalOf(changes: Partial<EngineOptions>): RaftlineError {
@@ -29,9 +39,8 @@ describe('the memory budget', () => {
     expect(Object.values(parts).reduce((sum, bytes) => sum + bytes, 0)).toBe(512 * MiB);
     expect(Math.min(...Object.values(parts))).toBeGreaterThan(0);
     const seven = Object.fromEntries([2, 3, 4, 5, 6, 7].map((id) => [id, `127.0.0.1:${id}`]));
-    expect(planOf({ peers: seven }).openBatches, 'the defaults are enough for seven nodes').toBeGreaterThan(
-      BATCH,
-    );
+    const { openBatches, batchRawBytesMax } = realPlanOf({ peers: seven });
+    expect(openBatches, 'the defaults are enough for seven nodes').toBeGreaterThan(batchRawBytesMax);
 
     const refused = refusalOf({ peers: three, memory: { budgetBytes: 64 * MiB } });
     expect(refused.code).toBe(ErrorCode.OptionInvalid);
@@ -46,6 +55,18 @@ describe('the memory budget', () => {
       limits: { clientStreams: 16 },
     });
     expect(fewer.details.least).toBe(least - 240 * MiB);
+  });
+
+  it('counts each reader, that of what is applied without the place that it has among the rings, and one largest batch', () => {
+    const one = { tailStreams: 1 };
+    const message = BATCH + MiB / 4;
+    const reader = 1.25 * MiB;
+    expect(planOf({ limits: one }).reading, 'of a tail, and of what is applied').toBe(reader + MiB + message);
+    expect(planOf({ limits: one, peers: { 2: '127.0.0.1:2' } }).reading).toBe(2 * reader + MiB + message);
+    const tails = planOf({ limits: { tailStreams: 11 } });
+    expect(tails.reading - planOf({ limits: one }).reading).toBe(10 * reader);
+    expect(tails.sending - planOf({ limits: one }).sending).toBe(10 * message);
+    expect(tails.working).toBe(6 * MiB + message);
   });
 
   it('leaves each follower a share of what may be queued, so that one that is stuck leaves the others theirs', () => {

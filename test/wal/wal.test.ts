@@ -249,6 +249,28 @@ describe.each(places)('a far reader on %s', (_name, place) => {
     expect(reader.read(1, 4, 20, 1e6)?.batches.map(span)).toEqual(['4-4@1', '5-5@1', '6-10@2']);
   });
 
+  it('gives out a batch that is larger than a window in the memory that it was read into: there are no two of it', () => {
+    const { disk, path } = place();
+    const { wal, index } = openLog(disk, path);
+    const large = makeBatch({ firstIndex: 1, count: 3, entryBytes: 100_000 });
+    wal.stageBatch(1, large);
+    stageRun(wal, { term: 1, after: 3, prevTerm: 1, batches: 1 });
+    flushAll(wal);
+    const filled = new Set<unknown>();
+    const read = disk.read.bind(disk);
+    disk.read = (fd, target, ...rest) => {
+      filled.add(target.buffer);
+      return read(fd, target, ...rest);
+    };
+    const reader = new LogReader(disk, path, index);
+    const [batch] = reader.read(1, 1, 4, 256 * 1024)!.batches;
+    expect(large.equals(batch!)).toBe(true);
+    expect(filled.has(batch!.buffer)).toBe(true);
+    const [small] = reader.read(1, 4, 4, 256 * 1024)!.batches;
+    expect(filled.has(small!.buffer), 'a window moves on, so what comes out of it is copied').toBe(false);
+    expect(large.equals(batch!)).toBe(true);
+  });
+
   it('keeps few files open', () => {
     const { disk, path } = place();
     const { wal, index } = openLog(disk, path, { segmentBytes: 4096 });
