@@ -272,7 +272,7 @@ export class Faults {
     const untilMs = this.#scheduler.nowMs + forMs;
     if (kind !== 'stallThread') process.main.stalledUntilMs = untilMs;
     if (kind === 'stallMain') return true;
-    const all = Object.values(process.threads).filter((thread) => thread !== undefined);
+    const all = process.workers;
     for (const thread of kind === 'stallNode' ? all : [chance.pick(all)]) thread.stalledUntilMs = untilMs;
     return true;
   }

@@ -17,7 +17,7 @@ async function runWith(changes: Partial<Scenario>): Promise<RunReport> {
   const none = { leaderChanges: 0, restarts: 0, steps: 0 };
   const report = await run({
     ...drawScenario({ seed: SEED, profile: 'calm', operations: OPERATIONS, ...none }),
-    nodes: NODES.map(() => ({ clockRate: 1, spread: false, joins: false })),
+    nodes: NODES.map(() => ({ clockRate: 1, encoders: 0, joins: false })),
     clients: [{ group: 1, kind: 'local', burst: 2, everyMs: 30 }],
     reads: 'readIndex',
     compaction: undefined,

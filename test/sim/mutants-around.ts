@@ -344,6 +344,13 @@ export const AROUND_MUTANTS: readonly Mutant[] = [
     replace: '',
   },
   {
+    id: 'T4d',
+    name: 'of several encoders only the first is woken',
+    file: 'src/engine/hub.ts',
+    find: 'for (const gate of gates.encoders) gate.notify();',
+    replace: 'gates.encoders[0]!.notify();',
+  },
+  {
     id: 'T7',
     name: 'what is inside a batch is handed to the state machine unchecked',
     file: 'src/workers/feeder.ts',

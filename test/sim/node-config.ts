@@ -24,8 +24,8 @@ export interface NodeChoices {
   founders: readonly number[];
   /** Begins with an empty log and waits to be added. */
   join: boolean;
-  /** The encoder has a thread of its own. */
-  spread: boolean;
+  /** How many encoders have a thread of their own. */
+  encoders: number;
   reads: ReadPolicy;
   machines: ReadonlyMap<GroupId, StateMachine>;
   trace: TraceSink;
@@ -34,7 +34,7 @@ export interface NodeChoices {
 export const addressOf = (id: number): string => `n${id}:1`;
 
 /** The options of one node's engine. */
-export function configOf({ id, founders, join, spread, reads, machines, trace }: NodeChoices): Config {
+export function configOf({ id, founders, join, encoders, reads, machines, trace }: NodeChoices): Config {
   const others = join ? [] : founders.filter((other) => other !== id);
   const config = parseOptions({
     id,
@@ -45,7 +45,7 @@ export function configOf({ id, founders, join, spread, reads, machines, trace }:
     join,
     insecure: true,
     groups: [...machines].map(([group, stateMachine]) => ({ id: group, stateMachine })),
-    threads: spread ? 'spread' : 'shared',
+    threads: { encoders },
     lz4: 'pure',
     // Some want to go as far as the group lets them: its level is what holds.
     compression: id % 2 === 0 ? 'deflate' : 'auto',

@@ -43,7 +43,7 @@ export interface NodeParts {
   /** How fast its clock runs. */
   clockRate: number;
   reads: ReadPolicy;
-  spread: boolean;
+  encoders: number;
   /** When snapshots are taken; undefined: never, and logs stay whole. */
   compaction: { everyEntries: number; keepEntries: number } | undefined;
   /** The snapshots of all nodes, by id. */
@@ -226,10 +226,10 @@ export class SimNode {
   }
 
   #begin(): SimProcess {
-    const { scheduler, network, spread, seed, compaction, events } = this.#parts;
+    const { scheduler, network, encoders, seed, compaction, events } = this.#parts;
     const machine = (group: GroupId): SnapshotMachine => this.#machines.get(group)!;
     const process: SimProcess = new SimProcess({
-      ...{ host: this.host, disk: this.disk, clock: this.clock, scheduler, network, spread },
+      ...{ host: this.host, disk: this.disk, clock: this.clock, scheduler, network, encoders },
       config: this.#config,
       settings: settingsOf(this.#config),
       random: seededRandom(seed * 31 + this.lives),

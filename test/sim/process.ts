@@ -6,7 +6,7 @@ import { Compressor } from '../../src/codec/compressor.js';
 import type { Config } from '../../src/engine/options.js';
 import type { SnapshotSettings } from '../../src/engine/snapshot-store.js';
 import { Turn, type TurnListeners } from '../../src/engine/turn.js';
-import { RingConsumer, RingProducer } from '../../src/ring/byte-ring.js';
+import { RingConsumer, RingProducer, type RingRegion } from '../../src/ring/byte-ring.js';
 import type { Cursor } from '../../src/ring/cursor.js';
 import type { Gate } from '../../src/ring/gate.js';
 import type { GroupLog } from '../../src/wal/group-log.js';
@@ -17,6 +17,8 @@ import {
   cursorOf,
   durableTeller,
   type EngineMemory,
+  encoderCountersOf,
+  encoderGatesOf,
   gateOf,
 } from '../../src/workers/memory.js';
 import { Network } from '../../src/workers/network.js';
@@ -42,7 +44,7 @@ export interface ProcessParts {
   host: string;
   config: Config;
   settings: WorkerSettings;
-  spread: boolean;
+  encoders: number;
   disk: SimDisk;
   clock: SimClock;
   network: SimNetwork;
@@ -63,7 +65,7 @@ export interface ProcessParts {
 export class SimProcess {
   readonly turn: Turn;
   readonly main: MainThread;
-  readonly threads: { wal: SimThread; network: SimThread; encoder: SimThread | undefined };
+  readonly threads: { wal: SimThread; network: SimThread; encoders: readonly SimThread[] };
   readonly #parts: ProcessParts;
   readonly #memory: EngineMemory;
   readonly #wal: Wal;
@@ -72,8 +74,9 @@ export class SimProcess {
   /** Throws what opening the directory throws. */
   constructor(parts: ProcessParts) {
     this.#parts = parts;
-    const { config, settings, spread, disk, scheduler, host, snapshots } = parts;
-    const memory = createEngineMemory(MEMORY_SIZES, settings.groups);
+    const { config, settings, encoders, disk, scheduler, host, snapshots } = parts;
+    const sizes = { ...MEMORY_SIZES, encoders: Math.max(1, encoders) };
+    const memory = createEngineMemory(sizes, settings.groups);
     this.#memory = memory;
     const { wal, recovered, facts } = openStore(disk, settings, memory);
     this.#wal = wal;
@@ -96,12 +99,18 @@ export class SimProcess {
       recovered,
       facts,
       address: config.listen,
-      spread,
+      spread: encoders > 0,
       status: () => {
         throw new Error('nobody asks for a status in a simulation');
       },
       ...(snapshots === undefined ? {} : { snapshots }),
     });
+  }
+
+  /** All threads but main. */
+  get workers(): SimThread[] {
+    const { wal, network, encoders } = this.threads;
+    return [wal, network, ...encoders];
   }
 
   start(listeners: TurnListeners): void {
@@ -122,10 +131,7 @@ export class SimProcess {
   /** Whoever of its threads was notified wakes up. */
   look(): void {
     if (this.#ended) return;
-    const { wal, network, encoder } = this.threads;
-    wal.look();
-    network.look();
-    encoder?.look();
+    for (const thread of this.workers) thread.look();
     this.main.look();
   }
 
@@ -143,31 +149,33 @@ export class SimProcess {
     this.turn.stop(error);
     this.#ended = true;
     this.main.end();
-    for (const thread of Object.values(this.threads)) thread?.end();
+    for (const thread of this.workers) thread.end();
   }
 
   #makeThreads(network: Network): SimProcess['threads'] {
     const memory = this.#memory;
-    const { scheduler, clock, spread } = this.#parts;
+    const { scheduler, clock, encoders } = this.#parts;
     const guard = (run: () => void): void => this.guard(run);
-    const thread = (name: 'wal' | 'network' | 'encoder', sleepMs: () => number, programs: Program[]) => {
-      const gate = new GateWord(memory.memory, memory.gates[name]);
+    const thread = (gateOffset: number, sleepMs: () => number, programs: Program[]) => {
+      const gate = new GateWord(memory.memory, gateOffset);
       const poll = (): boolean => pollAll(programs, clock.nowMs());
       return new SimThread({ scheduler, gate, sleepMs, guard, latencyMs: LATENCY_MS, poll });
     };
-    const onLoop = (name: 'network' | 'encoder', programs: Program[]) =>
-      thread(name, () => sleepMsOf(programs), programs);
-    const encoder = makeEncoder(memory);
+    const onLoop = (gateOffset: number, programs: Program[]) =>
+      thread(gateOffset, () => sleepMsOf(programs), programs);
+    const { gates, moreEncoders } = memory;
+    const gateOffsets = [gates.encoder, ...moreEncoders.map(({ gate }) => gate)];
+    const own = gateOffsets.slice(0, encoders);
     return {
-      wal: thread('wal', () => WAL_SLEEP_MS, [this.#makeWriter()]),
-      network: onLoop('network', spread ? [network] : [encoder, network]),
-      encoder: spread ? onLoop('encoder', [encoder]) : undefined,
+      wal: thread(gates.wal, () => WAL_SLEEP_MS, [this.#makeWriter()]),
+      network: onLoop(gates.network, encoders === 0 ? [makeEncoder(memory, 0), network] : [network]),
+      encoders: own.map((gateOffset, number) => onLoop(gateOffset, [makeEncoder(memory, number)])),
     };
   }
 
   #makeWriter(): WalWriter {
     const { memory, wal } = { memory: this.#memory, wal: this.#wal };
-    const gates = (['main', 'network', 'encoder'] as const).map((name) => gateOf(memory, name));
+    const gates = [gateOf(memory, 'main'), gateOf(memory, 'network'), ...encoderGatesOf(memory)];
     const cursor = cursorOf(memory, 'durable');
     const durable = {
       load: () => cursor.load(),
@@ -183,6 +191,7 @@ export class SimProcess {
       wal,
       orders: new RingConsumer(memory.rings.orders, 0),
       batches: new RingConsumer(memory.rings.batch, 0),
+      moreBatches: memory.moreEncoders.map(({ ring }) => new RingConsumer(ring, 0)),
       received: new RingConsumer(memory.rings.receive, 0),
       durable,
       report: () => {
@@ -196,19 +205,21 @@ export class SimProcess {
   }
 }
 
-function makeEncoder(memory: EngineMemory): Encoder {
+/** The encoder of this number, counted from 0. */
+function makeEncoder(memory: EngineMemory, number: number): Encoder {
+  const { rings, moreEncoders } = memory;
   const gates = (['wal', 'network'] as const).map((name) => gateOf(memory, name));
+  const places: { consumer: number; ring: RingRegion }[] = [
+    { consumer: 0, ring: rings.batch },
+    ...moreEncoders,
+  ];
+  const { consumer, ring } = places[number]!;
   return new Encoder({
-    proposals: new RingConsumer(memory.rings.proposal, 0),
-    batches: new RingProducer(memory.rings.batch),
+    share: { at: number, of: places.length },
+    proposals: new RingConsumer(rings.proposal, consumer),
+    batches: new RingProducer(ring),
     compressor: new Compressor(loadCompression('pure'), 'sampled'),
-    counters: {
-      batches: cursorOf(memory, 'encoderBatches'),
-      compressions: cursorOf(memory, 'encoderCompressions'),
-      compressed: cursorOf(memory, 'encoderCompressed'),
-      rawBytes: cursorOf(memory, 'encoderRawBytes'),
-      storedBytes: cursorOf(memory, 'encoderStoredBytes'),
-    },
+    counters: encoderCountersOf(memory, number),
     wake: () => wakeAll(gates),
     wakeMain: () => gateOf(memory, 'main').notify(),
   });

@@ -41,6 +41,9 @@ export const GROUPS: Readonly<Record<string, { min: number; max: number; chance:
   mixed: { min: 1, max: 2, chance: 0.2 },
 };
 
+/** Profiles with runs in which a node may have several encoders. */
+export const SEVERAL_ENCODERS: readonly string[] = ['calm', 'crash', 'stall', 'disk', 'groups', 'mixed'];
+
 /** The kinds of faults that a profile knows; each run draws which of them it has, and how often. */
 export const PROFILES: Readonly<Record<string, readonly Fault[]>> = {
   calm: [],

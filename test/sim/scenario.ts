@@ -4,7 +4,7 @@ import type { ReadPolicy } from '../../src/engine/options.js';
 import { Chance } from './chance.js';
 import { LINK_FAULTS, type LinkFault, type LinkPlan } from './links.js';
 import { COMPRESSION_CHANGE, MEMBER_CHANGES } from './member-operator.js';
-import { type Fault, GROUPS, type Incident, PROFILES, UNSEATING } from './profiles.js';
+import { type Fault, GROUPS, type Incident, PROFILES, SEVERAL_ENCODERS, UNSEATING } from './profiles.js';
 import { LEASE_CLOCK_SPREAD } from './sim-clock.js';
 
 /** One fault, at one time. On whom and how it falls is drawn from its own seed: leaving out others changes nothing of it. */
@@ -19,8 +19,8 @@ export interface FaultEvent {
 export interface NodePlan {
   /** How fast its clock runs, when nothing makes it run otherwise. */
   readonly clockRate: number;
-  /** Its encoder has a thread of its own. */
-  readonly spread: boolean;
+  /** How many encoders it has with a thread of their own; 0: the network's thread encodes as well. */
+  readonly encoders: number;
   /** No member at first: waits to be added. These come last. */
   readonly joins: boolean;
 }
@@ -97,9 +97,12 @@ export function drawScenario(options: ScenarioOptions): Scenario {
   const count = chance.chance(0.65) ? 3 : chance.chance(0.75) ? 5 : chance.chance(0.5) ? 4 : 1;
   const reads: ReadPolicy = chance.chance(0.4) ? 'lease' : 'readIndex';
   const spread = reads === 'lease' ? LEASE_CLOCK_SPREAD : CLOCK_SPREAD;
+  // From a source of their own, and only in some runs: most seeds stand for what they stood for before there were several.
+  const crews = new Chance(seededRandom(seed + 13));
+  const crew = SEVERAL_ENCODERS.includes(profile) && crews.chance(0.4) ? [1, 2, 3] : [1];
   const drawNode = (joins: boolean): NodePlan => ({
     clockRate: chance.chance(0.3) ? 1 : chance.between(1 - spread, 1 + spread),
-    spread: chance.chance(0.5),
+    encoders: chance.chance(0.5) ? crews.pick(crew) : 0,
     joins,
   });
   const founders = Array.from({ length: count }, () => drawNode(false));

@@ -135,6 +135,8 @@ class Shrinker<Result extends Outcome> {
     const { nodes } = this.#best.scenario;
     if (nodes.some(({ clockRate }) => clockRate !== 1))
       await this.#try({ nodes: nodes.map((node) => ({ ...node, clockRate: 1 })) });
+    if (nodes.some(({ encoders }) => encoders > 0))
+      await this.#try({ nodes: this.#best.scenario.nodes.map((node) => ({ ...node, encoders: 0 })) });
     for (const count of [1, 3]) {
       if (count < this.#best.scenario.nodes.length)
         await this.#try({ nodes: this.#best.scenario.nodes.slice(0, count) });

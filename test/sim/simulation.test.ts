@@ -77,7 +77,7 @@ describe('a whole cluster from one seed', () => {
       const options = { seed, profile: 'calm', operations: 60, leaderChanges: 0, restarts: 0, steps: 0 };
       const report = await runScenario({
         ...drawScenario(options),
-        nodes: [1, 2, 3].map(() => ({ clockRate: 1, spread: false, joins: false })),
+        nodes: [1, 2, 3].map(() => ({ clockRate: 1, encoders: 0, joins: false })),
         groups,
         clients: groups.map((group) => ({ group, kind: 'local', burst: 1, everyMs: 400 })),
         faults: [{ atMs: 3000, kind: 'stallMain', forMs: 4000, seed }],

@@ -82,8 +82,8 @@ class Simulation {
     const stores = new Map<number, SimSnapshotStore>();
     const events = this.#nodeEvents();
     const shared = { founders, groups, reads, compaction, stores, scheduler, network: this.#network, events };
-    for (const [at, { clockRate, spread }] of nodes.entries()) {
-      const node = new SimNode({ ...shared, clockRate, spread, id: at + 1, seed: scheduler.seed() });
+    for (const [at, { clockRate, encoders }] of nodes.entries()) {
+      const node = new SimNode({ ...shared, clockRate, encoders, id: at + 1, seed: scheduler.seed() });
       this.#nodes.push(node);
       this.#byHost.set(node.host, node);
     }

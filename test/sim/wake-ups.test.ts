@@ -24,8 +24,8 @@ const SEED = 7;
 
 interface Case {
   count: number;
-  /** The encoder has a thread of its own. */
-  spread: boolean;
+  /** How many encoders have a thread of their own. */
+  encoders: number;
   /** By how much each disk is slower than the one of the node before, ms. */
   slowerMs: number;
 }
@@ -35,13 +35,13 @@ class SleepyCluster {
   readonly nodes: SimProcess[] = [];
   readonly #scheduler: Scheduler;
 
-  constructor({ count, spread, slowerMs }: Case) {
+  constructor({ count, encoders, slowerMs }: Case) {
     const scheduler = new Scheduler(seededRandom(SEED));
     this.#scheduler = scheduler;
     const network = new SimNetwork(scheduler, SEED, {});
     const founders = Array.from({ length: count }, (_, at) => at + 1);
     network.guard = (host, run) => this.nodes[Number(host.slice(1)) - 1]!.guard(run);
-    for (const id of founders) this.nodes.push(this.#start(id, founders, spread, slowerMs, network));
+    for (const id of founders) this.nodes.push(this.#start(id, founders, encoders, slowerMs, network));
   }
 
   get leader(): SimProcess | undefined {
@@ -70,10 +70,24 @@ class SleepyCluster {
     return this.#scheduler.nowMs - beganMs;
   }
 
-  #start(id: number, founders: number[], spread: boolean, slowerMs: number, network: SimNetwork): SimProcess {
+  #start(
+    id: number,
+    founders: number[],
+    encoders: number,
+    slowerMs: number,
+    network: SimNetwork,
+  ): SimProcess {
     const scheduler = this.#scheduler;
     const machines = new Map([[1, { apply: () => undefined }]]);
-    const choices = { id, founders, join: false, spread, reads: 'readIndex', machines, trace() {} } as const;
+    const choices = {
+      id,
+      founders,
+      join: false,
+      encoders,
+      reads: 'readIndex',
+      machines,
+      trace() {},
+    } as const;
     const config = { ...configOf(choices), election: { ...configOf(choices).election, ...ELECTION } };
     const disk = new SimDisk(id, scheduler);
     const failed = (thrown: unknown): void => {
@@ -83,7 +97,7 @@ class SleepyCluster {
     disk.mood.delayMs = slowerMs * (id - 1);
     disk.immediate = true;
     const node: SimProcess = new SimProcess({
-      ...{ host: `n${id}`, config, settings: settingsOf(config), spread, disk, scheduler, network, failed },
+      ...{ host: `n${id}`, config, settings: settingsOf(config), encoders, disk, scheduler, network, failed },
       clock: new SimClock(scheduler, 1000 * id, 1),
       random: seededRandom(id),
       snapshots: undefined,
@@ -99,11 +113,13 @@ class SleepyCluster {
 }
 
 const CASES: readonly Case[] = [
-  { count: 1, spread: false, slowerMs: 0 },
-  { count: 1, spread: true, slowerMs: 0 },
-  { count: 3, spread: false, slowerMs: 0 },
-  { count: 3, spread: false, slowerMs: 8 },
-  { count: 3, spread: true, slowerMs: 8 },
+  { count: 1, encoders: 0, slowerMs: 0 },
+  { count: 1, encoders: 1, slowerMs: 0 },
+  { count: 1, encoders: 3, slowerMs: 0 },
+  { count: 3, encoders: 0, slowerMs: 0 },
+  { count: 3, encoders: 0, slowerMs: 8 },
+  { count: 3, encoders: 1, slowerMs: 8 },
+  { count: 3, encoders: 2, slowerMs: 8 },
 ];
 
 describe.each(CASES)('nodes that only go on when they are woken: %o', (which) => {
