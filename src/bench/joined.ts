@@ -1,4 +1,5 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
+import { CompressionLevel } from '../base/messages.js';
 import { RaftlineClient } from '../client/client.js';
 import type { EngineStatus } from '../engine/status.js';
 import { clientWindow, groupIdsOf } from './cluster.js';
@@ -22,29 +23,56 @@ interface Look {
 }
 
 /**
- * What the leader says of the cluster stands beside its figures instead of what flags would say.
+ * What the nodes say of themselves stands beside the figures instead of what flags would say: the leader of the first group, and of their disks all.
  * @throws RaftlineError `RAFTLINE_TIMEOUT` when no node of `servers` leads the first group
  */
 export async function joinedSettings(settings: BenchSettings, servers: Servers): Promise<BenchSettings> {
-  const [group] = groupIdsOf(settings);
+  const [first] = groupIdsOf(settings);
   const client = new RaftlineClient({ servers: { ...servers } });
+  const statusOf = (address: string) =>
+    client.status(address).catch(() => undefined) as Promise<EngineStatus | undefined>;
   try {
-    const led = await until('a leader at --peer', LEADER_TIMEOUT_MS, async () => {
-      const addresses = Object.values(servers);
-      const statuses = await Promise.all(
-        addresses.map(
-          (each) => client.status(each).catch(() => undefined) as Promise<EngineStatus | undefined>,
-        ),
-      );
-      const groups = statuses.flatMap((status) => status?.groups ?? []);
-      return groups.find((each) => each.group === group && each.role === 'leader');
+    const { statuses, leader, group } = await until('a leader at --peer', LEADER_TIMEOUT_MS, async () => {
+      const answers = await Promise.all(Object.values(servers).map(statusOf));
+      const statuses = answers.filter((status) => status !== undefined);
+      for (const leader of statuses) {
+        const group = leader.groups.find((each) => each.group === first && each.role === 'leader');
+        if (group !== undefined) return { statuses, leader, group };
+      }
+      return undefined;
     });
-    const { depth, batchBytesMax } = led.pipeline;
-    const nodes = led.configuration.voters.length + led.configuration.learners.length;
-    return { ...settings, nodes, depth, batchBytesMax, joined: true };
+    const { depth, batchBytesMax } = group.pipeline;
+    const { voters, learners, compressionLevel } = group.configuration;
+    const syncing = statuses.filter(({ disk }) => disk.durability === 'sync').length;
+    const writing = statuses.filter(({ disk }) => disk.durability === 'os').length;
+    return {
+      ...settings,
+      ...{ nodes: voters.length + learners.length, depth, batchBytesMax },
+      compression: withinLevel(leader.compression, compressionLevel),
+      durability: writing > syncing ? 'os' : 'sync',
+      threads: threadsOf(leader),
+      joined: { compressionTold: leader.compression !== undefined, syncing, writing },
+    };
   } finally {
     client.close();
   }
+}
+
+/** What a policy comes to, as far as the group allows. */
+function withinLevel(
+  policy: EngineStatus['compression'] = 'auto',
+  level: number,
+): BenchSettings['compression'] {
+  if (level < CompressionLevel.Lz4) return 'none';
+  return policy === 'deflate' && level < CompressionLevel.Deflate ? 'lz4' : policy;
+}
+
+/** As an option would say it. */
+function threadsOf({ threads }: EngineStatus): BenchSettings['threads'] {
+  const workers = Object.values(threads);
+  const encoders = workers.filter((programs) => programs.every((name) => name.startsWith('encoder'))).length;
+  if (encoders > 1) return { encoders };
+  return encoders === 1 ? 'spread' : 'shared';
 }
 
 /**

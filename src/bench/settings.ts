@@ -3,6 +3,15 @@ import type { CompressionPolicy } from '../engine/options.js';
 /** What the pipe has in flight where a cluster finds its depth itself. */
 export const PIPE_DEPTH = 8;
 
+/** Of the nodes of a cluster that ran already; the rest of `nodes` did not answer. */
+export interface Joined {
+  /** Whether the leader is new enough to say what it compresses with. */
+  compressionTold: boolean;
+  /** Nodes that sync, and nodes that only hand over to the system. */
+  syncing: number;
+  writing: number;
+}
+
 /** What a cluster, or the pipe, is measured with. Printed beside every figure. */
 export interface BenchSettings {
   /** Bytes of an entry, 1 … 1 MiB. */
@@ -19,9 +28,10 @@ export interface BenchSettings {
   compression: CompressionPolicy;
   /** Whether every node, or the pipe, syncs what counts, or only hands it to the system. */
   durability: 'sync' | 'os';
-  /** A cluster that ran already: what it does not tell of itself (compression, durability, threads) is not as it says here. */
-  joined?: true;
-  threads: 'auto' | 'shared' | 'spread';
+  /** Of a cluster that ran already: what its nodes say instead of flags. What they do not say is not as it says here. */
+  joined?: Joined;
+  /** Of each node; several encoders by their number. */
+  threads: 'auto' | 'shared' | 'spread' | { encoders: number };
   /** Entries outstanding; the bound of the open loop as well. */
   concurrency: number;
   /** Entries a second of the open loop; undefined: a closed loop, as fast as it goes. */
@@ -49,12 +59,34 @@ export function conditionsText(settings: BenchSettings, side?: 'cluster' | 'pipe
   const delay = settings.linkDelayMs === 0 ? '' : `, links delayed by ${settings.linkDelayMs} ms each way`;
   const apply = settings.applyUs === 0 ? '' : `, state machine of ${settings.applyUs} µs an entry`;
   const many = groups === 1 ? '' : `, ${groups} groups`;
+  const threads = side === 'pipe' ? '' : threadsText(settings);
   return (
     `${payload} B entries (${what}), ${nodes} nodes${many}, batch ${batchBytesMax / 1024} KiB, depth ${depth}, ` +
-    `${settings.joined ? 'compression and durability of its own' : storedText(settings)}, ${settings.clients} ${load}${delay}${apply}`
+    `${storedText(settings)}, ${clientsText(settings)} ${load}${delay}${apply}${threads}`
   );
 }
 
-function storedText({ compression, durability }: BenchSettings): string {
-  return `${compression}, ${durability === 'sync' ? 'synced' : 'written, not synced,'} on every node`;
+function storedText({ compression, durability, nodes, joined }: BenchSettings): string {
+  const stored = { sync: 'synced', os: 'written, not synced,' };
+  if (joined === undefined) return `${compression}, ${stored[durability]} on every node`;
+  const { compressionTold, syncing, writing } = joined;
+  const unknown = nodes - syncing - writing;
+  const on = (count: number): string => (count === nodes ? 'on every node' : `on ${count} of ${nodes} nodes`);
+  const told = [
+    compressionTold ? compression : 'compression not told',
+    ...(syncing === 0 ? [] : [`${stored.sync} ${on(syncing)}`]),
+    ...(writing === 0 ? [] : [`${stored.os} ${on(writing)}`]),
+    ...(unknown === 0 ? [] : [`durability not told ${on(unknown)}`]),
+  ];
+  return told.join(', ');
+}
+
+function clientsText({ clients, clientProcesses }: BenchSettings): string {
+  return clients === 'in-process' ? clients : `${clientProcesses === 1 ? '' : `${clientProcesses} × `}remote`;
+}
+
+/** What everybody has by default is not said. */
+function threadsText({ threads }: BenchSettings): string {
+  if (threads === 'shared') return '';
+  return typeof threads === 'string' ? `, threads ${threads}` : `, ${threads.encoders} encoders`;
 }

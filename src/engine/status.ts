@@ -6,7 +6,7 @@ import type { FollowerFlow } from '../workers/settings.js';
 import type { Counters, DiskStatus, EncoderStatus, Held, RingStatus } from './counters.js';
 import type { HealthStatus } from './health.js';
 import type { MemoryParts } from './memory-plan.js';
-import type { Config } from './options.js';
+import type { CompressionPolicy, Config } from './options.js';
 import type { GroupPipeline, Pipelines } from './pipeline.js';
 import type { Replica } from './replica.js';
 
@@ -78,6 +78,8 @@ export interface EngineStatus {
   cluster: string;
   address: string;
   incarnation: number;
+  /** The option, of what this node seals where it leads; groups may allow less (`configuration.compressionLevel`). Missing: the node is older. */
+  compression?: CompressionPolicy;
   /** Who compresses on this node, where it leads, and who decompresses. */
   lz4: Lz4Implementations;
   /** Programs by thread. */
@@ -169,6 +171,7 @@ export function engineStatus(turn: StatusSource, about: EngineFacts, address: st
     cluster: about.config.cluster,
     address,
     incarnation: about.incarnation,
+    compression: about.config.compression,
     lz4: about.lz4,
     threads,
     ...counters,

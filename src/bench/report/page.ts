@@ -86,7 +86,7 @@ function captionOf(points: readonly Point[]): string {
     .replace(/batch [\d.]+ KiB/, `batch ${values(({ batchBytesMax }) => batchBytesMax / KiB)} KiB`)
     .replace(/depth \w+/, `depth ${values(({ depth }) => depth)}`);
   const each = `${settings.seconds} s after ${settings.warmupSeconds} s of warm-up`;
-  return `${conditions}; threads ${settings.threads}, seed ${settings.seed}; ${runs.length} × ${each}`;
+  return `${conditions}; seed ${settings.seed}; ${runs.length} × ${each}`;
 }
 
 const COLUMNS: readonly [string, (point: Point) => string][] = [

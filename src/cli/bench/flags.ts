@@ -15,7 +15,11 @@ export const LOAD_FLAGS: readonly Flag[] = [
   { name: 'seed', value: 'N', help: 'seed of the data (default 1)' },
   { name: 'compression', value: 'auto|lz4|deflate|none', help: 'of the batches (default lz4)' },
   { name: 'durability', value: 'sync|os', help: 'of what counts (default sync; os: handed to the system)' },
-  { name: 'threads', value: 'auto|shared|spread', help: 'threads of a node (default shared: three)' },
+  {
+    name: 'threads',
+    value: 'auto|shared|spread|N',
+    help: 'threads of a node (default shared: three; N: 1 to 4 encoders with one each)',
+  },
   {
     name: 'rate',
     value: 'N',
@@ -124,7 +128,7 @@ export class BenchArguments extends Arguments {
       groups,
       compression: this.choice('compression', ['auto', 'lz4', 'deflate', 'none'], 'lz4'),
       durability: this.choice('durability', ['sync', 'os'], 'sync'),
-      threads: this.choice('threads', ['auto', 'shared', 'spread'], 'shared'),
+      threads: this.#threads(),
       concurrency: this.integer('concurrency', 1, OUTSTANDING_MAX) ?? fillingOf(point),
       rate: this.integer('rate', 1, 100_000_000),
       clients: 'in-process',
@@ -170,6 +174,13 @@ export class BenchArguments extends Arguments {
     const good = values.filter((value) => value !== undefined);
     if (good.length === values.length && new Set(good).size === good.length) return good;
     throw usageError(`--${name}: expected different ${expected} with commas between, received '${text}'`);
+  }
+
+  #threads(): BenchSettings['threads'] {
+    const text = this.text('threads') ?? 'shared';
+    if (text === 'auto' || text === 'shared' || text === 'spread') return text;
+    if (/^[1-4]$/.test(text)) return { encoders: Number(text) };
+    throw usageError(`--threads: expected one of auto, shared, spread, or 1 to 4, received '${text}'`);
   }
 
   #data(): BenchSettings['data'] {
