@@ -24,23 +24,12 @@ interface Look {
 
 /**
  * What the nodes say of themselves stands beside the figures instead of what flags would say: the leader of the first group, and of their disks all.
- * @throws RaftlineError `RAFTLINE_TIMEOUT` when no node of `servers` leads the first group
+ * @throws RaftlineError `RAFTLINE_TIMEOUT` when no node of `servers` leads the first group, `RAFTLINE_GROUP_UNKNOWN` when it does not host the others
  */
 export async function joinedSettings(settings: BenchSettings, servers: Servers): Promise<BenchSettings> {
-  const [first] = groupIdsOf(settings);
   const client = new RaftlineClient({ servers: { ...servers } });
-  const statusOf = (address: string) =>
-    client.status(address).catch(() => undefined) as Promise<EngineStatus | undefined>;
   try {
-    const { statuses, leader, group } = await until('a leader at --peer', LEADER_TIMEOUT_MS, async () => {
-      const answers = await Promise.all(Object.values(servers).map(statusOf));
-      const statuses = answers.filter((status) => status !== undefined);
-      for (const leader of statuses) {
-        const group = leader.groups.find((each) => each.group === first && each.role === 'leader');
-        if (group !== undefined) return { statuses, leader, group };
-      }
-      return undefined;
-    });
+    const { statuses, leader, group } = await findLeader(client, groupIdsOf(settings), servers);
     const { depth, batchBytesMax } = group.pipeline;
     const { voters, learners, compressionLevel } = group.configuration;
     const syncing = statuses.filter(({ disk }) => disk.durability === 'sync').length;
@@ -56,6 +45,37 @@ export async function joinedSettings(settings: BenchSettings, servers: Servers):
   } finally {
     client.close();
   }
+}
+
+/** Of the first of `groupIds`, all of which the node that leads it must host. */
+async function findLeader(client: RaftlineClient, groupIds: readonly number[], servers: Servers) {
+  const [first] = groupIds;
+  const addresses = Object.values(servers);
+  let silent: readonly string[] = [];
+  const look = async () => {
+    const answers = await Promise.allSettled(addresses.map((address) => client.status(address)));
+    silent = addresses.filter((_, at) => answers[at]!.status === 'rejected');
+    const statuses = answers.flatMap((answer) =>
+      answer.status === 'fulfilled' ? [answer.value as EngineStatus] : [],
+    );
+    for (const leader of statuses) {
+      const group = leader.groups.find((each) => each.group === first && each.role === 'leader');
+      if (group !== undefined) return { statuses, leader, group };
+    }
+    return undefined;
+  };
+  const found = await until(`a leader of group ${first} at --peer`, LEADER_TIMEOUT_MS, look).catch(
+    (thrown: RaftlineError) => {
+      if (silent.length === 0) throw thrown;
+      const message = `${thrown.message}; no answer from ${silent.join(', ')}`;
+      throw new RaftlineError(thrown.code, message, { silent: silent.join(', ') }, thrown);
+    },
+  );
+  const hosted = found.leader.groups.map(({ group }) => group);
+  const missing = groupIds.filter((group) => !hosted.includes(group));
+  if (missing.length === 0) return found;
+  const message = `groups ${groupIds.join(', ')}: node ${found.leader.id} hosts ${hosted.join(', ')}`;
+  throw new RaftlineError(ErrorCode.GroupUnknown, message, { received: missing.join(', ') });
 }
 
 /** What a policy comes to, as far as the group allows. */

@@ -102,7 +102,7 @@ function changesOf(
   });
 }
 
-/** @throws RaftlineError `RAFTLINE_USAGE_INVALID` for a file that is missing or no result of ours */
+/** @throws RaftlineError `RAFTLINE_USAGE_INVALID` for a file that is missing, no result of ours, or one without runs */
 export function readResults(file: string): Results {
   const refuse = (why: string): RaftlineError =>
     new RaftlineError(ErrorCode.UsageInvalid, `${file}: expected a result of raftline bench, ${why}`);
@@ -121,5 +121,19 @@ export function readResults(file: string): Results {
   if (results?.version !== RESULTS_VERSION || !Array.isArray(results.measured)) {
     throw refuse(`received ${JSON.stringify(results).slice(0, 60)}`);
   }
+  if (results.measured.length === 0) throw refuse('received one without any run');
+  if (typeof results.machine !== 'object' || !results.measured.every(isMeasured)) {
+    throw refuse('received one that lacks machine, settings or runs');
+  }
   return results as Results;
+}
+
+function isMeasured(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { settings, cluster, pipe } = value as Partial<Measured>;
+  const { nodes, concurrency } = settings ?? {};
+  if (typeof nodes !== 'number' || typeof concurrency !== 'number') return false;
+  return [cluster, pipe].every(
+    (runs) => Array.isArray(runs) && runs.every((run) => run?.latency !== undefined),
+  );
 }

@@ -66,14 +66,22 @@ export function conditionsText(settings: BenchSettings, side?: 'cluster' | 'pipe
   );
 }
 
+/** Beside a depth that may be 'auto', too. */
+const CODECS: Readonly<Record<BenchSettings['compression'], string>> = {
+  auto: 'compression auto',
+  none: 'not compressed',
+  lz4: 'lz4',
+  deflate: 'deflate',
+};
+
 function storedText({ compression, durability, nodes, joined }: BenchSettings): string {
   const stored = { sync: 'synced', os: 'written, not synced,' };
-  if (joined === undefined) return `${compression}, ${stored[durability]} on every node`;
+  if (joined === undefined) return `${CODECS[compression]}, ${stored[durability]} on every node`;
   const { compressionTold, syncing, writing } = joined;
   const unknown = nodes - syncing - writing;
   const on = (count: number): string => (count === nodes ? 'on every node' : `on ${count} of ${nodes} nodes`);
   const told = [
-    compressionTold ? compression : 'compression not told',
+    compressionTold ? CODECS[compression] : 'compression not told',
     ...(syncing === 0 ? [] : [`${stored.sync} ${on(syncing)}`]),
     ...(writing === 0 ? [] : [`${stored.os} ${on(writing)}`]),
     ...(unknown === 0 ? [] : [`durability not told ${on(unknown)}`]),

@@ -6,6 +6,8 @@ import { ExitCode, oneLine } from './failure.js';
 import { Output } from './output.js';
 import { table } from './table.js';
 
+const MiB = 1024 * 1024;
+
 export const statusShape: CommandShape = {
   name: 'status',
   summary: 'shows what each member says of itself',
@@ -62,16 +64,18 @@ function asJson({ id, address, status, error }: Answer): unknown {
   return { id, address, error: { code: error?.code, message: error?.message } };
 }
 
-/** A table of the members, then the leader's view of its followers. */
+/** A table of the members, the leader's view of its followers, and what each node works with. */
 export function report(answers: readonly Answer[]): string {
   const rows: string[][] = [];
   const followers: string[][] = [];
   const pipelines: string[] = [];
+  const nodes: string[][] = [];
   for (const { id, address, status, error } of answers) {
     if (status === undefined) {
       rows.push([String(id), address, '', `no answer: ${error === undefined ? '' : oneLine(error)}`]);
       continue;
     }
+    nodes.push(nodeRow(id, status));
     for (const group of status.groups) {
       rows.push([
         String(id),
@@ -105,12 +109,22 @@ export function report(answers: readonly Answer[]): string {
     parts.push('', "the leader's view", table([title, ...followers]));
   }
   if (pipelines.length > 0) parts.push('', ...pipelines);
+  if (nodes.length > 0)
+    parts.push('', table([['node', 'threads beside main', 'compression', 'durability', 'memory'], ...nodes]));
   return `${parts.join('\n')}\n`;
 }
 
 /** How it would compress and how it decompresses. */
 function lz4Of({ lz4: { compressor, decompressor } }: EngineStatus): string {
   return `${compressor}, ${decompressor}`;
+}
+
+/** Programs of one thread are joined by a plus sign. */
+function nodeRow(id: number, { threads, compression, disk, memory }: EngineStatus): string[] {
+  const { main: _main, ...workers } = threads;
+  const plan = Object.values(workers).map((programs) => programs.join('+'));
+  const held = [memory.usedBytes, memory.budgetBytes].map((bytes) => Math.round(bytes / MiB));
+  return [String(id), plan.join(', '), compression ?? '', disk.durability, `${held.join(' of ')} MiB`];
 }
 
 /** What a follower that is no voter is says more than that it follows. */

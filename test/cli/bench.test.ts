@@ -60,6 +60,13 @@ describe('raftline bench', () => {
       [['bench', 'sweep', '--batch', '64,64'], /--batch: expected different whole numbers from 1 to 16384/],
       [['bench', 'sweep', '--html', '/nowhere/report.html'], /nowhere.report.html: no such file/],
       [['bench', 'compare', '--base', 'package.json'], /expected the file NEW/],
+      [
+        ['bench', 'cluster', '--json', '/nowhere/results.json'],
+        /--json \/nowhere\/results.json: no such file/,
+      ],
+      [['bench', 'cluster', '--json', '.'], /--json .: expected a file, received a directory/],
+      [['bench', 'limit', '--dir', '/nowhere'], /--dir \/nowhere: no such file/],
+      [['bench', 'limit', '--dir', 'package.json'], /package.json: expected a directory, received a file/],
     ] as const;
     const answers = await Promise.all(wrong.map(([args]) => raftline(...args)));
     answers.forEach(({ code, stderr }, at) => {

@@ -129,7 +129,9 @@ describe('three members by hand', () => {
     expect(status.status).toBe(0);
     const members = JSON.parse(status.stdout) as { groups: { role: string; followers: unknown[] }[] }[];
     expect(members.map(({ groups }) => groups[0]!.role).sort()).toEqual(['follower', 'follower', 'leader']);
-    expect(run(['status', ...peerFlags]).stdout).toMatch(/the leader's view/);
+    const shown = run(['status', ...peerFlags]).stdout;
+    expect(shown).toMatch(/the leader's view/);
+    expect(shown).toMatch(/\n +1 {2}wal-writer, encoder(\+|, )network +auto +sync +\d+ of 512 MiB\n/);
 
     for (const { child } of nodes) {
       child.kill('SIGTERM');

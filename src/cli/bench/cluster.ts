@@ -115,6 +115,7 @@ function refuseCombinations(given: BenchArguments, settings: BenchSettings, join
 async function run(benchmark: 'cluster' | 'limit', given: BenchArguments, plan: Plan): Promise<ExitCode> {
   const base = given.text('compare');
   const before = base === undefined ? undefined : readResults(base);
+  const json = given.resultsFile();
   const output = new Output();
   const workspace = new Workspace(given.directory(), given.text('profile'));
   try {
@@ -136,7 +137,7 @@ async function run(benchmark: 'cluster' | 'limit', given: BenchArguments, plan: 
       compressibility,
       measured: [measured],
     };
-    writeResults(output, given.text('json'), results);
+    writeResults(output, json, results);
     if (before !== undefined) printChanges(output, compareResults(before, results));
     await output.flushed();
     return ExitCode.Done;

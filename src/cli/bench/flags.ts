@@ -1,6 +1,9 @@
-import { resolve } from 'node:path';
+import { accessSync, constants, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { RaftlineError } from '../../base/errors.js';
 import { type BenchSettings, PIPE_DEPTH } from '../../bench/settings.js';
 import { Arguments, type CommandShape, type Flag, usageError } from '../arguments.js';
+import { fileError } from '../failure.js';
 
 const KiB = 1024;
 const OUTSTANDING_MAX = 1_048_576;
@@ -158,8 +161,30 @@ export class BenchArguments extends Arguments {
     return this.integer('runs', 1, 1000) ?? 1;
   }
 
+  /** It must be there: what is made in its stead would be on another disk than the one that is meant. */
   directory(): string {
-    return resolve(this.text('dir') ?? '.');
+    const path = resolve(this.text('dir') ?? '.');
+    try {
+      if (!statSync(path).isDirectory())
+        throw usageError(`--dir ${path}: expected a directory, received a file`);
+    } catch (thrown) {
+      throw thrown instanceof RaftlineError ? thrown : fileError(`--dir ${path}`, thrown);
+    }
+    return path;
+  }
+
+  /** Where results go. What cannot be written should say so before the hour is over. */
+  resultsFile(): string | undefined {
+    const file = this.text('json');
+    if (file === undefined) return undefined;
+    try {
+      const found = statSync(file, { throwIfNoEntry: false });
+      if (found?.isDirectory()) throw usageError(`--json ${file}: expected a file, received a directory`);
+      accessSync(found === undefined ? dirname(resolve(file)) : file, constants.W_OK);
+    } catch (thrown) {
+      throw thrown instanceof RaftlineError ? thrown : fileError(`--json ${file}`, thrown);
+    }
+    return file;
   }
 
   #list<Value>(
@@ -179,7 +204,8 @@ export class BenchArguments extends Arguments {
   #threads(): BenchSettings['threads'] {
     const text = this.text('threads') ?? 'shared';
     if (text === 'auto' || text === 'shared' || text === 'spread') return text;
-    if (/^[1-4]$/.test(text)) return { encoders: Number(text) };
+    if (text === '1') return 'spread';
+    if (/^[2-4]$/.test(text)) return { encoders: Number(text) };
     throw usageError(`--threads: expected one of auto, shared, spread, or 1 to 4, received '${text}'`);
   }
 

@@ -50,6 +50,7 @@ export async function benchSweep(args: readonly string[]): Promise<ExitCode> {
   const plan: SweepPlan = { points: pointsOf(given), runs: given.runs() };
   const base = given.text('compare');
   const before = base === undefined ? undefined : readResults(base);
+  const json = given.resultsFile();
   const html = resolve(given.text('html') ?? REPORT);
   // A report that cannot be written should say so before the hour is over.
   writeReport(html, '');
@@ -78,7 +79,7 @@ export async function benchSweep(args: readonly string[]): Promise<ExitCode> {
     writeReport(html, sweepPage(results, complete));
     for (const series of seriesOf(measured)) output.line(`\n${adviceText(series, adviceOf(series))}`);
     output.line(`\n${complete ? 'report' : 'interrupted; report of what was measured'}: ${html}`);
-    writeResults(output, given.text('json'), results);
+    writeResults(output, json, results);
     if (before !== undefined) printChanges(output, compareResults(before, results));
     await output.flushed();
     // The run that was under way would keep the process: it is killed with its cluster.
