@@ -35,7 +35,7 @@ import type {
   Ready,
   TransferRefusal,
 } from './ready.js';
-import { appendOwn, maybeCommit } from './replication.js';
+import { appendOwn, maybeCommit, ownDiskHoldsCommit } from './replication.js';
 import { handleCompacted, handleSnapshotResult, installSnapshot, noteSnapshotChunk } from './snapshot.js';
 import { Trace } from './trace.js';
 import type { TraceDoor } from './trace-event.js';
@@ -223,6 +223,13 @@ export class Raft {
   /** What this node's own disk holds of its log for certain. */
   get durableIndex(): LogIndex {
     return this.#state.log.durableIndex;
+  }
+
+  /** Whether what this node's own disk does next may commit something, or lets it go on otherwise. What a follower answers waits by itself. */
+  get awaitsDurable(): boolean {
+    const { role, log } = this.#state;
+    if (log.commitIndex > log.durableIndex) return true;
+    return role === 'leader' ? ownDiskHoldsCommit(this.#state) : role !== 'follower';
   }
 
   /** The term of an entry; 0 at index 0 of a whole log; undefined beyond the log's ends. */

@@ -75,13 +75,21 @@ export function askForSnapshot(state: RaftState, progress: Progress): void {
  * entries of the own term are committed by counting; earlier ones are committed with them (Raft §5.4.2, H6).
  */
 export function maybeCommit(state: RaftState): void {
-  const { log, progress, id } = state;
-  const index = quorumIndex(state.configuration, (voter) =>
-    voter === id ? log.durableIndex : (progress.get(voter)?.match ?? 0),
-  );
+  const { log } = state;
+  const index = heldByQuorum(state, log.durableIndex);
   if (index <= log.commitIndex || log.termAt(index) !== state.term) return;
   log.maybeCommit(index);
   state.uncommitted.commit(log.commitIndex);
+}
+
+/** Whether more of this leader's log on its own disk would commit more. */
+export function ownDiskHoldsCommit(state: RaftState): boolean {
+  return heldByQuorum(state, state.log.lastIndex) > state.log.commitIndex;
+}
+
+/** What a quorum holds on disk, if this leader holds everything up to `own`. */
+function heldByQuorum({ id, configuration, progress }: RaftState, own: LogIndex): LogIndex {
+  return quorumIndex(configuration, (voter) => (voter === id ? own : (progress.get(voter)?.match ?? 0)));
 }
 
 /** Of how long a member has been silent, the part after which it gets one more heartbeat. */

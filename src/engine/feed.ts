@@ -15,6 +15,8 @@ export interface FeedParts {
   readonly snapshots: Snapshots | undefined;
   readonly log: { termAt(index: LogIndex): Term | undefined; readonly durableIndex: LogIndex };
   readonly notLeader: () => RaftlineError;
+  /** Whether somebody waits for what is applied next. */
+  readonly urgent: () => boolean;
   /** The fate of remote clients' entries. */
   readonly sessions: (runs: SessionRun[]) => void;
 }
@@ -64,14 +66,14 @@ export class Feed {
 
   /** Asks the feeder for what is committed and not near. */
   ask(): void {
-    const { group, hub, applier, proposals, snapshots, log } = this.#parts;
+    const { group, hub, applier, proposals, snapshots, log, urgent } = this.#parts;
     if (snapshots?.installing === true) return;
     const first = proposals.near.first()?.firstIndex ?? Number.MAX_SAFE_INTEGER;
     const to = Math.min(this.#applicable(), first - 1);
     if (to <= applier.applied || to <= this.#fedTo) return;
     this.#fedTo = to;
     const term = log.termAt(to) ?? 0;
-    hub.command({ type: 'feed', group, from: applier.applied + 1, to, term });
+    hub.command({ type: 'feed', group, from: applier.applied + 1, to, term, urgent: urgent() ? 1 : 0 });
   }
 
   /** Says how far this replica is, if it has come further. */

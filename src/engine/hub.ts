@@ -20,6 +20,10 @@ export interface HubParts {
   slotRing: RingConsumer;
   outgoing: Outgoing;
   durable: Cursor;
+  /** The newest order that a command waits for in the network thread, or waited. */
+  networkAwaits: Cursor;
+  /** Batches that were encoded; undefined where several encoders count for themselves. */
+  encoded: Cursor | undefined;
   /** What open batches may hold. */
   openBytesMax: number;
   gates: { wal: Gate; network: Gate; encoders: readonly Gate[] };
@@ -37,6 +41,12 @@ export class Hub {
   readonly open: OpenBytes;
   readonly #parts: HubParts;
   #newestOrder: OrderId = 0;
+  /** What `networkAwaits` is to say from the next wake on. */
+  #networkAwaits: OrderId = 0;
+  /** Something was given to the network thread that it may see when it is woken for an order. */
+  #inCompany = false;
+  /** A commit was told: who waits for it has time until what it lets happen here has happened. */
+  #commitTold = false;
   #wakeWal = false;
   #wakeNetwork = false;
   #wakeEncoder = false;
@@ -72,17 +82,45 @@ export class Hub {
 
   order(record: OrderRecord): void {
     this.#parts.outgoing.push(() => {
-      this.#wakeWal = true;
-      return orderCodec.push(this.#parts.orders, record);
+      const pushed = orderCodec.push(this.#parts.orders, record);
+      // The encoder wakes the log's thread for a batch that is still to come.
+      if (!pushed || record.type !== 'own' || this.#allEncoded()) this.#wakeWal = true;
+      return pushed;
     });
   }
 
   command(record: CommandRecord): void {
     this.#parts.outgoing.push(() => {
-      // How far was applied is told with the next answer; nobody waits for it.
-      if (record.type !== 'applied') this.#wakeNetwork = true;
-      return commandCodec.push(this.#parts.commands, record);
+      const pushed = commandCodec.push(this.#parts.commands, record);
+      if (pushed) this.#noteCommand(record);
+      else this.#wakeNetwork = true;
+      return pushed;
     });
+  }
+
+  /** The network thread is woken for what it can do something about now, and for nothing that it comes by in time. */
+  #noteCommand(record: CommandRecord): void {
+    switch (record.type) {
+      case 'applied':
+        // Told with the next answer; nobody waits for it.
+        break;
+      case 'commit':
+        this.#commitTold = true;
+        break;
+      case 'feed':
+        if (record.urgent === 0 && this.#networkAwaits > this.durable()) this.#inCompany = true;
+        else this.#wakeNetwork = true;
+        break;
+      case 'appendReply':
+      case 'control':
+        if (record.after > this.durable()) {
+          this.#networkAwaits = Math.max(this.#networkAwaits, record.after);
+          this.#inCompany = true;
+        } else this.#wakeNetwork = true;
+        break;
+      default:
+        this.#wakeNetwork = true;
+    }
   }
 
   /** Something else that needs room in a ring and must keep its place among orders and commands. */
@@ -98,18 +136,41 @@ export class Hub {
     return this.#parts.slotRing;
   }
 
-  /** True: nothing is blocked. */
+  /** Before a turn. True: nothing is blocked. */
   flush(): boolean {
+    this.#hurryCommit();
     return this.#parts.outgoing.flush();
   }
 
-  wake(): void {
+  /** `anotherTurn`: one follows at once, in which something may be sealed that a commit index can travel with. */
+  wake(anotherTurn = false): void {
     const { gates } = this.#parts;
+    this.#tellAwaited();
+    if (!anotherTurn) this.#hurryCommit();
     if (this.#wakeEncoder) for (const gate of gates.encoders) gate.notify();
     if (this.#wakeWal) gates.wal.notify();
     if (this.#wakeNetwork) gates.network.notify();
     this.#wakeEncoder = false;
     this.#wakeWal = false;
     this.#wakeNetwork = false;
+  }
+
+  #hurryCommit(): void {
+    this.#wakeNetwork ||= this.#commitTold;
+    this.#commitTold = false;
+  }
+
+  /** The order may have become durable before it was said that somebody waits for it: then nobody else wakes the network thread. */
+  #tellAwaited(): void {
+    if (!this.#inCompany) return;
+    this.#inCompany = false;
+    this.#parts.networkAwaits.store(this.#networkAwaits);
+    if (this.#networkAwaits <= this.durable()) this.#wakeNetwork = true;
+  }
+
+  /** The encoder counts before it wakes: what it has not counted when an order was pushed it wakes for afterwards. */
+  #allEncoded(): boolean {
+    const { encoded } = this.#parts;
+    return encoded === undefined || encoded.load() >= this.sealed;
   }
 }

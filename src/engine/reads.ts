@@ -57,6 +57,11 @@ export class Reads {
     this.#patienceMs = 2 * parts.config.election.timeoutMsMax;
   }
 
+  /** Whether any waits. */
+  get pending(): boolean {
+    return this.#waiting.size > 0;
+  }
+
   /** Asks the core; its Ready has to be carried out next. Refusals are thrown. */
   add(options: ReadOptions, resolve: Waiting['resolve'], reject: Waiting['reject']): void {
     const { raft, group, clock } = this.#parts;

@@ -108,7 +108,9 @@ export class Replica implements Leadership {
       commitIndex: () => this.commitIndex,
     });
     const sessions = (runs: SessionRun[]) => events.sessions(this, runs);
-    this.#feed = new Feed({ ...shared, ...refusal, applier, proposals, log: raft, sessions }, commitIndex);
+    const urgent = (): boolean => this.leads || this.#reads.pending;
+    const feeding = { ...shared, ...refusal, applier, proposals, log: raft, urgent, sessions };
+    this.#feed = new Feed(feeding, commitIndex);
   }
 
   #snapshotsOf(
@@ -201,8 +203,7 @@ export class Replica implements Leadership {
 
   /** Something here goes on as soon as more is durable. What a follower answers waits for that on the network thread. */
   get awaitsDurable(): boolean {
-    const { role, commitIndex, durableIndex } = this;
-    return role !== 'follower' || commitIndex > durableIndex || this.#snapshots?.installing === true;
+    return this.#raft.awaitsDurable || this.#snapshots?.installing === true;
   }
 
   get leads(): boolean {

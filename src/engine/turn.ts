@@ -82,6 +82,8 @@ export class Turn {
   readonly #applyRing: RingConsumer;
   /** The newest order that main waits for, or waited. */
   readonly #awaitsDurable: Cursor;
+  /** What becomes durable is news now. */
+  #isAwaiting = true;
   readonly #clients: RemoteClients;
   readonly #clock: Clock;
   readonly #tickMs: number;
@@ -160,7 +162,7 @@ export class Turn {
   /** Looks without taking anything. */
   #hasWork(): boolean {
     if (this.#inbox.pending() || this.#applyRing.pending()) return true;
-    if (this.#hub.durable() !== this.#durableSeen) return true;
+    if (this.#isAwaiting && this.#hub.durable() !== this.#durableSeen) return true;
     if (this.#parts.snapshots?.store.pending() === true) return true;
     return this.#clients.pending();
   }
@@ -179,12 +181,12 @@ export class Turn {
     this.#clients.drain();
     this.#seal();
     // Before applying: the others' work goes on beside it.
-    this.#hub.wake();
+    this.#hub.wake(true);
     const applied = this.#apply();
     this.#noteSpare();
     this.#remoteMembers.poll();
     this.#awaitDurable();
-    this.#hub.wake();
+    this.#hub.wake(applied);
     return applied;
   }
 
@@ -212,9 +214,9 @@ export class Turn {
    * by the same word.
    */
   #awaitDurable(): void {
-    let awaits = this.#hub.blocked;
-    for (const replica of this.replicas.values()) awaits ||= replica.awaitsDurable;
-    if (awaits) this.#awaitsDurable.store(this.#hub.newestOrder);
+    this.#isAwaiting = this.#hub.blocked;
+    for (const replica of this.replicas.values()) this.#isAwaiting ||= replica.awaitsDurable;
+    if (this.#isAwaiting) this.#awaitsDurable.store(this.#hub.newestOrder);
   }
 
   #noteDurable(): void {
@@ -321,6 +323,8 @@ function hubOf({ memory, spread, openBytesMax = Number.MAX_SAFE_INTEGER }: TurnP
     slotRing,
     outgoing: new Outgoing(),
     durable: cursorOf(memory, 'durable'),
+    networkAwaits: cursorOf(memory, 'networkAwaitsDurable'),
+    encoded: memory.moreEncoders.length === 0 ? cursorOf(memory, 'encoderBatches') : undefined,
     openBytesMax,
     gates: {
       wal: gateOf(memory, 'wal'),

@@ -20,11 +20,15 @@ export interface FeederPorts {
   wake: () => void;
 }
 
+/** How long what was fed waits for other news for main, if nobody waits for it, ms. */
+const FED_ALONE_MS = 5;
+
 /** What main wants of a group: from `next` on, up to `to`, whose entry is of `term`. */
 interface Wanted {
   next: LogIndex;
   to: LogIndex;
   term: Term;
+  urgent: boolean;
 }
 
 /**
@@ -37,6 +41,8 @@ export class Feeder implements Program {
   readonly #ports: FeederPorts;
   readonly #wanted = new Map<GroupId, Wanted>();
   /** Read and decoded in part: batches that wait for room in the apply ring. */
+  /** Since when something stands in the apply ring of which main was not told; undefined: nothing does. */
+  #untoldSinceMs: number | undefined;
   #unpushed: { group: GroupId; batches: Buffer[]; headers: BatchHeader[]; at: number } | undefined;
 
   constructor(ports: FeederPorts) {
@@ -45,32 +51,43 @@ export class Feeder implements Program {
 
   /**
    * Main has applied everything before `from` and wants what follows, up to `to`. Both only grow: what was fed once
-   * stands in the apply ring until main takes it. `term` is that of the entry `to`.
+   * stands in the apply ring until main takes it. `term` is that of the entry `to`. `urgent` 1: somebody waits for it.
    */
-  feed(group: GroupId, from: LogIndex, to: LogIndex, term: Term): void {
-    const wanted = this.#wanted.get(group);
-    if (wanted === undefined) {
-      this.#wanted.set(group, { next: from, to, term });
-      return;
-    }
-    wanted.to = to;
-    wanted.term = term;
-    if (from > wanted.next) wanted.next = from;
+  feed(command: { group: GroupId; from: LogIndex; to: LogIndex; term: Term; urgent: number }): void {
+    const { group, from, to, term } = command;
+    const next = Math.max(from, this.#wanted.get(group)?.next ?? 0);
+    this.#wanted.set(group, { next, to, term, urgent: command.urgent === 1 });
   }
 
-  poll(): boolean {
-    if (this.#unpushed !== undefined) return this.#push();
+  get restless(): boolean {
+    return this.#untoldSinceMs !== undefined;
+  }
+
+  /** Main was woken, for whatever it was. */
+  told(): void {
+    this.#untoldSinceMs = undefined;
+  }
+
+  poll(nowMs: number): boolean {
+    const worked = this.#feedNext(nowMs);
+    const since = this.#untoldSinceMs;
+    if (since !== undefined && nowMs - since >= FED_ALONE_MS) this.#ports.wake();
+    return worked;
+  }
+
+  #feedNext(nowMs: number): boolean {
+    if (this.#unpushed !== undefined) return this.#push(nowMs);
     for (const [group, wanted] of this.#wanted) {
       if (wanted.next > wanted.to) continue;
       const near = this.#near(group, wanted);
       if (near !== undefined) {
-        if (this.#feedNear(group, wanted, near)) return true;
+        if (this.#feedNear(wanted, near, group, nowMs)) return true;
         continue;
       }
       const read = this.#ports.reader.read(group, wanted.next, wanted.to, READ_BACK_BYTES);
       if (read === undefined) continue;
       this.#unpushed = { group, ...read, at: 0 };
-      return this.#push();
+      return this.#push(nowMs);
     }
     return false;
   }
@@ -89,7 +106,7 @@ export class Feeder implements Program {
   }
 
   /** `first` and what follows it in the receive ring. */
-  #feedNear(group: GroupId, wanted: Wanted, first: Buffer): boolean {
+  #feedNear(wanted: Wanted, first: Buffer, group: GroupId, nowMs: number): boolean {
     let fed = 0;
     for (let batch: Buffer | undefined = first; batch !== undefined && fed < READ_BACK_BYTES; ) {
       const header = readBatchHeader(batch, 0);
@@ -98,11 +115,11 @@ export class Feeder implements Program {
       fed += batch.length;
       batch = this.#near(group, wanted);
     }
-    if (fed > 0) this.#ports.wake();
+    if (fed > 0) this.#fed(wanted, nowMs);
     return fed > 0;
   }
 
-  #push(): boolean {
+  #push(nowMs: number): boolean {
     const work = this.#unpushed!;
     const wanted = this.#wanted.get(work.group)!;
     const before = work.at;
@@ -118,8 +135,14 @@ export class Feeder implements Program {
       work.at++;
     }
     if (work.at === work.batches.length) this.#unpushed = undefined;
-    if (pushed) this.#ports.wake();
+    if (pushed) this.#fed(wanted, nowMs);
     return work.at > before;
+  }
+
+  /** Who is behind goes on at once; the last of what is wanted may wait a little for what comes next. */
+  #fed({ urgent, next, to }: Wanted, nowMs: number): void {
+    if (urgent || next <= to) this.#ports.wake();
+    else this.#untoldSinceMs ??= nowMs;
   }
 
   /** False: the apply ring is full; the state machine is behind, and nothing else waits for it. */

@@ -97,7 +97,7 @@ export class Network implements Program {
     };
     this.#near = nearOf(memory);
     this.#received = new NearIndex(new RingObserver(memory.rings.receive));
-    this.#outbox = new Outbox(cursorOf(memory, 'durable'), cursorOf(memory, 'networkAwaitsDurable'));
+    this.#outbox = new Outbox(cursorOf(memory, 'durable'));
     this.#peers = new Peers(
       {
         ...shared,
@@ -183,7 +183,7 @@ export class Network implements Program {
   }
 
   get restless(): boolean {
-    return this.#peers.restless || this.#receiver.restless;
+    return this.#peers.restless || this.#receiver.restless || this.#feeder.restless;
   }
 
   poll(nowMs: number): boolean {
@@ -196,7 +196,10 @@ export class Network implements Program {
     for (const program of this.#programs) {
       if (program.poll(nowMs)) worked = true;
     }
-    if (this.#news) this.#wakeMain();
+    if (this.#news) {
+      this.#wakeMain();
+      this.#feeder.told();
+    }
     this.#news = false;
     return worked;
   }
@@ -298,7 +301,7 @@ export class Network implements Program {
         this.#applied.set(command.group, command.applied);
         break;
       case 'feed':
-        this.#feeder.feed(command.group, command.from, command.to, command.term);
+        this.#feeder.feed(command);
         break;
       case 'clientReply':
         this.#clients.reply(command.stream, Buffer.from(command.body));

@@ -10,15 +10,12 @@ const WAITING_MAX = 4096;
  */
 export class Outbox {
   readonly #durable: Cursor;
-  /** The newest order that a message waits for, or waited. */
-  readonly #awaits: Cursor;
   #waiting: { after: OrderId; send: () => void }[] = [];
   /** Messages dropped because too many waited. */
   dropped = 0;
 
-  constructor(durable: Cursor, awaits: Cursor) {
+  constructor(durable: Cursor) {
     this.#durable = durable;
-    this.#awaits = awaits;
   }
 
   /** Sends at once if it may; else keeps `send` until it may. A poll has to follow: the order may become durable just now. */
@@ -32,7 +29,6 @@ export class Outbox {
       this.dropped++;
     }
     this.#waiting.push({ after, send });
-    if (after > this.#awaits.load()) this.#awaits.store(after);
   }
 
   poll(): boolean {

@@ -111,8 +111,8 @@ export const commandCodec = new RecordCodec({
   flow: ['group'],
   /** What this node's state machine has taken. */
   applied: ['group', 'applied'],
-  /** Put batches `from` … `to` into the apply ring; `term` is that of `to`. */
-  feed: ['group', 'from', 'to', 'term'],
+  /** Put batches `from` … `to` into the apply ring; `term` is that of `to`. `urgent` 1: somebody waits for it. */
+  feed: ['group', 'from', 'to', 'term', 'urgent'],
   clientReply: ['stream'],
   clientClose: ['stream'],
 });

@@ -33,6 +33,7 @@ function makeWorld() {
     },
     proposals: { near: { first: () => near[0], shift: () => near.shift(), finish: () => {} } },
     notLeader: () => notLeader(1, 2, ''),
+    urgent: () => false,
     sessions: () => {},
   };
   const feed = new Feed(parts as unknown as FeedParts, 0);

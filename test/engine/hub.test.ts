@@ -5,9 +5,103 @@ import { OrderMap } from '../../src/engine/orders.js';
 import { Outgoing } from '../../src/engine/outgoing.js';
 import { ProposalSlots } from '../../src/engine/proposal-slots.js';
 import { Waiters } from '../../src/engine/waiters.js';
-import { Gate } from '../../src/ring/gate.js';
+import type { Gate } from '../../src/ring/gate.js';
 import { orderCodec } from '../../src/workers/records.js';
 import { makeCursor, putBytes, ringPair } from '../workers/parts.js';
+
+function makeHub(orders = ringPair().producer, proposals = ringPair(), commands = ringPair()) {
+  const woken: string[] = [];
+  const gate = (name: string) => ({ notify: () => woken.push(name) }) as unknown as Gate;
+  const [durable, networkAwaits, encoded] = [makeCursor(), makeCursor(), makeCursor()];
+  const hub = new Hub({
+    ...{ orders, commands: commands.producer, proposals: proposals.producer },
+    slots: new ProposalSlots(proposals.consumer),
+    slotRing: proposals.consumer,
+    outgoing: new Outgoing(),
+    openBytesMax: Number.MAX_SAFE_INTEGER,
+    ...{ durable, networkAwaits, encoded },
+    gates: { wal: gate('wal'), network: gate('network'), encoders: [gate('encoder')] },
+  });
+  const wake = (anotherTurn = false) => {
+    hub.wake(anotherTurn);
+    return woken.splice(0);
+  };
+  return { hub, wake, durable, networkAwaits, encoded, proposals, commands };
+}
+
+describe('whom main wakes', () => {
+  const control = { type: 'control', peer: 2, heartbeatOf: 0 } as const;
+  const feed = { type: 'feed', group: 1, from: 1, to: 1, term: 1 } as const;
+  const commit = { type: 'commit', group: 1, term: 1, commit: 1 } as const;
+
+  it('T4 the network thread for what may leave now; for the rest the disk does, which is told first', () => {
+    const { hub, wake, durable, networkAwaits } = makeHub();
+    hub.command({ ...control, after: 0 });
+    expect(wake()).toEqual(['network']);
+    hub.command({ ...control, after: 3 });
+    hub.command({ ...feed, urgent: 0 });
+    expect(wake()).toEqual([]);
+    expect(networkAwaits.load()).toBe(3);
+    hub.command({ ...feed, urgent: 1 });
+    expect(wake(), 'somebody waits').toEqual(['network']);
+    durable.store(3);
+    hub.command({ ...feed, urgent: 0 });
+    expect(wake(), 'nothing else will wake it').toEqual(['network']);
+  });
+
+  it('T4 the network thread if the order was on disk before the disk was told that somebody waits', () => {
+    const { hub, wake, durable } = makeHub();
+    hub.command({ ...control, after: 3 });
+    durable.store(3);
+    expect(wake()).toEqual(['network']);
+    expect(wake(), 'once').toEqual([]);
+    hub.command({ ...control, after: 5 });
+    wake();
+    hub.command({ ...feed, urgent: 0 });
+    durable.store(5);
+    expect(wake()).toEqual(['network']);
+  });
+
+  it('A7 the network thread for a commit only when no turn follows, or in the one that does', () => {
+    const { hub, wake } = makeHub();
+    hub.command(commit);
+    expect(wake(true)).toEqual([]);
+    hub.flush();
+    expect(wake(true)).toEqual(['network']);
+    hub.command(commit);
+    expect(wake()).toEqual(['network']);
+    expect(wake()).toEqual([]);
+  });
+
+  it('T4 the thread of the log for an own batch only if it is encoded; if not, the encoder does', () => {
+    const { hub, wake, encoded, proposals } = makeHub();
+    const seal = () => {
+      putBytes(proposals.producer, Buffer.alloc(100));
+      hub.takeSlot();
+    };
+    const own = { type: 'own', group: 1, firstIndex: 1, term: 1 } as const;
+    seal();
+    hub.order({ ...own, order: hub.nextOrder() });
+    expect(wake()).toEqual(['encoder']);
+    seal();
+    encoded.store(2);
+    hub.order({ ...own, order: hub.nextOrder() });
+    expect(wake()).toEqual(['encoder', 'wal']);
+    hub.order({ type: 'hardState', order: hub.nextOrder(), group: 1, term: 1, vote: 1 });
+    expect(wake()).toEqual(['wal']);
+  });
+
+  it('whoever can make room in a ring that is full', () => {
+    const { hub, wake, commands } = makeHub(ringPair().producer, ringPair(), ringPair(4096));
+    const body = Buffer.alloc(900);
+    for (let at = 0; at < 8; at++) hub.command({ ...control, after: 9, body });
+    expect(hub.blocked).toBe(true);
+    expect(wake()).toEqual(['network']);
+    while (commands.consumer.poll()) commands.consumer.release();
+    expect(hub.flush()).toBe(true);
+    expect(wake(), 'what is left waits for the disk').toEqual([]);
+  });
+});
 
 describe('what main could not hand over yet', () => {
   it('goes later, in the order in which it was decided', () => {
@@ -39,18 +133,7 @@ describe('what main could not hand over yet', () => {
   it('orders reach a small ring complete and by growing numbers', () => {
     const orders = ringPair(4096);
     const proposals = ringPair();
-    const gate = new Gate(new SharedArrayBuffer(Gate.BYTES), 0);
-    const hub = new Hub({
-      orders: orders.producer,
-      commands: ringPair().producer,
-      proposals: proposals.producer,
-      slots: new ProposalSlots(proposals.consumer),
-      slotRing: proposals.consumer,
-      outgoing: new Outgoing(),
-      openBytesMax: Number.MAX_SAFE_INTEGER,
-      durable: makeCursor(),
-      gates: { wal: gate, network: gate, encoders: [gate] },
-    });
+    const { hub } = makeHub(orders.producer, proposals);
     const seen: number[] = [];
     const take = () => {
       if (!orders.consumer.poll()) return;

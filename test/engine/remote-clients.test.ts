@@ -31,6 +31,8 @@ function makeWorld() {
     outgoing: new Outgoing(),
     openBytesMax: Number.MAX_SAFE_INTEGER,
     durable: makeCursor(),
+    networkAwaits: makeCursor(),
+    encoded: undefined,
     gates: { wal: gate, network: gate, encoders: [gate] },
   });
   const replica = (group: number) => {

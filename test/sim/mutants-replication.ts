@@ -117,8 +117,8 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     id: 'H34',
     name: 'a leader counts itself before its own sync',
     file: 'src/core/replication.ts',
-    find: 'voter === id ? log.durableIndex :',
-    replace: 'voter === id ? log.lastIndex :',
+    find: 'heldByQuorum(state, log.durableIndex)',
+    replace: 'heldByQuorum(state, log.lastIndex)',
     profile: 'mixed',
   },
   {
@@ -158,8 +158,8 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     id: 'H36',
     name: "learners' acknowledgements count for the commit",
     file: 'src/core/replication.ts',
-    find: 'const index = quorumIndex(state.configuration, (voter) =>',
-    replace: 'const index = quorumIndex({ voters: [...log.members], votersOutgoing: [] }, (voter) =>',
+    find: 'return quorumIndex(configuration, (voter) =>',
+    replace: 'return quorumIndex({ voters: [id, ...progress.keys()], votersOutgoing: [] }, (voter) =>',
     profile: 'members',
   },
   {

@@ -38,7 +38,7 @@ function makeWorld(options: WorldOptions = {}) {
   const { wal, index } = openLog(disk, '/data', { groups: [1, 2] });
   const { memory } = options;
   const apply = memory === undefined ? ringPair(options.ring ?? 65_536) : endsOf(memory.rings.apply);
-  const state = { wakes: 0 };
+  const state = { wakes: 0, nowMs: 0 };
   const receive = ringPair(options.receiveRing ?? 65_536);
   const received = new NearIndex(new RingObserver(receive.region));
   /** As the receiver does; the wal-writer has had it and needs it no more. */
@@ -64,18 +64,49 @@ function makeWorld(options: WorldOptions = {}) {
   };
   /** What stands in the apply ring, taken. */
   const fed = () => takeAll(apply.consumer).map((batch) => readBatchHeader(batch, 0).firstIndex);
+  const poll = () => feeder.poll(state.nowMs);
   const settle = () => {
-    while (feeder.poll());
+    while (poll());
   };
-  return { disk, feeder, write, run, fed, settle, apply, state, receiveBatch };
+  const ask = (group: number, from: number, to: number, term: number, urgent = 1) =>
+    feeder.feed({ group, from, to, term, urgent });
+  return { disk, feeder, ask, poll, write, run, fed, settle, apply, state, receiveBatch };
 }
 
 describe('the feeder', () => {
+  it('T4 wakes main at once where somebody waits or more is to come, else after a while, unless other news do', () => {
+    const { feeder, ask, poll, run, settle, state } = makeWorld({ ring: 4096 });
+    run(100);
+    ask(1, 1, 1, 1, 0);
+    settle();
+    expect([state.wakes, feeder.restless], 'the last of what is wanted has time').toEqual([0, true]);
+    state.nowMs = 4.9;
+    poll();
+    expect(state.wakes).toBe(0);
+    state.nowMs = 5;
+    poll();
+    expect(state.wakes).toBe(1);
+    feeder.told();
+    expect(feeder.restless).toBe(false);
+    ask(1, 2, 2, 1, 1);
+    settle();
+    expect([state.wakes, feeder.restless], 'urgent').toEqual([2, false]);
+    ask(1, 3, 3, 1, 0);
+    settle();
+    feeder.told();
+    state.nowMs = 50;
+    poll();
+    expect(state.wakes, 'main was woken for something else').toBe(2);
+    ask(1, 4, 100, 1, 0);
+    poll();
+    expect(state.wakes, 'a first part of much').toBe(3);
+  });
+
   it('feeds what it was asked for, whole and once', () => {
-    const { feeder, run, fed, settle, state } = makeWorld();
+    const { ask, poll, run, fed, settle, state } = makeWorld();
     run(10);
-    expect(feeder.poll(), 'nobody asked').toBe(false);
-    feeder.feed(1, 3, 7, 1);
+    expect(poll(), 'nobody asked').toBe(false);
+    ask(1, 3, 7, 1);
     settle();
     expect(fed()).toEqual([3, 4, 5, 6, 7]);
     expect(state.wakes).toBeGreaterThan(0);
@@ -84,47 +115,47 @@ describe('the feeder', () => {
   });
 
   it('takes what still stands in the receive ring from there: the log is not read', () => {
-    const { feeder, fed, settle, receiveBatch } = makeWorld();
+    const { ask, fed, settle, receiveBatch } = makeWorld();
     // Nothing of it is in the log, which therefore cannot have been asked.
     for (let index = 1; index <= 5; index++) receiveBatch(makeBatch({ firstIndex: index }));
-    feeder.feed(1, 1, 4, 1);
+    ask(1, 1, 4, 1);
     settle();
     expect(fed(), 'not beyond what was asked for').toEqual([1, 2, 3, 4]);
   });
 
   it('goes to the log for what was overwritten in the receive ring, and back to the ring', () => {
-    const { feeder, write, fed, settle, receiveBatch } = makeWorld({ receiveRing: 4096 });
+    const { ask, write, fed, settle, receiveBatch } = makeWorld({ receiveRing: 4096 });
     for (let index = 1; index <= 40; index++) {
       const batch = makeBatch({ firstIndex: index });
       // The log lacks the last ones: they can come only from the ring.
       if (index <= 38) write(batch);
       receiveBatch(batch);
     }
-    feeder.feed(1, 1, 40, 1);
+    ask(1, 1, 40, 1);
     settle();
     expect(fed()).toEqual(Array.from({ length: 40 }, (_, at) => at + 1));
   });
 
   it('H21 a batch of another term that was received at the same place, and dropped, is not applied', () => {
-    const { feeder, write, settle, apply, receiveBatch } = makeWorld();
+    const { ask, write, settle, apply, receiveBatch } = makeWorld();
     write(makeBatch({ firstIndex: 1, term: 1 }));
     write(makeBatch({ firstIndex: 2, term: 2, prevTerm: 1 }));
     receiveBatch(makeBatch({ firstIndex: 1, term: 1 }));
     receiveBatch(makeBatch({ firstIndex: 2, term: 1, prevTerm: 1 }));
-    feeder.feed(1, 1, 2, 2);
+    ask(1, 1, 2, 2);
     settle();
     const terms = takeAll(apply.consumer).map((batch) => readBatchHeader(batch, 0).term);
     expect(terms).toEqual([1, 2]);
   });
 
   it('never jumps over what it has not fed, nor feeds twice, when main asks again meanwhile', () => {
-    const { feeder, run, settle, fed } = makeWorld({ ring: 4096 });
+    const { ask, poll, run, settle, fed } = makeWorld({ ring: 4096 });
     run(200);
-    feeder.feed(1, 1, 100, 1);
-    feeder.poll();
+    ask(1, 1, 100, 1);
+    poll();
     const all = fed();
     expect(all.length).toBeLessThan(100);
-    feeder.feed(1, all.length + 1, 200, 1);
+    ask(1, all.length + 1, 200, 1);
     for (let round = 0; round < 100; round++) {
       settle();
       all.push(...fed());
@@ -133,19 +164,19 @@ describe('the feeder', () => {
   });
 
   it('passes over what main has applied from nearer by', () => {
-    const { feeder, run, settle, fed } = makeWorld();
+    const { ask, run, settle, fed } = makeWorld();
     run(60);
-    feeder.feed(1, 1, 10, 1);
+    ask(1, 1, 10, 1);
     settle();
-    feeder.feed(1, 51, 60, 1);
+    ask(1, 51, 60, 1);
     settle();
     expect(fed()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60]);
   });
 
   it('asked for more than is written it waits, and goes on by itself', () => {
-    const { feeder, run, write, settle, fed } = makeWorld();
+    const { ask, run, write, settle, fed } = makeWorld();
     run(2);
-    feeder.feed(1, 1, 4, 1);
+    ask(1, 1, 4, 1);
     settle();
     expect(fed()).toEqual([1, 2]);
     write(makeBatch({ firstIndex: 3 }));
@@ -157,7 +188,7 @@ describe('the feeder', () => {
   it('in any order of asking, feeding and taking, each group gets all of its log once and in order', () => {
     for (let seed = 1; seed <= 20; seed++) {
       const random = seededRandom(seed);
-      const { feeder, run, apply } = makeWorld({ ring: 4096 });
+      const { ask, poll, run, apply } = makeWorld({ ring: 4096 });
       run(80, 1);
       run(80, 2);
       const seen = new Map<number, number[]>([
@@ -175,8 +206,8 @@ describe('the feeder', () => {
           const to = Math.min(80, Math.max(asked.get(group)!, randomInteger(random, 1, 80)));
           if (to <= asked.get(group)!) continue;
           asked.set(group, to);
-          feeder.feed(group, seen.get(group)!.length + 1, to, 1);
-        } else if (choice === 1) feeder.poll();
+          ask(group, seen.get(group)!.length + 1, to, 1);
+        } else if (choice === 1) poll();
         else if (apply.consumer.poll()) {
           const header = readBatchHeader(apply.consumer.bytes, apply.consumer.offset);
           seen.get(header.group)!.push(header.firstIndex);
@@ -193,12 +224,12 @@ describe('the feeder', () => {
   });
 
   it('decompresses: what is in the apply ring is raw, and says so', () => {
-    const { feeder, write, settle, apply } = makeWorld();
+    const { ask, write, settle, apply } = makeWorld();
     const payload = packEntries([jsonLike(seededRandom(1), 4000), Buffer.alloc(0)]);
     const stored = compressedBatch(payload, place(2));
     expect(stored.length).toBeLessThan(payload.length);
     write(stored);
-    feeder.feed(1, 1, 2, 1);
+    ask(1, 1, 2, 1);
     settle();
     const [fed] = takeAll(apply.consumer);
     const header = readBatchHeader(fed!, 0);
@@ -221,7 +252,7 @@ describe('the feeder', () => {
       verdicts.push(wasm(source, target));
       return verdicts.at(-1)!;
     });
-    const { feeder, write, settle, apply } = makeWorld({ memory, compression, entryBytesMax: 2_000_000 });
+    const { ask, write, settle, apply } = makeWorld({ memory, compression, entryBytesMax: 2_000_000 });
     const lengths = [4000, 100_000, 1_900_000, 50];
     const payloads = lengths.map((length, at) => packEntries([jsonLike(seededRandom(at), length)]));
     const stored = payloads.map((payload, at) =>
@@ -229,7 +260,7 @@ describe('the feeder', () => {
     );
     expect(Math.max(...stored.map(({ length }) => length))).toBeGreaterThan(READ_BACK_BYTES);
     for (const batch of stored) write(batch);
-    feeder.feed(1, 1, stored.length, 1);
+    ask(1, 1, stored.length, 1);
     settle();
     const fed = takeAll(apply.consumer).map((batch) => batch.subarray(BATCH_PAYLOAD_OFFSET));
     expect(fed.map((payload, at) => payload.equals(payloads[at]!))).toEqual([true, true, true, true]);
@@ -248,22 +279,22 @@ describe('the feeder', () => {
   ];
   for (const [name, make] of bad) {
     it(`T7 ${name}: an error, never a silent zero`, () => {
-      const { feeder, write, fed } = makeWorld({ entryBytesMax: 4096 });
+      const { ask, poll, write, fed } = makeWorld({ entryBytesMax: 4096 });
       write(make());
-      feeder.feed(1, 1, 9, 1);
-      expectCode(() => feeder.poll(), ErrorCode.BytesInvalid);
+      ask(1, 1, 9, 1);
+      expectCode(() => poll(), ErrorCode.BytesInvalid);
       expect(fed()).toEqual([]);
     });
   }
 
   it('H78 damage of our own disk ends it with the place', () => {
-    const { disk, feeder, run } = makeWorld();
+    const { disk, ask, poll, run } = makeWorld();
     run(50);
     const file = disk.list('/data').find((name) => disk.file(`/data/${name}`).length > 4096)!;
     disk.damage(`/data/${file}`, 3000);
-    feeder.feed(1, 1, 50, 1);
+    ask(1, 1, 50, 1);
     const error = expectCode(() => {
-      while (feeder.poll());
+      while (poll());
     }, ErrorCode.LogDamaged);
     expect(error.details.file).toBe(`/data/${file}`);
   });

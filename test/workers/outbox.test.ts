@@ -5,7 +5,7 @@ import { makeCursor } from './parts.js';
 describe('the outbox', () => {
   it('H1 H31 nothing leaves before the order that it names is durable', () => {
     const durable = makeCursor();
-    const outbox = new Outbox(durable, makeCursor());
+    const outbox = new Outbox(durable);
     const sent: string[] = [];
     durable.store(5);
     outbox.add(5, () => sent.push('at once'));
@@ -27,7 +27,7 @@ describe('the outbox', () => {
 
   it('T4 what waits is looked at again, and keeps its order', () => {
     const durable = makeCursor();
-    const outbox = new Outbox(durable, makeCursor());
+    const outbox = new Outbox(durable);
     const sent: number[] = [];
     for (const after of [3, 2, 3, 1]) outbox.add(after, () => sent.push(sent.length * 10 + after));
     durable.store(3);
@@ -35,20 +35,9 @@ describe('the outbox', () => {
     expect(sent).toEqual([3, 12, 23, 31]);
   });
 
-  it('T4 says for which order it waits before it is looked at', () => {
-    const [durable, awaits] = [makeCursor(), makeCursor()];
-    const outbox = new Outbox(durable, awaits);
-    durable.store(1);
-    const said = [1, 3, 2, 4].map((after) => {
-      outbox.add(after, () => {});
-      return awaits.load();
-    });
-    expect(said).toEqual([0, 3, 3, 4]);
-  });
-
   it('holds a bounded number, of which the oldest goes first', () => {
     const durable = makeCursor();
-    const outbox = new Outbox(durable, makeCursor());
+    const outbox = new Outbox(durable);
     const sent: number[] = [];
     for (let message = 1; message <= 5000; message++) outbox.add(7, () => sent.push(message));
     expect(outbox.dropped).toBe(5000 - 4096);
