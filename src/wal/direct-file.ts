@@ -9,6 +9,24 @@ const STAGING_BYTES = 1024 * 1024;
 const { O_DIRECT } = constants as { O_DIRECT?: number };
 
 /**
+ * Opens a file past the system's cache, or undefined where the system or the disk has no such way.
+ * @param use a first use of it, by whole blocks: some say no only then
+ */
+export function openDirectly(path: string, flags: number, use: (fd: number) => void): number | undefined {
+  if (O_DIRECT === undefined) return undefined;
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, flags | constants.O_NOFOLLOW | O_DIRECT);
+    use(fd);
+    return fd;
+  } catch (thrown) {
+    if (fd !== undefined) closeSync(fd);
+    if ((thrown as NodeJS.ErrnoException).code === 'EINVAL') return undefined;
+    throw thrown;
+  }
+}
+
+/**
  * A file of zeros that is written once, from its front to its back, past the system's cache: straight to the disk. Nobody reads soon what
  * a log writes, and a page of cache for each four KiB is what writing it costs most (docs/decisions/0014). A write ends in the middle of
  * a block as a rule; the block is written again, with the same beginning, by the next.
@@ -16,19 +34,13 @@ const { O_DIRECT } = constants as { O_DIRECT?: number };
 export class DirectFile {
   /** Opens a file that is there, or undefined where the system or the disk has no such way. What it holds must be zeros, or nothing. */
   static open(path: string): DirectFile | undefined {
-    if (O_DIRECT === undefined) return undefined;
-    let fd: number | undefined;
-    try {
-      fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | O_DIRECT);
-      const file = new DirectFile(fd);
-      // Some say no only here. Zeros over zeros.
+    let file: DirectFile | undefined;
+    openDirectly(path, constants.O_RDWR, (fd) => {
+      file = new DirectFile(fd);
+      // Zeros over zeros.
       file.#writeBlocks(BLOCK_BYTES);
-      return file;
-    } catch (thrown) {
-      if (fd !== undefined) closeSync(fd);
-      if ((thrown as NodeJS.ErrnoException).code === 'EINVAL') return undefined;
-      throw thrown;
-    }
+    });
+    return file;
   }
 
   /** Where the next write goes: right behind the one before. */

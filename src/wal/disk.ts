@@ -20,7 +20,13 @@ export interface FileStat {
  */
 export type WritePattern = 'once' | 'anyhow';
 
-/** What a disk writes at once past its cache, at multiples of it; disks want 512 or this. */
+/**
+ * How a file is read that is opened. `once`: by someone who reads on and does not come back, in whole blocks of `BLOCK_BYTES`, at multiples of
+ * it, into memory that begins at such a border (`alignedMemory`). A disk may then leave it out of its cache. `anyhow`: no promise.
+ */
+export type ReadPattern = 'once' | 'anyhow';
+
+/** What a disk reads and writes at once past its cache, at multiples of it; disks want 512 or this. */
 export const BLOCK_BYTES = 4096;
 
 /**
@@ -38,7 +44,8 @@ export interface Disk {
   list(directory: string): string[];
   /** undefined: no such name. */
   stat(path: string): FileStat | undefined;
-  openForReading(path: string): number;
+  /** @param pattern default `anyhow` */
+  openForReading(path: string, pattern?: ReadPattern): number;
   /** @param pattern default `anyhow` */
   openForWriting(path: string, pattern?: WritePattern): number;
   /** Creates a file that must not exist yet, open for reading and writing. */

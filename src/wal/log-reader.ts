@@ -2,19 +2,31 @@ import { RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex } from '../base/ids.js';
 import { type BatchHeader, lastIndexOf } from '../base/messages.js';
 import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../codec/batch.js';
-import { type Disk, diskError, logDamaged } from './disk.js';
+import { type Disk, diskError, logDamaged, type ReadPattern } from './disk.js';
 import { RECORD_HEADER_BYTES, RecordKind, SEGMENT_HEADER_BYTES, segmentName } from './format.js';
 import type { Location, SharedLogIndex } from './log-index.js';
+import { ReadWindow } from './read-window.js';
 import { type LocatedRecord, SegmentFile } from './segment-file.js';
 import { isDead, type Truncation, truncationsIn } from './truncations.js';
 
-const WINDOW_BYTES = 256 * 1024;
+/**
+ * Read at a time. Who reads on to the end of a long log reads much at once, past the cache; who looks at the end of the log now and then reads
+ * what is there anew each time.
+ */
+const WINDOW_BYTES: Record<ReadPattern, number> = { once: 1024 * 1024, anyhow: 256 * 1024 };
 const OPEN_FILES_MAX = 4;
 
 export interface FarRead {
   /** As stored; valid until the reader's next call. */
   batches: Buffer[];
   headers: BatchHeader[];
+}
+
+export interface ReaderOptions {
+  /** Default `anyhow`. */
+  pattern?: ReadPattern;
+  /** What is given out is put here as long as it fits. Default: memory of its own. */
+  room?: Buffer;
 }
 
 /** A place in the log between two records, for one group. */
@@ -32,19 +44,26 @@ interface Walk {
 
 /**
  * Reads batches back from the log, on any thread, while the writer goes on. Everything that the index has published
- * is in the files: what is not intact there is damage. Holds at most four open files with a window of 256 KiB each,
- * and one buffer of `bytesMax`, or `room` where that is larger, or the one batch that is larger than both. Remembers where each group's last read ended, so that reading on costs no search.
+ * is in the files: what is not intact there is damage. Holds at most four open files with one window of 1 MiB (`once`) or 256 KiB over
+ * them, and one buffer of `bytesMax`, or `room` where that is larger, or the one batch that is larger than both. Remembers where each group's last read ended, so that reading on costs no search.
  */
 export class LogReader {
   private readonly files = new Map<number, SegmentFile>();
   private readonly walks = new Map<GroupId, Walk>();
+  private readonly window: ReadWindow;
+  private readonly pattern: ReadPattern;
+  private room: Buffer;
 
   constructor(
     private readonly disk: Disk,
     private readonly directory: string,
     private readonly index: SharedLogIndex,
-    private room: Buffer = Buffer.alloc(0),
-  ) {}
+    { pattern = 'anyhow', room = Buffer.alloc(0) }: ReaderOptions = {},
+  ) {
+    this.pattern = pattern;
+    this.room = room;
+    this.window = new ReadWindow(disk, WINDOW_BYTES[pattern]);
+  }
 
   /**
    * Whole batches of `group`, as stored, beginning with the one that contains `from`, none with an entry beyond
@@ -191,7 +210,7 @@ export class LogReader {
   /** Copies out of the window, which the next record may move. What is too large for the buffer has one of its own; so has what is too large for a window, already. */
   private keep(bytes: Buffer, at: number, bytesMax: number): Buffer {
     if (bytes.length > Math.max(bytesMax, this.room.length)) {
-      return bytes.length > WINDOW_BYTES ? bytes : Buffer.from(bytes);
+      return bytes.length > this.window.viewBytesMax ? bytes : Buffer.from(bytes);
     }
     if (this.room.length < bytesMax) this.room = Buffer.allocUnsafeSlow(bytesMax);
     bytes.copy(this.room, at);
@@ -209,7 +228,7 @@ export class LogReader {
     const known = this.files.get(segment);
     if (known !== undefined) return known;
     if (this.disk.stat(`${this.directory}/${segmentName(segment)}`) === undefined) return undefined;
-    const file = new SegmentFile(this.disk, this.directory, segment, WINDOW_BYTES);
+    const file = new SegmentFile(this.disk, this.directory, segment, this.window, this.pattern);
     for (const [number, oldest] of this.files) {
       if (this.files.size < OPEN_FILES_MAX) break;
       oldest.close();

@@ -16,8 +16,16 @@ import {
   writevSync,
 } from 'node:fs';
 import { ErrorCode, RaftlineError } from '../base/errors.js';
-import { DirectFile } from './direct-file.js';
-import type { Disk, DiskOp, FileStat, WritePattern } from './disk.js';
+import { alignedMemory } from '../base/web-assembly.js';
+import { DirectFile, openDirectly } from './direct-file.js';
+import {
+  BLOCK_BYTES,
+  type Disk,
+  type DiskOp,
+  type FileStat,
+  type ReadPattern,
+  type WritePattern,
+} from './disk.js';
 
 const NO_FOLLOW = constants.O_NOFOLLOW;
 
@@ -25,6 +33,9 @@ const NO_FOLLOW = constants.O_NOFOLLOW;
 export class RealDisk implements Disk {
   /** Open files that are written past the system's cache, by handle. */
   readonly #direct = new Map<number, DirectFile>();
+  /** Open files that are read past it. */
+  readonly #directlyRead = new Set<number>();
+  #block: Buffer | undefined;
 
   randomNumber(): number {
     const bytes = randomBytes(7);
@@ -53,7 +64,16 @@ export class RealDisk implements Disk {
     return { size: found.size, kind: found.isFile() ? 'file' : found.isDirectory() ? 'directory' : 'other' };
   }
 
-  openForReading(path: string): number {
+  openForReading(path: string, pattern: ReadPattern = 'anyhow'): number {
+    if (pattern === 'once') {
+      this.#block ??= Buffer.from(alignedMemory(BLOCK_BYTES));
+      const block = this.#block;
+      const fd = openDirectly(path, constants.O_RDONLY, (fd) => readSync(fd, block, 0, BLOCK_BYTES, 0));
+      if (fd !== undefined) {
+        this.#directlyRead.add(fd);
+        return fd;
+      }
+    }
     return openSync(path, constants.O_RDONLY | NO_FOLLOW);
   }
 
@@ -73,8 +93,9 @@ export class RealDisk implements Disk {
     let done = 0;
     while (done < length) {
       const count = readSync(fd, buffer, offset + done, length - done, position + done);
-      if (count === 0) break;
       done += count;
+      // Past the cache no read may begin within a block; only the end of a file does not fill one.
+      if (count === 0 || (count % BLOCK_BYTES !== 0 && this.#directlyRead.has(fd))) break;
     }
     return done;
   }
@@ -120,6 +141,7 @@ export class RealDisk implements Disk {
 
   close(fd: number): void {
     this.#direct.delete(fd);
+    this.#directlyRead.delete(fd);
     closeSync(fd);
   }
 

@@ -14,6 +14,7 @@ import {
 } from './format.js';
 import { GroupLog, type SnapshotMark } from './group-log.js';
 import type { SharedLogIndex } from './log-index.js';
+import { ReadWindow } from './read-window.js';
 import { type OpenSegment, writeZeros } from './segment.js';
 import { type LocatedRecord, type RecordBody, SegmentFile } from './segment-file.js';
 import { decodeSnapshotMark } from './snapshot-mark.js';
@@ -45,13 +46,14 @@ export function recoverLog(disk: Disk, directory: string, index: SharedLogIndex)
   const numbers = listSegments(disk, directory);
   const newest = numbers.at(-1);
   if (newest === undefined) return undefined;
-  const oldest = oldestNeeded(disk, directory, newest);
+  const window = new ReadWindow(disk, WINDOW_BYTES);
+  const oldest = oldestNeeded(disk, directory, newest, window);
   const scan = new LogScan(oldest, index);
   for (let number = oldest; number <= newest; number += 1) {
     if (!numbers.includes(number)) {
       throw logDamaged(`${directory}/${segmentName(number)}`, 0, 'expected a segment, received no such file');
     }
-    const file = new SegmentFile(disk, directory, number, WINDOW_BYTES);
+    const file = new SegmentFile(disk, directory, number, window);
     try {
       scan.segment(file);
       if (number === newest) return finish(disk, directory, file, scan);
@@ -72,8 +74,8 @@ export function removeLeftovers(disk: Disk, directory: string, oldestSegment: nu
   }
 }
 
-function oldestNeeded(disk: Disk, directory: string, newest: number): number {
-  const file = new SegmentFile(disk, directory, newest, WINDOW_BYTES);
+function oldestNeeded(disk: Disk, directory: string, newest: number, window: ReadWindow): number {
+  const file = new SegmentFile(disk, directory, newest, window);
   try {
     const record = file.record(SEGMENT_HEADER_BYTES);
     const body = record?.kind === RecordKind.Checkpoint ? file.body(record) : undefined;

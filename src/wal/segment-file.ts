@@ -3,7 +3,7 @@ import { BATCH_RAW_BYTES_CEILING } from '../base/limits.js';
 import type { BatchHeader } from '../base/messages.js';
 import { BATCH_PAYLOAD_OFFSET, CEILING_LIMITS, verifyBatch } from '../codec/batch.js';
 import { crc32 } from '../codec/checksum.js';
-import { type Disk, logDamaged } from './disk.js';
+import { type Disk, logDamaged, type ReadPattern } from './disk.js';
 import {
   decodeRecordHeader,
   decodeSegmentHeader,
@@ -15,6 +15,7 @@ import {
   type SegmentHeader,
   segmentName,
 } from './format.js';
+import type { ReadWindow } from './read-window.js';
 
 /** No body is longer than a largest batch; a checkpoint is bounded by groups and members far below it. */
 const BODY_BYTES_CEILING = BATCH_PAYLOAD_OFFSET + BATCH_RAW_BYTES_CEILING;
@@ -33,7 +34,7 @@ export interface RecordBody {
 }
 
 /**
- * One segment open for reading, with a window of `windowBytes` over it. Views are valid until the next call. Other
+ * One segment open for reading, through a window that several may share. Views are valid until the next call to any of them. Other
  * threads may be writing behind the point that has been published, so what the window holds may be old: `refresh`
  * before believing that something is not there.
  */
@@ -42,21 +43,18 @@ export class SegmentFile {
   readonly size: number;
   readonly header: SegmentHeader;
   private readonly fd: number;
-  private readonly window: Buffer;
-  private windowStart = 0;
-  private windowEnd = 0;
 
   /** Throws LogDamaged when the segment's own header is not what it must be: it was synced before it got its name. */
   constructor(
     private readonly disk: Disk,
     directory: string,
     number: number,
-    windowBytes: number,
+    private readonly window: ReadWindow,
+    pattern: ReadPattern = 'anyhow',
   ) {
     this.path = `${directory}/${segmentName(number)}`;
-    this.fd = disk.openForReading(this.path);
+    this.fd = disk.openForReading(this.path, pattern);
     this.size = disk.size(this.fd);
-    this.window = Buffer.allocUnsafe(windowBytes);
     const header = decodeSegmentHeader(this.view(0, SEGMENT_HEADER_BYTES));
     if (header === undefined || header.number !== number) {
       this.close();
@@ -67,21 +65,12 @@ export class SegmentFile {
 
   /** `length` bytes at `position`; fewer where the file ends. */
   view(position: number, length: number): Buffer {
-    if (length > this.window.length) {
-      const large = Buffer.allocUnsafe(length);
-      return large.subarray(0, this.disk.read(this.fd, large, 0, length, position));
-    }
-    if (position < this.windowStart || position + length > this.windowEnd) {
-      this.windowStart = position;
-      this.windowEnd = position + this.disk.read(this.fd, this.window, 0, this.window.length, position);
-    }
-    const from = position - this.windowStart;
-    return this.window.subarray(from, Math.min(from + length, this.windowEnd - this.windowStart));
+    return this.window.view(this.fd, position, length);
   }
 
   /** Forgets what was read. */
   refresh(): void {
-    this.windowEnd = this.windowStart;
+    this.window.forget();
   }
 
   /** The record at `position` if its header is intact and of this segment's life. */
@@ -102,6 +91,8 @@ export class SegmentFile {
   }
 
   close(): void {
+    // The next file may get the same handle.
+    this.window.forget();
     this.disk.close(this.fd);
   }
 }

@@ -8,7 +8,7 @@ import { RingProducer } from '../ring/producer.js';
 import type { Lane, Listener, MessageStream, Transport } from '../transport/transport.js';
 import type { Disk } from '../wal/disk.js';
 import { type Identity, openIdentity } from '../wal/identity.js';
-import { LogReader } from '../wal/log-reader.js';
+import { LogReader, type ReaderOptions } from '../wal/log-reader.js';
 import { ClientService } from './client-service.js';
 import { Control } from './control.js';
 import { Feeder } from './feeder.js';
@@ -82,7 +82,9 @@ export class Network implements Program {
     const main = gateOf(memory, 'main');
     this.#wakeMain = () => main.notify();
     this.#wakeSelf = wakeSelf;
-    const openReader = (): LogReader => new LogReader(disk, dataDirectory, logIndexOf(memory));
+    const index = logIndexOf(memory);
+    const openReader = (options: ReaderOptions): LogReader =>
+      new LogReader(disk, dataDirectory, index, options);
     const compression = loadCompression(settings.lz4, decompressorOf(memory));
     this.lz4 = compression.implementations;
     const shared = {
@@ -111,7 +113,8 @@ export class Network implements Program {
         transport,
         identity,
         near: this.#near,
-        openReader,
+        // What was written past the cache has to come from the disk; what was not is in the cache as long as nobody needs it.
+        openReader: () => openReader({ pattern: settings.durability === 'sync' ? 'once' : 'anyhow' }),
         flows: settings.flows,
         wakeMain: this.#wakeMain,
         wakeSelf,
@@ -138,7 +141,7 @@ export class Network implements Program {
       lifeMs: settings.heartbeatLifeMs,
       send: (peer, envelope) => this.#control.send(peer, envelope),
     });
-    const feederReader = new LogReader(disk, dataDirectory, logIndexOf(memory), readBackOf(memory));
+    const feederReader = openReader({ room: readBackOf(memory) });
     this.#readers.push(feederReader);
     this.#feeder = new Feeder({
       ...shared,
@@ -157,7 +160,7 @@ export class Network implements Program {
       streamsMax: settings.clientStreams,
       tailsMax: settings.tailStreams,
       pass: (record) => this.#noted(clientCodec.push(clientRing, record)),
-      openReader,
+      openReader: () => openReader({}),
       applied: (group) => this.#applied.get(group) ?? 0,
       members: () => this.#peers.addresses,
     });

@@ -49,7 +49,7 @@ function makeWorld(options: WorldOptions = {}) {
   };
   const feeder = new Feeder({
     received,
-    reader: new LogReader(disk, '/data', index, memory && readBackOf(memory)),
+    reader: new LogReader(disk, '/data', index, memory && { room: readBackOf(memory) }),
     apply: apply.producer,
     compression: options.compression ?? pure,
     entryBytesMax: options.entryBytesMax ?? 1 << 20,
