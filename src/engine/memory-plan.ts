@@ -11,9 +11,8 @@ export const SENDING_BYTES_MAX = 64 * MiB;
 /** Of that for the streams to peers; the rest is for tails and answers to clients. */
 const SENDING_TO_PEERS_BYTES = 32 * MiB;
 const STREAM_QUEUE_BYTES = { min: 1 * MiB, max: 16 * MiB };
-/** A reader of the log on disk: a window over each of its files, and what it gives out, unless that is one batch that is larger. */
-const READER_WINDOWS_BYTES = 4 * 256 * 1024;
-const READER_BYTES = READER_WINDOWS_BYTES + READ_BACK_BYTES;
+/** A reader of the log on disk has a window, which is larger for a follower's, and memory for what it gives out, unless that is one batch that is larger. */
+const WINDOW_BYTES = { follower: MiB, other: MiB / 4 };
 /** Aligned memory of the log's writer: for the segment that it writes, and for the one before, until that is collected. */
 const WRITER_BYTES = 2 * MiB;
 
@@ -59,7 +58,11 @@ export function planMemory(config: Config, rings: number, batchRawBytesMax: numb
     receiving: peers.size * (transport.receiveWindowBytes + message),
     clients: limits.clientStreams * Math.max(transport.receiveWindowBytes, PROPOSE_BYTES_MAX),
     // Applying has a place among the rings for what it reads. Of larger batches one at a time is read, all readers being on one thread.
-    reading: senders * READER_BYTES + READER_WINDOWS_BYTES + message,
+    reading:
+      peers.size * (WINDOW_BYTES.follower + READ_BACK_BYTES) +
+      limits.tailStreams * (WINDOW_BYTES.other + READ_BACK_BYTES) +
+      WINDOW_BYTES.other +
+      message,
     working: RESTING_BYTES_MAX + WRITER_BYTES + message,
   };
   const taken = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);

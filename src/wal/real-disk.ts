@@ -94,7 +94,7 @@ export class RealDisk implements Disk {
     while (done < length) {
       const count = readSync(fd, buffer, offset + done, length - done, position + done);
       done += count;
-      // Past the cache no read may begin within a block; only the end of a file does not fill one.
+      // Past the cache no read may begin within a block, says the system (Linux lets it at the end of a file on ext4); only that end does not fill one.
       if (count === 0 || (count % BLOCK_BYTES !== 0 && this.#directlyRead.has(fd))) break;
     }
     return done;

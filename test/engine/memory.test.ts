@@ -60,11 +60,12 @@ describe('the memory budget', () => {
   it('counts each reader, that of what is applied without the place that it has among the rings, and one largest batch', () => {
     const one = { tailStreams: 1 };
     const message = BATCH + MiB / 4;
-    const reader = 1.25 * MiB;
-    expect(planOf({ limits: one }).reading, 'of a tail, and of what is applied').toBe(reader + MiB + message);
-    expect(planOf({ limits: one, peers: { 2: '127.0.0.1:2' } }).reading).toBe(2 * reader + MiB + message);
+    const [tail, follower, applying] = [0.5 * MiB, 1.25 * MiB, 0.25 * MiB];
+    expect(planOf({ limits: one }).reading).toBe(tail + applying + message);
+    const withPeer = planOf({ limits: one, peers: { 2: '127.0.0.1:2' } });
+    expect(withPeer.reading).toBe(follower + tail + applying + message);
     const tails = planOf({ limits: { tailStreams: 11 } });
-    expect(tails.reading - planOf({ limits: one }).reading).toBe(10 * reader);
+    expect(tails.reading - planOf({ limits: one }).reading).toBe(10 * tail);
     expect(tails.sending - planOf({ limits: one }).sending).toBe(10 * message);
     expect(tails.working).toBe(6 * MiB + message);
   });
