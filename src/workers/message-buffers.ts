@@ -1,3 +1,5 @@
+import { Litter } from './litter.js';
+
 /** Sizes are rounded up to this, so that messages of about the same size share memory. */
 const GRAIN_BYTES = 16 * 1024;
 
@@ -9,6 +11,7 @@ const GRAIN_BYTES = 16 * 1024;
 export class MessageBuffers {
   readonly #restBytesMax: number;
   readonly #resting: ArrayBufferLike[] = [];
+  readonly #litter = new Litter();
   /** Of what rests; at most `restBytesMax`. */
   #restBytes = 0;
 
@@ -18,6 +21,8 @@ export class MessageBuffers {
 
   /** Exactly `byteLength` bytes, whatever they are. */
   take(byteLength: number): Buffer {
+    // gRPC will frame it.
+    this.#litter.drop(byteLength);
     const resting = this.#resting;
     const found = resting.findLastIndex((memory) => memory.byteLength >= byteLength);
     if (found < 0)

@@ -9,6 +9,7 @@ import { decodeEnvelope, encodeEnvelope } from '../codec/envelope.js';
 import type { AppendEnvelope, AppendReplyEnvelope } from '../codec/envelope-types.js';
 import type { RingProducer } from '../ring/producer.js';
 import type { MessageStream } from '../transport/transport.js';
+import { Litter } from './litter.js';
 import type { Program } from './program.js';
 import type { inboxCodec } from './records.js';
 
@@ -70,6 +71,7 @@ export class Receiver implements Program {
    * main is told must have the same order. Non-empty only while a ring is full; the streams are paused then.
    */
   readonly #waiting: Verified[] = [];
+  readonly #litter = new Litter();
 
   constructor(ports: ReceiverPorts) {
     this.#ports = ports;
@@ -120,6 +122,7 @@ export class Receiver implements Program {
 
   /** Throws BytesInvalid for nonsense, which costs the peer its stream (S7). */
   #take(inbound: Inbound, bytes: Buffer): void {
+    this.#litter.drop(bytes.length);
     const { envelope, bodyOffset } = decodeEnvelope(bytes);
     if (envelope.type !== 'append' || envelope.from !== inbound.peer || envelope.to !== this.#ports.self) {
       throw new RaftlineError(

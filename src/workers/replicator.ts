@@ -15,6 +15,11 @@ import type { FollowerFlow } from './settings.js';
 const MESSAGE_BYTES = 256 * 1024;
 /** Messages that one poll sends in one session at most. */
 const MESSAGES_PER_POLL = 16;
+/**
+ * Bytes that one poll reads back from the disk for one session at most, but for a batch that is larger: who waits for the disk sends nothing to
+ * the others meanwhile, and what was sent at once comes back at once.
+ */
+const FAR_BYTES_PER_POLL = 1024 * 1024;
 /** A window that is full with so few would stand still until they are durable: where something waits for room in it, `received` is asked for. */
 const SHALLOW = 4;
 /** One message in so many is answered at once in any case, so that it is known how far away the follower is. */
@@ -217,7 +222,8 @@ export class Replicator implements Program {
   #stream(session: Session, nowMs: number): boolean {
     const { source } = this.#ports;
     const { catchUp, group, flow } = session;
-    let far = catchUp.allowance(nowMs, flow.catchUpBytesPerSecond, source.grown(group));
+    const allowed = catchUp.allowance(nowMs, flow.catchUpBytesPerSecond, source.grown(group));
+    let far = Math.min(allowed, FAR_BYTES_PER_POLL);
     let sent = 0;
     while (sent < MESSAGES_PER_POLL) {
       const room = session.window.room();

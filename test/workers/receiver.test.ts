@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { ErrorCode } from '../../src/base/errors.js';
 import { BatchKind, Codec } from '../../src/base/messages.js';
 import { randomInteger, seededRandom } from '../../src/base/prng.js';
@@ -6,6 +6,7 @@ import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../../src/codec/batch.js'
 import { encodeConfiguration } from '../../src/codec/configuration.js';
 import { encodeEnvelope } from '../../src/codec/envelope.js';
 import type { AppendReplyEnvelope } from '../../src/codec/envelope-types.js';
+import { Litter } from '../../src/workers/litter.js';
 import { Receiver } from '../../src/workers/receiver.js';
 import { packEntries, sampleBatch } from '../codec/samples.js';
 import { configurationOf, makeBatch } from '../wal/log-tools.js';
@@ -57,6 +58,18 @@ const batchAt = (firstIndex: number, changes: Partial<Parameters<typeof makeBatc
   makeBatch({ firstIndex, term: 3, ...changes });
 
 describe('the receiver', () => {
+  it('makes garbage for what gRPC held of a message, so that it is collected soon', async () => {
+    const { open, settle } = await makeWorld();
+    const drop = vi.spyOn(Litter.prototype, 'drop');
+    const batches = [batchAt(1, { entryBytes: 5000 })];
+    send(open(1), batches);
+    settle();
+    const noted = drop.mock.calls.map(([bytes]) => bytes);
+    drop.mockRestore();
+    expect(noted).toHaveLength(1);
+    expect(noted[0]).toBeGreaterThan(5000);
+  });
+
   it('hands bytes to the ring, heads to main, and says received', async () => {
     const { inbox, open, receive, settle, state } = await makeWorld();
     const peer = open(1);

@@ -293,6 +293,28 @@ describe('the replicator', () => {
     expect(world.link.up, 'a slow disk is no dead stream: what was received is not missed').toBe(true);
   });
 
+  it('H39 one look reads back at most a MiB from the disk, so that the others wait no longer than that for what is sent to them', async () => {
+    const world = await makeStreaming({
+      depth: 1000,
+      inflightBytesMax: 1 << 26,
+      catchUpBytesPerSecond: 1e10,
+    });
+    for (let at = 0; at < 200; at++) world.write(batchAt(at + 1, { entryBytes: 20_000 }));
+    const total = 200 * 20_000;
+    const looks: number[] = [];
+    for (let got = 0; got < total; ) {
+      world.now += 25;
+      expect(world.replicator.poll(world.now)).toBe(true);
+      world.network.settle();
+      const bytes = world.follower.bodies.reduce((sum, { length }) => sum + length, 0);
+      world.follower.take();
+      got += bytes;
+      if (bytes > 0) looks.push(bytes);
+    }
+    expect(Math.max(...looks)).toBeLessThan(1024 * 1024 + 300_000);
+    expect(looks.length, 'and not much less').toBeLessThan(8);
+  });
+
   it('H39 what is read from the disk is paced, bytes as stored; what is near is not, and comes in its turn', async () => {
     const catchUpBytesPerSecond = 1024 * 1024;
     const world = await makeStreaming({ depth: 1000, inflightBytesMax: 1 << 26, catchUpBytesPerSecond });
