@@ -2,6 +2,8 @@ import type { RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, Term } from '../base/ids.js';
 import type { BatchHeader } from '../base/messages.js';
 import type { Applier, RawBatch, SessionRun } from './applier.js';
+import type { ApplyPace } from './apply-pace.js';
+import type { Clock } from './clock.js';
 import type { Hub } from './hub.js';
 import type { Proposals } from './proposals.js';
 import type { Snapshots } from './snapshots.js';
@@ -11,6 +13,8 @@ export interface FeedParts {
   readonly group: GroupId;
   readonly hub: Hub;
   readonly applier: Applier;
+  readonly pace: ApplyPace;
+  readonly clock: Pick<Clock, 'nowMs'>;
   readonly proposals: Proposals;
   readonly snapshots: Snapshots | undefined;
   readonly log: { termAt(index: LogIndex): Term | undefined; readonly durableIndex: LogIndex };
@@ -86,8 +90,11 @@ export class Feed {
   }
 
   #apply(batch: RawBatch, waiters: Waiters | undefined): void {
-    const runs = this.#parts.applier.apply(batch, waiters);
-    if (runs.length > 0) this.#parts.sessions(runs);
+    const { applier, pace, clock, sessions } = this.#parts;
+    const startedMs = clock.nowMs();
+    const runs = applier.apply(batch, waiters);
+    if (runs.length > 0) sessions(runs);
+    pace.note(batch.count, clock.nowMs() - startedMs);
   }
 
   /** Committed, and on this node's own disk: a state machine never knows what its own log could lose. */

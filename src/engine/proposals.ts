@@ -32,6 +32,8 @@ export interface Leadership {
   readonly leads: boolean;
   /** What a leader may use: see `CompressionLevel`. */
   readonly compressionLevel: number;
+  /** How many entries are applied in the time that a batch may take. */
+  readonly batchEntriesInTime: number;
   notLeader(): RaftlineError;
   /** The core's word on a batch of so many entries and bytes. */
   place(entries: number, bytes: number): ReturnType<Raft['propose']>;
@@ -119,7 +121,12 @@ export class Proposals {
   /** From now on. What is sealed stays as it is, what is open is sealed by the new limits. */
   tune(pipeline: GroupPipeline): void {
     this.#pipeline = pipeline;
-    this.#open.setLimits(pipeline.batchBytesMax, pipeline.batchEntriesMax);
+    this.#limitOpen();
+  }
+
+  #limitOpen(): void {
+    const { batchBytesMax, batchEntriesMax } = this.#pipeline;
+    this.#open.setLimits(batchBytesMax, Math.min(batchEntriesMax, this.#leadership.batchEntriesInTime));
   }
 
   /** Batches that may be sealed and not committed, unless they are full. */
@@ -180,6 +187,7 @@ export class Proposals {
     const { bytes, offset } = this.#hub.proposals;
     open.copyTo(bytes, offset + BATCH_PAYLOAD_OFFSET);
     this.#publish(batch, open.length, open.flags, open.take());
+    this.#limitOpen();
     this.#leadership.carryOut();
     // Callers may go on proposing for a while before the next turn; the encoder need not wait for it.
     this.#hub.wake();

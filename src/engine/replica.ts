@@ -12,6 +12,7 @@ import type {
   Role,
 } from '../core/ready.js';
 import { Applier, type SessionRun } from './applier.js';
+import { ApplyPace } from './apply-pace.js';
 import type { Clock } from './clock.js';
 import { Feed } from './feed.js';
 import { FollowersSeen } from './followers-seen.js';
@@ -70,6 +71,7 @@ export class Replica implements Leadership {
   readonly #messages: PeerMessages;
   readonly #reads: Reads;
   readonly #feed: Feed;
+  readonly #pace: ApplyPace;
   readonly #snapshots: Snapshots | undefined;
   role: Role = 'follower';
   term: Term = 0;
@@ -93,6 +95,8 @@ export class Replica implements Leadership {
     this.#raft = raft;
     const applier = new Applier(group, stateMachine);
     this.applier = applier;
+    const pace = new ApplyPace();
+    this.#pace = pace;
     const hooks = LogHooks.of(group, stateMachine, recovered, start?.index ?? 0);
     const proposals = new Proposals(this, parts);
     this.proposals = proposals;
@@ -109,7 +113,7 @@ export class Replica implements Leadership {
     });
     const sessions = (runs: SessionRun[]) => events.sessions(this, runs);
     const urgent = (): boolean => this.leads || this.#reads.pending;
-    const feeding = { ...shared, ...refusal, applier, proposals, log: raft, urgent, sessions };
+    const feeding = { ...shared, ...refusal, applier, pace, clock, proposals, log: raft, urgent, sessions };
     this.#feed = new Feed(feeding, commitIndex);
   }
 
@@ -145,6 +149,10 @@ export class Replica implements Leadership {
 
   get configurations(): Raft['configurations'] {
     return this.#raft.configurations;
+  }
+
+  get batchEntriesInTime(): number {
+    return this.#pace.batchEntriesInTime;
   }
 
   /** The lowest of the configurations that may be in force: the committed one, and those that may follow it. */

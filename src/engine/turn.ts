@@ -30,7 +30,7 @@ import type { SnapshotSettings } from './snapshot-store.js';
 import type { EngineStatus } from './status.js';
 import { traceInto } from './trace.js';
 
-/** How long one turn applies at most, ms: what arrives meanwhile waits no longer. */
+/** How long one turn applies at most, ms, but for the batch that it is at then: what arrives meanwhile waits no longer. */
 const APPLY_SLICE_MS = 4;
 /** Entries with callers of this process that one turn applies, unless one batch has more: what the callers do with the answers is done before the next event. */
 const ANSWERS_PER_TURN = 1024;

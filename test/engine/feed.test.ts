@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type BatchHeader, BatchKind, Codec } from '../../src/base/messages.js';
 import { packEntry } from '../../src/codec/entries.js';
 import { Applier } from '../../src/engine/applier.js';
+import { ApplyPace } from '../../src/engine/apply-pace.js';
 import { Feed, type FeedParts } from '../../src/engine/feed.js';
 import type { ProposalSlot } from '../../src/engine/proposal-slots.js';
 import { notLeader } from '../../src/engine/refusals.js';
@@ -13,8 +14,11 @@ const END = packEntry(BYTES, 0, Buffer.from('x'));
 
 function makeWorld() {
   const entries: number[] = [];
+  const clock = { ms: 0, entryMs: 0, nowMs: () => clock.ms };
+  const pace = new ApplyPace();
   const applier = new Applier(1, {
     apply: (batch) => {
+      clock.ms += clock.entryMs * batch.count;
       batch.forEach((_, index) => {
         entries.push(index);
       });
@@ -26,7 +30,7 @@ function makeWorld() {
   const log = { durableIndex: 0, term: 2, termAt: () => log.term };
   const snapshots = { installing: false };
   const parts = {
-    ...{ group: 1, applier, log, snapshots },
+    ...{ group: 1, applier, pace, clock, log, snapshots },
     hub: {
       slots: { bytes: BYTES },
       command: (command: Record<string, unknown>) => commands.push(command),
@@ -49,10 +53,23 @@ function makeWorld() {
     feed.applyFed({ ...place, ...form, checksum: 0 } as BatchHeader, BYTES, 0);
   };
   const asked = () => commands.splice(0).map(({ type, from, to }) => `${type} ${from} to ${to}`);
-  return { feed, log, near, seal, applyFed, entries, asked, snapshots };
+  return { feed, log, near, seal, applyFed, entries, asked, snapshots, clock, pace };
 }
 
 describe('what a state machine is given next', () => {
+  it('is timed, near and fed: a leader knows how many entries a batch may have', () => {
+    const { feed, log, seal, applyFed, clock, pace } = makeWorld();
+    clock.entryMs = 0.02;
+    for (let index = 1; index <= 40; index++) seal(index);
+    log.durableIndex = 100;
+    feed.committed(100);
+    for (let index = 1; index <= 40; index++) feed.applyNear();
+    expect(Math.abs(pace.batchEntriesInTime - 400)).toBeLessThanOrEqual(1);
+    clock.entryMs = 0.1;
+    for (let index = 41; index <= 100; index++) applyFed(index);
+    expect(Math.abs(pace.batchEntriesInTime - 80)).toBeLessThanOrEqual(1);
+  });
+
   it('H34 is committed and on the own disk, whichever comes last', () => {
     const { feed, log, seal, entries } = makeWorld();
     for (const index of [1, 2, 3]) seal(index);
