@@ -1,3 +1,5 @@
+import { BATCH_ENTRIES_CEILING } from '../base/limits.js';
+
 /** How long one batch should take to apply at most, ms: that, and a turn's slice before it, is what everything else waits. */
 const BATCH_MS_MAX = 8;
 /** However slow a state machine is: a batch has its price, too. */
@@ -20,9 +22,10 @@ export class ApplyPace {
     this.#entries = FADING * this.#entries + entries;
   }
 
-  /** Infinity where nothing is known, or nothing takes any time. */
+  /** As many as any batch may have where nothing is known, or nothing takes any time. */
   get batchEntriesInTime(): number {
-    if (this.#ms === 0) return Number.POSITIVE_INFINITY;
-    return Math.max(ENTRIES_MIN, Math.floor((BATCH_MS_MAX * this.#entries) / this.#ms));
+    if (this.#ms === 0) return BATCH_ENTRIES_CEILING;
+    const entries = Math.floor((BATCH_MS_MAX * this.#entries) / this.#ms);
+    return Math.max(ENTRIES_MIN, Math.min(BATCH_ENTRIES_CEILING, entries));
   }
 }

@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
+import { BATCH_ENTRIES_CEILING } from '../../src/base/limits.js';
 import { ApplyPace } from '../../src/engine/apply-pace.js';
 import { Engine, leads, single, temporaryDirectory } from './world.js';
 
 describe('the pace of a state machine', () => {
   it('is no bound while nothing is known or nothing takes time', () => {
     const pace = new ApplyPace();
-    expect(pace.batchEntriesInTime).toBe(Number.POSITIVE_INFINITY);
+    expect(pace.batchEntriesInTime).toBe(BATCH_ENTRIES_CEILING);
     pace.note(1000, 0);
-    expect(pace.batchEntriesInTime).toBe(Number.POSITIVE_INFINITY);
+    expect(pace.batchEntriesInTime).toBe(BATCH_ENTRIES_CEILING);
   });
 
   it('is what 8 ms take, of late: it follows a machine that gets slower or faster, and goes no lower than 16', () => {
