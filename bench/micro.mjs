@@ -1,6 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { seededRandom } from '../dist/base/prng.js';
 import { Workspace } from '../dist/bench/processes.js';
+import { noResult, readJson } from '../dist/bench/results.js';
 import { compareRuns, nothingShown, spreadOf } from '../dist/bench/statistics.js';
 import { helpOf, usageError } from '../dist/cli/arguments.js';
 import { BenchArguments, LOAD_FLAGS, OUTPUT_FLAGS, POINT_FLAGS } from '../dist/cli/bench/flags.js';
@@ -47,6 +48,7 @@ export async function micro(args) {
   };
   const base = given.text('compare');
   const before = base === undefined ? undefined : readMicro(base);
+  const json = given.resultsFile();
   const runs = given.text('runs') === undefined ? 5 : given.runs();
   const workspace = new Workspace(given.directory());
   try {
@@ -55,7 +57,6 @@ export async function micro(args) {
     const parts = await measureParts(workspace, settings, runs);
     output.line(partsTable(parts));
     const results = { benchmark: BENCHMARK, version: VERSION, machine, settings, parts };
-    const json = given.text('json');
     if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
     if (before !== undefined) printComparison(output, before, results);
   } finally {
@@ -118,9 +119,11 @@ function printComparison(output, before, after) {
 
 /** @returns what `micro --json` wrote */
 function readMicro(file) {
-  const results = JSON.parse(readFileSync(file, 'utf8'));
-  if (results?.benchmark === BENCHMARK && results.version === VERSION) return results;
-  throw usageError(`${file}: expected results of micro, received ${JSON.stringify(results).slice(0, 60)}`);
+  const refuse = (why) => noResult(file, BENCHMARK, why);
+  const results = readJson(file, refuse);
+  const isOurs = results?.benchmark === BENCHMARK && results.version === VERSION;
+  if (isOurs && results.machine && results.settings && Array.isArray(results.parts)) return results;
+  throw refuse(`received ${JSON.stringify(results).slice(0, 60)}`);
 }
 
 function conditionsOf({ payload, data, seed, batchBytesMax, timeMs }) {

@@ -1,6 +1,7 @@
+import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { ErrorCode, toRaftlineError } from '../dist/base/errors.js';
-import { exitCodeOf } from '../dist/cli/failure.js';
+import { toRaftlineError } from '../dist/base/errors.js';
+import { ExitCode, exitCodeOf } from '../dist/cli/failure.js';
 import { memory } from './memory.mjs';
 import { compareMicro, micro } from './micro.mjs';
 import { profile } from './profile.mjs';
@@ -53,11 +54,12 @@ if (command === undefined) {
 } else {
   const args = rest.map((arg) => arg.replace(/^--\w+/, (flag) => RENAMED[flag] ?? flag));
   try {
+    mkdirSync(DIRECTORY, { recursive: true });
     await command.run(withDefaults(args, { dir: DIRECTORY }));
   } catch (thrown) {
     const error = toRaftlineError(thrown);
     // A flag that makes no sense needs no stack.
-    const usage = error.code === ErrorCode.UsageInvalid;
+    const usage = exitCodeOf(error) === ExitCode.Usage;
     process.stderr.write(`bench ${name}: ${usage ? error.message : error.stack}\n`);
     process.exitCode = exitCodeOf(error);
   }

@@ -104,20 +104,8 @@ function changesOf(
 
 /** @throws RaftlineError `RAFTLINE_USAGE_INVALID` for a file that is missing, no result of ours, or one without runs */
 export function readResults(file: string): Results {
-  const refuse = (why: string): RaftlineError =>
-    new RaftlineError(ErrorCode.UsageInvalid, `${file}: expected a result of raftline bench, ${why}`);
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (thrown) {
-    throw refuse(`received ${(thrown as NodeJS.ErrnoException).code}`);
-  }
-  let results: Partial<Results>;
-  try {
-    results = JSON.parse(text) as Partial<Results>;
-  } catch {
-    throw refuse('received no JSON');
-  }
+  const refuse = (why: string): RaftlineError => noResult(file, 'raftline bench', why);
+  const results = readJson(file, refuse) as Partial<Results> | null;
   if (results?.version !== RESULTS_VERSION || !Array.isArray(results.measured)) {
     throw refuse(`received ${JSON.stringify(results).slice(0, 60)}`);
   }
@@ -126,6 +114,26 @@ export function readResults(file: string): Results {
     throw refuse('received one that lacks machine, settings or runs');
   }
   return results as Results;
+}
+
+/** About a file that `program` is to have written. */
+export function noResult(file: string, program: string, why: string): RaftlineError {
+  return new RaftlineError(ErrorCode.UsageInvalid, `${file}: expected a result of ${program}, ${why}`);
+}
+
+/** Throws what `refuse` makes of the reason for a file that is missing or no JSON. */
+export function readJson(file: string, refuse: (why: string) => RaftlineError): unknown {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (thrown) {
+    throw refuse(`received ${(thrown as NodeJS.ErrnoException).code}`);
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw refuse('received no JSON');
+  }
 }
 
 function isMeasured(value: unknown): boolean {
