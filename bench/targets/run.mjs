@@ -12,6 +12,8 @@ import { ROWS } from './rows.mjs';
 
 const RUNS = 5;
 const MINUTES = 30;
+/** What runs a few hundred times a second, as most of a follower does, is compiled for good only after that. */
+const WARMUP_SECONDS = 30;
 
 const SHAPE = {
   name: 'targets',
@@ -30,7 +32,7 @@ const SHAPE = {
     ...OUTPUT_FLAGS.filter(({ name }) => name !== 'compare'),
   ],
   notes: [
-    `Five runs of each side unless --runs says otherwise; the exit code is 1 when a target was missed.`,
+    `Five runs of each side unless --runs says otherwise, each after ${WARMUP_SECONDS} s of warm-up unless --warmup does; the exit code is 1 when a target was missed.`,
   ],
 };
 
@@ -67,6 +69,7 @@ function rowsOf(names) {
 
 function contextOf(given, output, workspace) {
   const point = given.point();
+  const warmup = given.text('warmup') === undefined ? { warmupSeconds: WARMUP_SECONDS } : {};
   return {
     output,
     workspace,
@@ -76,7 +79,7 @@ function contextOf(given, output, workspace) {
     depth: given.text('depth') === undefined ? undefined : point.depth,
     settings: ({ nodes, ...asked }) => {
       const settings = given.settings({ ...point, ...asked }, nodes);
-      return { ...settings, rate: undefined, ...asked };
+      return { ...settings, ...warmup, rate: undefined, ...asked };
     },
   };
 }
@@ -102,7 +105,7 @@ function printOutcomes(output, outcomes, simple) {
   output.line(table([['measure', 'target', 'measured (spread)', ''], ...rows]));
   for (const { name, settings, beside, load } of outcomes) {
     const shown = load.map((value) => value.toFixed(1)).join(' → ');
-    output.line(`\n${name}: ${conditionsText(settings)}; ${settings.seconds} s each; load ${shown}`);
+    output.line(`\n${name}: ${conditionsText(settings)}; ${settings.seconds} s each after ${settings.warmupSeconds} s; load ${shown}`);
     for (const line of beside) output.line(`  ${line}`);
   }
   output.line(`\n${machineText(simple)}`);
