@@ -11,6 +11,8 @@ import { alignRecord, openRing, type RingRegion } from './ring-memory.js';
 export class RingConsumer {
   /** The data area. */
   readonly bytes: Buffer;
+  /** The same memory; what stands at `offset` is number `offset / 8`. */
+  readonly numbers: Float64Array;
   /** Where the current record's payload starts in `bytes`. */
   offset = 0;
   /** Length of the current record's payload, bytes. */
@@ -43,6 +45,7 @@ export class RingConsumer {
       );
     }
     this.bytes = ring.bytes;
+    this.numbers = ring.numbers;
     this.headers = ring.headers;
     this.published = ring.published;
     this.released = released;

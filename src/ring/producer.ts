@@ -11,6 +11,8 @@ import { alignRecord, openRing, type RingRegion } from './ring-memory.js';
 export class RingProducer {
   /** The data area. */
   readonly bytes: Buffer;
+  /** The same memory; what stands at `offset` is number `offset / 8`. */
+  readonly numbers: Float64Array;
   /** The largest length that `claim` takes: one that fits wherever the ring stands, once everything is released. */
   readonly recordBytesMax: number;
   /** Where the claimed record's payload starts in `bytes`. */
@@ -36,6 +38,7 @@ export class RingProducer {
   constructor(region: RingRegion) {
     const ring = openRing(region);
     this.bytes = ring.bytes;
+    this.numbers = ring.numbers;
     this.headers = ring.headers;
     this.published = ring.published;
     this.claimed = ring.claimed;

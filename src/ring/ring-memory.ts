@@ -68,6 +68,8 @@ export function initRing(region: RingRegion, startPosition = 0): void {
 export interface OpenRing {
   /** The data area, as bytes. */
   bytes: Buffer;
+  /** The data area, as numbers: every record's payload begins at a multiple of eight bytes. */
+  numbers: Float64Array;
   /** The data area, as the words of record headers. */
   headers: Int32Array;
   published: PositionCell;
@@ -89,6 +91,7 @@ export function openRing(region: RingRegion): OpenRing {
   const start = region.byteOffset + dataOffset(region.consumers);
   return {
     bytes: Buffer.from(region.memory, start, region.capacity),
+    numbers: new Float64Array(region.memory, start, region.capacity / 8),
     headers: new Int32Array(region.memory, start, region.capacity / 4),
     published: new PositionCell(words, PUBLISHED_LINE),
     claimed: new PositionCell(words, CLAIMED_LINE),
