@@ -21,8 +21,8 @@ const COMMANDS = {
 };
 /** Data directories are made on the checkout's disk: the system's temporary directory often is memory. */
 const DIRECTORY = fileURLToPath(new URL('../.tmp', import.meta.url));
-/** Until then a node still compiles its hot functions: twelve threads have more of them than the pipe's five. */
-const WARMUP_SECONDS = '10';
+/** What runs a few hundred times a second, as most of a follower does, is compiled for good only then. */
+const WARMUP_SECONDS = '30';
 /** Short names that a hand has learnt. */
 const RENAMED = { '--seconds': '--duration', '--outstanding': '--concurrency' };
 

@@ -12,8 +12,6 @@ import { ROWS } from './rows.mjs';
 
 const RUNS = 5;
 const MINUTES = 30;
-/** What runs a few hundred times a second, as most of a follower does, is compiled for good only after that. */
-const WARMUP_SECONDS = 30;
 
 const SHAPE = {
   name: 'targets',
@@ -32,7 +30,7 @@ const SHAPE = {
     ...OUTPUT_FLAGS.filter(({ name }) => name !== 'compare'),
   ],
   notes: [
-    `Five runs of each side unless --runs says otherwise, each after ${WARMUP_SECONDS} s of warm-up unless --warmup does; the exit code is 1 when a target was missed.`,
+    `Five runs of each side unless --runs says otherwise, each of 5 s after 30 s of warm-up unless --duration and --warmup do; the exit code is 1 when a target was missed.`,
   ],
 };
 
@@ -69,7 +67,6 @@ function rowsOf(names) {
 
 function contextOf(given, output, workspace) {
   const point = given.point();
-  const warmup = given.text('warmup') === undefined ? { warmupSeconds: WARMUP_SECONDS } : {};
   return {
     output,
     workspace,
@@ -79,7 +76,7 @@ function contextOf(given, output, workspace) {
     depth: given.text('depth') === undefined ? undefined : point.depth,
     settings: ({ nodes, ...asked }) => {
       const settings = given.settings({ ...point, ...asked }, nodes);
-      return { ...settings, ...warmup, rate: undefined, ...asked };
+      return { ...settings, rate: undefined, ...asked };
     },
   };
 }
