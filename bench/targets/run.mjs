@@ -102,7 +102,9 @@ function printOutcomes(output, outcomes, simple) {
   output.line(table([['measure', 'target', 'measured (spread)', ''], ...rows]));
   for (const { name, settings, beside, load } of outcomes) {
     const shown = load.map((value) => value.toFixed(1)).join(' → ');
-    output.line(`\n${name}: ${conditionsText(settings)}; ${settings.seconds} s each after ${settings.warmupSeconds} s; load ${shown}`);
+    output.line(
+      `\n${name}: ${conditionsText(settings)}; ${settings.seconds} s each after ${settings.warmupSeconds} s; load ${shown}`,
+    );
     for (const line of beside) output.line(`  ${line}`);
   }
   output.line(`\n${machineText(simple)}`);
