@@ -1,4 +1,5 @@
 import { startCluster } from '../../dist/bench/cluster.js';
+import { Histogram } from '../../dist/bench/histogram.js';
 import { arrived } from '../../dist/bench/measure.js';
 import { sleep } from '../../dist/bench/processes.js';
 import { runOnce } from '../../dist/bench/run.js';
@@ -33,14 +34,14 @@ export const catchingUpRow = {
     const side = await startCluster(full, context.workspace);
     const { before, during, seconds } = await catchUp(context, side, full, settings);
     await side.close();
-    const traffic = during / before;
+    const traffic = during.rate / before.rate;
     const time = seconds / (BYTES / RATE);
     const one = (name, value, met) => ({ name, value, low: value, high: value, met });
     return {
       figures: [one('traffic', traffic, traffic >= LEAST), one('time', time, time <= MOST)],
       settings,
       beside: [
-        `${figure(before)} entries/s before, ${figure(during)} while it caught up, in ${seconds.toFixed(1)} s`,
+        `${trafficText(before)} before, ${trafficText(during)} while it caught up, in ${seconds.toFixed(1)} s`,
       ],
       data: { full: entriesPerSecond, before, during, seconds },
     };
@@ -50,7 +51,7 @@ export const catchingUpRow = {
 async function catchUp({ output }, side, full, settings) {
   const { leader, followers } = side;
   const [, victim] = followers;
-  const sample = () => leader.ask('sample', {});
+  const sample = () => leader.ask('sample', { latencies: true });
   const load = (what) => leader.ask('load', { ...what, groupIds: [1] });
   let completed = 0;
   const stop = async () => {
@@ -58,7 +59,7 @@ async function catchUp({ output }, side, full, settings) {
   };
   await load(settings);
   await sleep(settings.warmupSeconds * 1000);
-  const before = await rateOver(sample, settings.seconds * 1000);
+  const before = await trafficOver(sample, settings.seconds * 1000);
   await stop();
   victim.signal('SIGSTOP');
   const from = (await sample()).entries;
@@ -80,15 +81,25 @@ async function catchUp({ output }, side, full, settings) {
   const ended = await sample();
   await stop();
   await arrived(side, completed);
-  const during = ((ended.entries - began.entries) * 1000) / (ended.atMs - began.atMs);
-  return { before, during, seconds: caughtUpMs / 1000 };
+  return { before, during: trafficBetween(began, ended), seconds: caughtUpMs / 1000 };
 }
 
-async function rateOver(sample, ms) {
+async function trafficOver(sample, ms) {
   const first = await sample();
   await sleep(ms);
-  const last = await sample();
-  return ((last.entries - first.entries) * 1000) / (last.atMs - first.atMs);
+  return trafficBetween(first, await sample());
+}
+
+/** Latencies start anew with each sample, and from the time at which an entry was meant to be sent. */
+function trafficBetween(first, last) {
+  const latencies = new Histogram();
+  latencies.add(last.latencies);
+  const rate = ((last.entries - first.entries) * 1000) / (last.atMs - first.atMs);
+  return { rate, latency: latencies.percentiles() };
+}
+
+function trafficText({ rate, latency: { p50Ms, p99Ms } }) {
+  return `${figure(rate)} entries/s (p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms)`;
 }
 
 /** How long until every follower lacks only what is under way, ms. */
