@@ -40,9 +40,9 @@ export class Feeder implements Program {
   readonly name = 'feeder';
   readonly #ports: FeederPorts;
   readonly #wanted = new Map<GroupId, Wanted>();
-  /** Read and decoded in part: batches that wait for room in the apply ring. */
   /** Since when something stands in the apply ring of which main was not told; undefined: nothing does. */
   #untoldSinceMs: number | undefined;
+  /** Read and decoded in part: batches that wait for room in the apply ring. */
   #unpushed: { group: GroupId; batches: Buffer[]; headers: BatchHeader[]; at: number } | undefined;
 
   constructor(ports: FeederPorts) {
