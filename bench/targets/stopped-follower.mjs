@@ -11,6 +11,8 @@ const LOOK_MS = 500;
 /** After the signal, before it counts: a follower that is killed costs its leader the connection. */
 const SETTLE_MS = 2000;
 const STOP_TIMEOUT_MS = 120_000;
+/** What it missed in a minute at full load, at the pace of catching up. */
+const CATCH_UP_TIMEOUT_MS = 300_000;
 const MiB = 1024 * 1024;
 
 /** A follower that stands still, with its connections open, against one that is gone. */
@@ -73,7 +75,7 @@ async function without(context, settings, signal) {
   victim.signal('SIGCONT');
   const done = await side.leader.ask('stop', {}, STOP_TIMEOUT_MS);
   const left = signal === 'SIGKILL' ? side.followers.slice(0, 1) : side.followers;
-  await arrived({ ...side, followers: left }, done);
+  await arrived({ ...side, followers: left }, done, CATCH_UP_TIMEOUT_MS);
   await side.close();
   const rate = ((after.entries - before.entries) * 1000) / (after.atMs - before.atMs);
   return { rate, growthMiB: (most - atSignal.rssBytes) / MiB, completed: done };

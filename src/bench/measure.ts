@@ -77,10 +77,14 @@ async function sample({ leader, followers, loaders }: Side): Promise<Samples> {
   return { nodes, loaders: loaders[0] === leader ? [nodes[0]!] : remote };
 }
 
-/** Every follower has all entries, and the same: a run that lost or doubled one is no result. */
-export async function arrived(side: Side, completed: number): Promise<void> {
+/** Every follower has all entries, and the same, within some time, ms: a run that lost or doubled one is no result. */
+export async function arrived(
+  side: Side,
+  completed: number,
+  withinMs: number = CATCH_UP_TIMEOUT_MS,
+): Promise<void> {
   const all = [side.leader, ...side.followers];
-  const samples = await until(`${completed} entries on every node`, CATCH_UP_TIMEOUT_MS, async () => {
+  const samples = await until(`${completed} entries on every node`, withinMs, async () => {
     const found = await Promise.all(all.map((node) => node.ask<NodeSample>('sample', {})));
     return found.every(({ entries }) => entries >= completed) ? found : undefined;
   });

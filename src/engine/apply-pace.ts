@@ -1,7 +1,7 @@
 import { BATCH_ENTRIES_CEILING } from '../base/limits.js';
 
 /** How long one batch should take to apply at most, ms: that, and a turn's slice before it, is what everything else waits. */
-const BATCH_MS_MAX = 8;
+const BATCH_MS_MAX = 6;
 /** However slow a state machine is: a batch has its price, too. */
 const ENTRIES_MIN = 16;
 /** What a batch still counts for once the next one is applied. */

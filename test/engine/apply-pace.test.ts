@@ -11,10 +11,10 @@ describe('the pace of a state machine', () => {
     expect(pace.batchEntriesInTime).toBe(BATCH_ENTRIES_CEILING);
   });
 
-  it('is what 8 ms take, of late: it follows a machine that gets slower or faster, and goes no lower than 16', () => {
+  it('is what 6 ms take, of late: it follows a machine that gets slower or faster, and goes no lower than 16', () => {
     const pace = new ApplyPace();
     for (let batch = 0; batch < 100; batch++) pace.note(200, 4);
-    expect(pace.batchEntriesInTime).toBeCloseTo(400, -1);
+    expect(pace.batchEntriesInTime).toBeCloseTo(300, -1);
     for (let batch = 0; batch < 50; batch++) pace.note(200, 40);
     expect(pace.batchEntriesInTime).toBeLessThan(50);
     for (let batch = 0; batch < 10; batch++) pace.note(10, 1000);
