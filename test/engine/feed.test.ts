@@ -64,10 +64,10 @@ describe('what a state machine is given next', () => {
     log.durableIndex = 100;
     feed.committed(100);
     for (let index = 1; index <= 40; index++) feed.applyNear();
-    expect(Math.abs(pace.batchEntriesInTime - 400)).toBeLessThanOrEqual(1);
+    expect(Math.abs(pace.batchEntriesInTime - 300)).toBeLessThanOrEqual(1);
     clock.entryMs = 0.1;
     for (let index = 41; index <= 100; index++) applyFed(index);
-    expect(Math.abs(pace.batchEntriesInTime - 80)).toBeLessThanOrEqual(1);
+    expect(Math.abs(pace.batchEntriesInTime - 60)).toBeLessThanOrEqual(1);
   });
 
   it('H34 is committed and on the own disk, whichever comes last', () => {
