@@ -21,9 +21,19 @@ const PAGE_BYTES = 64 * 1024;
 /** What 32 bits of address reach. */
 const PAGES_MAX = 65_536;
 
-/** Memory of this thread's own, of at least so many bytes. */
+/** What `alignedMemory` has given. */
+const aligned = new WeakSet<object>();
+
+/** Memory of this thread's own, of at least so many bytes; begins at a page's border. */
 export function alignedMemory(byteLength: number): ArrayBuffer {
-  return new WebAssembly.Memory({ initial: Math.ceil(byteLength / PAGE_BYTES) }).buffer as ArrayBuffer;
+  const { buffer } = new WebAssembly.Memory({ initial: Math.ceil(byteLength / PAGE_BYTES) });
+  aligned.add(buffer);
+  return buffer as ArrayBuffer;
+}
+
+/** Whether `bytes` are known to begin at a multiple of `border`, which divides a page. */
+export function isAligned(bytes: Uint8Array, border: number): boolean {
+  return aligned.has(bytes.buffer) && bytes.byteOffset % border === 0;
 }
 
 /** Memory for several threads, of at least so many bytes; undefined where that cannot be had. */

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { copyBytes } from '../base/copy.js';
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 import { refuseBytes } from './bytes.js';
 import { compressLz4Block, decompressLz4Block } from './lz4.js';
@@ -79,7 +80,7 @@ function compressNative(lz4: NativeLz4): Compression['compressLz4'] {
   return (source, target) => {
     const compressed = lz4.compressSync(source);
     if (compressed.length > target.length) return 0;
-    target.set(compressed, 0);
+    copyBytes(compressed, target, 0);
     return compressed.length;
   };
 }
@@ -102,7 +103,7 @@ function checkLength(source: Buffer, target: Buffer): void {
 export function compressDeflate(source: Buffer, target: Buffer): number {
   const compressed = deflateRawSync(source, { level: 1 });
   if (compressed.length > target.length) return 0;
-  target.set(compressed, 0);
+  copyBytes(compressed, target, 0);
   return compressed.length;
 }
 
@@ -110,7 +111,7 @@ export function compressDeflate(source: Buffer, target: Buffer): number {
 export function decompressDeflate(source: Buffer, target: Buffer): void {
   const raw = inflate(source, target.length);
   if (raw.length !== target.length) refuseBytes('deflate output', `${target.length} bytes`, raw.length);
-  target.set(raw, 0);
+  copyBytes(raw, target, 0);
 }
 
 function inflate(source: Buffer, rawLength: number): Buffer {

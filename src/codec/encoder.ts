@@ -1,4 +1,5 @@
 import { assert, unreachable } from '../base/assert.js';
+import { copyBytes } from '../base/copy.js';
 import { type BatchHeader, Codec } from '../base/messages.js';
 import { BATCH_PAYLOAD_OFFSET, readBatchHeader, sealBatch, writeBatchHead } from './batch.js';
 import { type Compression, decompressDeflate } from './compression.js';
@@ -32,7 +33,7 @@ export function encodeBatch(
 
   let stored = compressor?.compress(payload, room, header.codec) ?? 0;
   if (stored === 0) {
-    room.set(payload, 0);
+    copyBytes(payload, room, 0);
     stored = header.rawLength;
     header.codec = Codec.None;
   }

@@ -1,3 +1,4 @@
+import { copyBytes } from '../base/copy.js';
 import { BatchFlag } from '../base/messages.js';
 import { packEntry, packedEntryBytes } from '../codec/entries.js';
 import { Waiters } from './waiters.js';
@@ -54,7 +55,7 @@ export class OpenBatch {
   /** Entries of a remote client, already packed with their sessions. */
   addPacked(packed: Buffer, count: number): void {
     this.#reserve(packed.length);
-    this.#buffer.set(packed, this.length);
+    copyBytes(packed, this.#buffer, this.length);
     this.#held.bytes += packed.length;
     this.length += packed.length;
     this.count += count;
@@ -62,7 +63,7 @@ export class OpenBatch {
   }
 
   copyTo(target: Buffer, at: number): void {
-    target.set(this.#buffer.subarray(0, this.length), at);
+    copyBytes(this.#buffer.subarray(0, this.length), target, at);
   }
 
   /** Empties it and returns who waits for what was in it. */

@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { assert } from '../base/assert.js';
-import { alignedMemory } from '../base/web-assembly.js';
+import { copyBytes } from '../base/copy.js';
+import { alignedMemory, isAligned } from '../base/web-assembly.js';
 import { BLOCK_BYTES } from './disk.js';
 
 /** Bytes that one write takes at most. */
@@ -38,7 +39,7 @@ export class DirectFile {
     openDirectly(path, constants.O_RDWR, (fd) => {
       file = new DirectFile(fd);
       // Zeros over zeros.
-      file.#writeBlocks(BLOCK_BYTES);
+      file.#writeBlocks(file.#staging, BLOCK_BYTES);
     });
     return file;
   }
@@ -56,15 +57,33 @@ export class DirectFile {
   write(buffers: readonly Buffer[], position: number): void {
     assert(position === this.#position, 'a file past the cache is written from its front to its back');
     for (const buffer of buffers) {
-      for (let from = 0; from < buffer.length; ) {
-        const at = this.#position - this.#blocksWritten;
-        const taken = buffer.copy(this.#staging, at, from);
-        from += taken;
-        this.#position += taken;
-        if (at + taken === STAGING_BYTES) this.#flush();
-      }
+      if (this.#isReady(buffer)) this.#pass(buffer);
+      else this.#stage(buffer);
     }
     this.#flush();
+  }
+
+  /** Whether it can be written from where it stands. */
+  #isReady(buffer: Buffer): boolean {
+    const staged = this.#position - this.#blocksWritten;
+    return staged === 0 && buffer.length % BLOCK_BYTES === 0 && isAligned(buffer, BLOCK_BYTES);
+  }
+
+  #pass(blocks: Buffer): void {
+    this.#writeBlocks(blocks, blocks.length);
+    this.#blocksWritten += blocks.length;
+    this.#position += blocks.length;
+  }
+
+  #stage(buffer: Buffer): void {
+    for (let from = 0; from < buffer.length; ) {
+      const at = this.#position - this.#blocksWritten;
+      const taken = Math.min(buffer.length - from, STAGING_BYTES - at);
+      copyBytes(buffer.subarray(from, from + taken), this.#staging, at);
+      from += taken;
+      this.#position += taken;
+      if (at + taken === STAGING_BYTES) this.#flush();
+    }
   }
 
   /** Writes what is staged, filled up with zeros to whole blocks, and keeps the last block if it is not full. */
@@ -74,15 +93,15 @@ export class DirectFile {
     const end = whole === staged ? whole : whole + BLOCK_BYTES;
     if (end === 0) return;
     this.#staging.fill(0, staged, end);
-    this.#writeBlocks(end);
+    this.#writeBlocks(this.#staging, end);
     this.#blocksWritten += whole;
     this.#staging.copyWithin(0, whole, staged);
   }
 
   /** A full disk shows as a short count; only writing the rest makes the system say why (H81). */
-  #writeBlocks(length: number): void {
+  #writeBlocks(bytes: Buffer, length: number): void {
     for (let done = 0; done < length; ) {
-      const count = writeSync(this.fd, this.#staging, done, length - done, this.#blocksWritten + done);
+      const count = writeSync(this.fd, bytes, done, length - done, this.#blocksWritten + done);
       if (count < BLOCK_BYTES) throw new Error(`write of ${length - done} bytes made no progress`);
       done += count - (count % BLOCK_BYTES);
     }

@@ -1,3 +1,4 @@
+import { alignedMemory } from '../base/web-assembly.js';
 import { crc32 } from '../codec/checksum.js';
 import { type Checkpoint, encodeCheckpoint } from './checkpoint.js';
 import { BLOCK_BYTES, createDurably, type Disk, diskError, type WritePattern } from './disk.js';
@@ -13,7 +14,8 @@ import {
 
 /** The prepared file that the next rotation takes. */
 const SPARE = 'spare';
-const ZERO_CHUNK = Buffer.alloc(256 * 1024);
+/** A disk may take it from where it stands. */
+const ZERO_CHUNK = Buffer.from(alignedMemory(256 * 1024));
 
 /** What an acknowledgement of a write promises: that it survives a loss of power, or the end of this process only. */
 export type Durability = 'sync' | 'os';

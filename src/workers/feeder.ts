@@ -1,3 +1,4 @@
+import { copyBytes } from '../base/copy.js';
 import type { GroupId, LogIndex, Term } from '../base/ids.js';
 import { type BatchHeader, BatchKind, Codec, lastIndexOf } from '../base/messages.js';
 import { BATCH_PAYLOAD_OFFSET, readBatchHeader, writeBatchHead } from '../codec/batch.js';
@@ -153,7 +154,7 @@ export class Feeder implements Program {
     const at = apply.offset + BATCH_PAYLOAD_OFFSET;
     const raw = apply.bytes.subarray(at, at + header.rawLength);
     const payload = decodePayload(batch, 0, header, compression, raw);
-    if (header.codec === Codec.None) raw.set(payload);
+    if (header.codec === Codec.None) copyBytes(payload, raw, 0);
     if (header.kind === BatchKind.Data) verifyEntries(raw, 0, raw.length, header.count, entryBytesMax);
     writeBatchHead(apply.bytes, apply.offset, { ...header, codec: Codec.None, byteLength: length });
     apply.publish(length);

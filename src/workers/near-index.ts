@@ -1,3 +1,4 @@
+import { copyBytes } from '../base/copy.js';
 import type { GroupId, LogIndex, Term } from '../base/ids.js';
 import { BATCH_PAYLOAD_OFFSET, readBatchHeader } from '../codec/batch.js';
 import type { RingObserver } from '../ring/observer.js';
@@ -83,7 +84,7 @@ export class NearIndex {
   copy(batch: NearBatch, target: Buffer, at: number): boolean {
     const ring = this.#ring;
     if (!ring.at(batch.position)) return false;
-    target.set(ring.bytes.subarray(ring.offset, ring.offset + batch.byteLength), at);
+    copyBytes(ring.bytes.subarray(ring.offset, ring.offset + batch.byteLength), target, at);
     return ring.holds(batch.position);
   }
 

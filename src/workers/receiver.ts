@@ -1,3 +1,4 @@
+import { copyBytes } from '../base/copy.js';
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, NodeId } from '../base/ids.js';
 import { ENTRY_BYTES_CEILING } from '../base/limits.js';
@@ -164,7 +165,7 @@ export class Receiver implements Program {
       const { byteLength } = headers[number]!;
       if (number >= message.copied) {
         if (!receive.claim(byteLength)) return false;
-        receive.bytes.set(bytes.subarray(at, at + byteLength), receive.offset);
+        copyBytes(bytes.subarray(at, at + byteLength), receive.bytes, receive.offset);
         receive.publish(byteLength);
         message.copied++;
       }

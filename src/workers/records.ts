@@ -1,3 +1,4 @@
+import { copyBytes } from '../base/copy.js';
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import type { RingProducer } from '../ring/producer.js';
@@ -55,7 +56,7 @@ export class RecordCodec<const S extends RecordSchema> {
     const values = record as unknown as Record<string, number>;
     numbers[at] = number;
     for (let field = 0; field < fields.length; field++) numbers[at + 1 + field] = values[fields[field]!]!;
-    if (body !== undefined) ring.bytes.set(body, offset + head);
+    if (body !== undefined) copyBytes(body, ring.bytes, offset + head);
     ring.publish(length);
     return true;
   }

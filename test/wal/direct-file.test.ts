@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Random, randomInteger, seededRandom } from '../../src/base/prng.js';
+import { alignedMemory } from '../../src/base/web-assembly.js';
 import { RealDisk } from '../../src/wal/real-disk.js';
 import { hasSpare, prepareSegment } from '../../src/wal/segment.js';
 
@@ -27,9 +28,11 @@ describe(`a file that is written once, from its front to its back (seed ${SEED})
     const expected = Buffer.alloc(segmentBytes);
     let position = 0;
     for (const length of lengths(random, segmentBytes)) {
-      const bytes = Buffer.alloc(length, randomInteger(random, 1, 255));
+      const isInPlace = randomInteger(random, 0, 1) === 1;
+      const bytes = isInPlace ? Buffer.from(alignedMemory(length), 0, length) : Buffer.alloc(length);
+      bytes.fill(randomInteger(random, 1, 255));
       bytes[randomInteger(random, 0, length - 1)] = 0;
-      const cut = randomInteger(random, 0, length);
+      const cut = randomInteger(random, 0, 3) * Math.floor(length / 3);
       disk.write(fd, [bytes.subarray(0, cut), bytes.subarray(cut)], position);
       bytes.copy(expected, position);
       position += length;
@@ -55,6 +58,24 @@ describe(`a file that is written once, from its front to its back (seed ${SEED})
     expect(written.subarray(0, 5000).equals(bytes)).toBe(true);
     expect(written.subarray(5000).every((byte) => byte === 0)).toBe(true);
     expect([5000, 8192]).toContain(written.length);
+  });
+
+  it('takes blocks from where they stand, where nothing waits in front of them', () => {
+    const disk = new RealDisk();
+    const fd = disk.create(`${directory}/new`, 'once');
+    const blocks = (byte: number) => Buffer.from(alignedMemory(65_536)).fill(byte);
+    const parts = [
+      blocks(1),
+      blocks(2).subarray(4096, 12_288),
+      Buffer.alloc(100, 3),
+      blocks(4),
+      Buffer.alloc(3996, 5),
+    ];
+    disk.write(fd, parts, 0);
+    const later = [blocks(6).subarray(0, 4096), blocks(7).subarray(1, 4097)];
+    disk.write(fd, later, Buffer.concat(parts).length);
+    disk.close(fd);
+    expect(readFileSync(`${directory}/new`).equals(Buffer.concat([...parts, ...later]))).toBe(true);
   });
 
   it('has the rights and refusals of every file', () => {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { copyBytes } from '../../base/copy.js';
 import { readBatchHeader } from '../../codec/batch.js';
 import { RingProducer } from '../../ring/byte-ring.js';
 import type { Cursor } from '../../ring/cursor.js';
@@ -67,7 +68,7 @@ class Follower {
 
   #take(bytes: Buffer): void {
     if (!this.#ring.claim(bytes.length)) throw new Error('pipe: a follower received more than its window');
-    this.#ring.bytes.set(bytes, this.#ring.offset);
+    copyBytes(bytes, this.#ring.bytes, this.#ring.offset);
     this.#ring.publish(bytes.length);
     this.#gates.sync.notify();
     const { firstIndex, count } = readBatchHeader(bytes, 0);

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { copyBytes } from '../../base/copy.js';
 import type { BatchHeader } from '../../base/messages.js';
 import { Codec } from '../../base/messages.js';
 import { BATCH_PAYLOAD_OFFSET, readBatchHeader, writeBatchHead } from '../../codec/batch.js';
@@ -103,7 +104,7 @@ function takeBatch(): boolean {
   proposals.release();
   // The slot is overwritten at the next claim at the earliest, and gRPC reads late: one copy for both followers.
   const message = Buffer.allocUnsafe(byteLength);
-  batches.bytes.copy(message, 0, from, from + byteLength);
+  copyBytes(batches.bytes.subarray(from, from + byteLength), message, 0);
   for (const { unsent } of followers) unsent.push({ message, lastIndex: firstIndex + count - 1 });
   return true;
 }
