@@ -1,3 +1,5 @@
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { startCluster } from '../../dist/bench/cluster.js';
 import { arrived } from '../../dist/bench/measure.js';
 import { sleep } from '../../dist/bench/processes.js';
@@ -18,6 +20,8 @@ const MiB = 1024 * 1024;
 /** What a slope may be and still be called flat, MiB an hour, beyond twice its own uncertainty. */
 const FLAT = { rss: 16, heap: 8 };
 const STOP_TIMEOUT_MS = 120_000;
+/** Half an hour at full load would write 100 to 150 GB. Of each node's log the newest so many segments stay; nobody reads the others. */
+const SEGMENTS_KEPT = 16;
 
 export const soakRow = {
   name: 'soak',
@@ -77,11 +81,20 @@ async function soak(context, settings) {
     const text = found
       .map(({ rssBytes, heapBytes }) => `${figure(rssBytes / MiB)}/${figure(heapBytes / MiB)}`)
       .join(' ');
+    forgetOldSegments(workspace.root);
     output.line(`  ${told} min: ${figure(found[0].entries)} entries, RSS/heap by node ${text} MiB`);
   }
   await arrived(side, await side.leader.ask('stop', {}, STOP_TIMEOUT_MS));
   await side.close();
   return { samples, names: nodes.map((_, at) => (at === 0 ? 'leader' : `follower ${at}`)) };
+}
+
+function forgetOldSegments(root) {
+  for (const node of readdirSync(root)) {
+    const directory = join(root, node);
+    const segments = readdirSync(directory).filter((name) => name.endsWith('.segment'));
+    for (const name of segments.sort().slice(0, -SEGMENTS_KEPT)) rmSync(join(directory, name));
+  }
 }
 
 function slopeFigure(node, what, series) {

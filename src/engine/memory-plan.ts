@@ -1,6 +1,6 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import { PROPOSE_BYTES_MAX } from '../base/limits.js';
-import { READ_BACK_BYTES } from '../workers/memory.js';
+import { READER_BYTES } from '../workers/memory.js';
 import { RESTING_BYTES_MAX } from '../workers/peers.js';
 import type { Config } from './options.js';
 
@@ -11,8 +11,6 @@ export const SENDING_BYTES_MAX = 64 * MiB;
 /** Of that for the streams to peers; the rest is for tails and answers to clients. */
 const SENDING_TO_PEERS_BYTES = 32 * MiB;
 const STREAM_QUEUE_BYTES = { min: 1 * MiB, max: 16 * MiB };
-/** A reader of the log on disk has a window, which is larger for a follower's, and memory for what it gives out, unless that is one batch that is larger. */
-const WINDOW_BYTES = { follower: MiB, other: MiB / 4 };
 /** Aligned memory of the log's writer: for the segment that it writes, and for the one before, until that is collected. */
 const WRITER_BYTES = 2 * MiB;
 
@@ -59,9 +57,9 @@ export function planMemory(config: Config, rings: number, batchRawBytesMax: numb
     clients: limits.clientStreams * Math.max(transport.receiveWindowBytes, PROPOSE_BYTES_MAX),
     // Applying has a place among the rings for what it reads. Of larger batches one at a time is read, all readers being on one thread.
     reading:
-      peers.size * (WINDOW_BYTES.follower + READ_BACK_BYTES) +
-      limits.tailStreams * (WINDOW_BYTES.other + READ_BACK_BYTES) +
-      WINDOW_BYTES.other +
+      peers.size * READER_BYTES.follower +
+      limits.tailStreams * READER_BYTES.tail +
+      READER_BYTES.own +
       message,
     working: RESTING_BYTES_MAX + WRITER_BYTES + message,
   };

@@ -13,7 +13,7 @@ import { isDead, type Truncation, truncationsIn } from './truncations.js';
  * Read at a time. Who reads on to the end of a long log reads much at once, past the cache; who looks at the end of the log now and then reads
  * what is there anew each time.
  */
-const WINDOW_BYTES: Record<ReadPattern, number> = { once: 1024 * 1024, anyhow: 256 * 1024 };
+export const READER_WINDOW_BYTES: Record<ReadPattern, number> = { once: 1024 * 1024, anyhow: 256 * 1024 };
 const OPEN_FILES_MAX = 4;
 
 export interface FarRead {
@@ -62,7 +62,7 @@ export class LogReader {
   ) {
     this.pattern = pattern;
     this.room = room;
-    this.window = new ReadWindow(disk, WINDOW_BYTES[pattern]);
+    this.window = new ReadWindow(disk, READER_WINDOW_BYTES[pattern]);
   }
 
   /**

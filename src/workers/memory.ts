@@ -6,6 +6,7 @@ import { Cursor } from '../ring/cursor.js';
 import { Gate } from '../ring/gate.js';
 import { SharedAllocator } from '../ring/region.js';
 import { SharedLogIndex } from '../wal/log-index.js';
+import { READER_WINDOW_BYTES } from '../wal/log-reader.js';
 
 /**
  * Who writes what. One block of shared memory per engine; every ring has one producer, every cursor one writer.
@@ -84,6 +85,12 @@ const ANCHORS_PER_GROUP = 4096;
 const MESSAGE_RING_BYTES = 1024 * 1024;
 /** Bytes of stored batches that the feeder reads back at a time, unless one batch alone is larger. */
 export const READ_BACK_BYTES = 256 * 1024;
+/** What a reader of the log holds, bytes: its window, and what it gives out, unless that is one batch that is larger. The node's own gives out to a place among the rings. */
+export const READER_BYTES = {
+  follower: READER_WINDOW_BYTES.once + READ_BACK_BYTES,
+  tail: READER_WINDOW_BYTES.anyhow + READ_BACK_BYTES,
+  own: READER_WINDOW_BYTES.anyhow,
+};
 
 export interface MemorySizes {
   ringBytes: number;
