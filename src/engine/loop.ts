@@ -28,8 +28,8 @@ export class Loop {
   #scheduled = false;
   /** A sleep on the gate is pending: threads will end it. */
   #sleeping = false;
-  /** A timer runs that will take a turn. */
-  #lingering = false;
+  /** When timers will take a turn, ms. */
+  readonly #timersMs = new Set<number>();
 
   constructor(parts: LoopParts) {
     this.#parts = parts;
@@ -67,14 +67,16 @@ export class Loop {
 
   /** A turn is due in so long, ms; at once where no timer is that fine. */
   scheduleIn(ms: number): void {
-    if (this.#lingering) return;
     if (ms < TIMER_MS) {
       this.schedule();
       return;
     }
-    this.#lingering = true;
-    this.#parts.clock.after(Math.floor(ms), () => {
-      this.#lingering = false;
+    const { clock } = this.#parts;
+    const dueMs = clock.nowMs() + ms;
+    for (const timerMs of this.#timersMs) if (timerMs < dueMs + TIMER_MS) return;
+    this.#timersMs.add(dueMs);
+    clock.after(Math.floor(ms), () => {
+      this.#timersMs.delete(dueMs);
       this.schedule();
     });
   }
