@@ -1,3 +1,4 @@
+import { copyBytes } from '../dist/base/copy.js';
 import { seededRandom } from '../dist/base/prng.js';
 import { BATCH_PAYLOAD_OFFSET } from '../dist/codec/batch.js';
 import { Raft } from '../dist/core/raft.js';
@@ -27,7 +28,7 @@ export function ringCases() {
     const run = () => {
       for (let record = 0; record < records; record++) {
         producer.claim(bytes);
-        producer.bytes.set(payload, producer.offset);
+        copyBytes(payload, producer.bytes, producer.offset);
         producer.publish(bytes);
         consumer.poll();
         consumer.release();

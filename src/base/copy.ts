@@ -6,7 +6,7 @@ const CALL_BYTES_MIN = 1024;
  * word by word as soon as one of them is shared memory (V8's `relaxed_memmove`); `fill` with just as many bytes is a `memcpy` (docs/decisions/0017).
  * What is copied is made visible to other threads by an atomic store that follows, or found out to have been overwritten: it needs no atomics of its own.
  */
-export function copyBytes(source: Uint8Array, target: Buffer, at: number): void {
+export function copyBytes(source: Uint8Array, target: Uint8Array, at: number): void {
   if (source.length < CALL_BYTES_MIN) target.set(source, at);
-  else target.fill(source, at, at + source.length);
+  else Buffer.prototype.fill.call(target, source, at, at + source.length);
 }

@@ -1,3 +1,4 @@
+import { copyBytes } from '../base/copy.js';
 import { Codec } from '../base/messages.js';
 import { type Compression, compressDeflate } from './compression.js';
 
@@ -71,7 +72,7 @@ export class Compressor {
     const stride = (payload.length - SAMPLE_PIECE_BYTES) / (SAMPLE_PIECES - 1);
     for (let piece = 0; piece < SAMPLE_PIECES; piece++) {
       const from = Math.floor(piece * stride);
-      payload.copy(sample, piece * SAMPLE_PIECE_BYTES, from, from + SAMPLE_PIECE_BYTES);
+      copyBytes(payload.subarray(from, from + SAMPLE_PIECE_BYTES), sample, piece * SAMPLE_PIECE_BYTES);
     }
     const work = room.subarray(SAMPLE_BYTES, SAMPLE_BYTES + storedBytesMax(SAMPLE_BYTES));
     return this.#run(sample, work, codec) > 0;

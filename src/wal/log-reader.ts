@@ -1,3 +1,4 @@
+import { copyBytes } from '../base/copy.js';
 import { RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex } from '../base/ids.js';
 import { type BatchHeader, lastIndexOf } from '../base/messages.js';
@@ -213,7 +214,7 @@ export class LogReader {
       return bytes.length > this.window.viewBytesMax ? bytes : Buffer.from(bytes);
     }
     if (this.room.length < bytesMax) this.room = Buffer.allocUnsafeSlow(bytesMax);
-    bytes.copy(this.room, at);
+    copyBytes(bytes, this.room, at);
     return this.room.subarray(at, at + bytes.length);
   }
 

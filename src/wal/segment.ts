@@ -14,8 +14,9 @@ import {
 
 /** The prepared file that the next rotation takes. */
 const SPARE = 'spare';
-/** A disk may take it from where it stands. */
-const ZERO_CHUNK = Buffer.from(alignedMemory(256 * 1024));
+const ZEROS_BYTES = 256 * 1024;
+/** Made when first needed. A disk may take them from where they stand. */
+let zeros: Buffer | undefined;
 
 /** What an acknowledgement of a write promises: that it survives a loss of power, or the end of this process only. */
 export type Durability = 'sync' | 'os';
@@ -47,8 +48,9 @@ export interface OpenSegment {
 
 /** Writes zeros over [from, to). */
 export function writeZeros(disk: Disk, fd: number, from: number, to: number): void {
-  for (let at = from; at < to; at += ZERO_CHUNK.length) {
-    disk.write(fd, [ZERO_CHUNK.subarray(0, Math.min(ZERO_CHUNK.length, to - at))], at);
+  zeros ??= Buffer.from(alignedMemory(ZEROS_BYTES), 0, ZEROS_BYTES);
+  for (let at = from; at < to; at += ZEROS_BYTES) {
+    disk.write(fd, [zeros.subarray(0, Math.min(ZEROS_BYTES, to - at))], at);
   }
 }
 

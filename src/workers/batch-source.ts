@@ -1,3 +1,4 @@
+import { copyBytes } from '../base/copy.js';
 import type { GroupId, LogIndex, Term } from '../base/ids.js';
 import { lastIndexOf } from '../base/messages.js';
 import type { LogReader } from '../wal/log-reader.js';
@@ -110,7 +111,7 @@ export class BatchSource {
     const copyTo = (target: Buffer, at: number): boolean => {
       let to = at;
       for (const batch of batches) {
-        target.set(batch, to);
+        copyBytes(batch, target, to);
         to += batch.length;
       }
       return true;

@@ -6,8 +6,9 @@ import type { Cursor } from '../ring/cursor.js';
 import type { RingProducer } from '../ring/producer.js';
 import type { Program } from './program.js';
 
-/** Batches that one poll encodes at most, so that its neighbours on the thread get their turn. */
+/** Batches that one poll encodes at most, and payload, unless one batch alone is larger: its neighbours on the thread, heartbeats among them, get their turn. */
 const BATCHES_PER_POLL = 4;
+const BYTES_PER_POLL = 1024 * 1024;
 
 /** Which batches are this encoder's: those whose number, counted from 0 over all that are proposed, leaves `at` when divided by `of`. */
 export interface Share {
@@ -61,7 +62,8 @@ export class Encoder implements Program {
     let encoded = 0;
     let passed = 0;
     let crowded = false;
-    while (encoded < BATCHES_PER_POLL) {
+    const upTo = this.#rawBytes + BYTES_PER_POLL;
+    while (encoded < BATCHES_PER_POLL && this.#rawBytes < upTo) {
       if (!this.#waiting && !proposals.poll()) break;
       crowded ||= proposals.crowded();
       if (!this.#waiting && !this.#isMine()) {

@@ -1,3 +1,4 @@
+import { copyBytes } from '../base/copy.js';
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex } from '../base/ids.js';
 import { BatchFlag, type BatchHeader, BatchKind, lastIndexOf } from '../base/messages.js';
@@ -133,7 +134,7 @@ export class Tailer {
       { type: 'tailChunk', group, firstIndex, term, count },
       packed.length,
     );
-    bytes.set(packed, bodyOffset);
+    copyBytes(packed, bytes, bodyOffset);
     if (!this.ended && !stream.send(bytes)) this.#giveUp();
   }
 }

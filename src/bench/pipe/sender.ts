@@ -81,7 +81,7 @@ function encode(): BatchHeader {
   const payload = bytes.subarray(offset + BATCH_PAYLOAD_OFFSET, offset + length);
   const room = target.subarray(at + BATCH_PAYLOAD_OFFSET, at + length);
   const stored = lz4 === undefined || rawLength < COMPRESSED_BYTES_MIN ? 0 : lz4.compressLz4(payload, room);
-  if (stored === 0) room.set(payload);
+  if (stored === 0) copyBytes(payload, room, 0);
   const codec = stored > 0 ? Codec.Lz4 : Codec.None;
   const byteLength = BATCH_PAYLOAD_OFFSET + (stored || rawLength);
   const header = { ...readBatchHeader(bytes, offset), codec, byteLength };
