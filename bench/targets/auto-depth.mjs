@@ -1,4 +1,5 @@
 import { AUTO_BOUNDS, adviceOf, chosenDepth, seriesOf } from '../../dist/bench/advice.js';
+import { spreadOf } from '../../dist/bench/statistics.js';
 import { sweep } from '../../dist/bench/sweep.js';
 import { figure, printRun } from '../../dist/cli/bench/print.js';
 
@@ -28,9 +29,16 @@ export const autoDepthRow = {
     for (const series of seriesOf(measured)) {
       const { best, auto } = adviceOf(series);
       const at = `${series.linkDelayMs} ms`;
-      const one = (name, value, met) => ({ name: `${at}, ${name}`, value, low: value, high: value, met });
-      figures.push(one('throughput', auto.throughput, auto.throughput >= AUTO_BOUNDS.throughput));
-      figures.push(one('p99', auto.p99, auto.p99 <= AUTO_BOUNDS.p99));
+      // The spread is that of runs side by side: the n-th of one, and the n-th of the other.
+      const one = (name, value, met, of) => {
+        const { min: low, max: high } = spreadOf(
+          auto.point.runs.map((run, at) => of(run) / of(best.runs[at])),
+        );
+        return { name: `${at}, ${name}`, value, low, high, met };
+      };
+      const isFast = auto.throughput >= AUTO_BOUNDS.throughput;
+      figures.push(one('throughput', auto.throughput, isFast, (run) => run.entriesPerSecond));
+      figures.push(one('p99', auto.p99, auto.p99 <= AUTO_BOUNDS.p99, (run) => run.latency.p99Ms));
       const chosen = chosenDepth(auto.point.runs);
       beside.push(
         `${at}: the best is ${best.settings.depth} (${figure(best.throughput.median)} entries/s, p99 ${figure(best.p99.median)} ms), ` +

@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { statfsSync } from 'node:fs';
+import { realpathSync, statfsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
+import { fileURLToPath } from 'node:url';
 
 const FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
   [0xef53, 'ext4'],
@@ -56,13 +57,14 @@ function version(): string {
 /** Of the checkout that runs, if it is one. */
 function commit(): string {
   try {
-    const cwd = new URL('../..', import.meta.url);
-    return execFileSync('git', ['describe', '--always', '--dirty'], {
-      cwd,
-      stdio: ['ignore', 'pipe', 'ignore'],
-    })
-      .toString()
-      .trim();
+    const cwd = fileURLToPath(new URL('../..', import.meta.url));
+    const git = (...args: string[]): string =>
+      execFileSync('git', args, { cwd, stdio: ['ignore', 'pipe', 'ignore'] })
+        .toString()
+        .trim();
+    // An installed package may lie in a checkout of somebody else's.
+    if (realpathSync(git('rev-parse', '--show-toplevel')) !== realpathSync(cwd)) return 'unknown';
+    return git('describe', '--always', '--dirty');
   } catch {
     return 'unknown';
   }

@@ -70,7 +70,9 @@ export interface Change {
 export function compareResults(base: Results, changed: Results): Change[] {
   const changes = changed.measured.flatMap((after) => {
     const conditions = conditionsText(after.settings);
-    const before = base.measured.find(({ settings }) => conditionsText(settings) === conditions);
+    const before = base.measured.find(
+      ({ settings }) => everythingText(settings) === everythingText(after.settings),
+    );
     if (before === undefined) return [];
     return (['cluster', 'pipe'] as const).flatMap((side) =>
       changesOf(conditions, side, before[side], after[side]),
@@ -78,11 +80,19 @@ export function compareResults(base: Results, changed: Results): Change[] {
   });
   if (changes.length > 0) return changes;
   const named = ({ measured }: Results): string =>
-    measured.map(({ settings }) => conditionsText(settings)).join('; ');
+    measured.map(({ settings }) => everythingText(settings)).join('; ');
   throw new RaftlineError(
     ErrorCode.UsageInvalid,
     `nothing was measured alike: expected ${named(changed)}, received ${named(base)}`,
   );
+}
+
+/** All that two measurements must have in common: what is printed beside each figure, and what goes without saying there. */
+function everythingText(settings: BenchSettings): string {
+  const { concurrency, data, seed, seconds, warmupSeconds } = settings;
+  const file = typeof data === 'string' ? '' : ` of ${data.file}`;
+  const outstanding = `at most ${concurrency} outstanding, data${file} by seed ${seed}`;
+  return `${conditionsText(settings)} (${outstanding}, ${seconds} s after ${warmupSeconds} s)`;
 }
 
 function changesOf(

@@ -74,7 +74,7 @@ const CODECS: Readonly<Record<BenchSettings['compression'], string>> = {
   deflate: 'deflate',
 };
 
-function storedText({ compression, durability, nodes, joined }: BenchSettings): string {
+export function storedText({ compression, durability, nodes, joined }: BenchSettings): string {
   const stored = { sync: 'synced', os: 'written, not synced,' };
   if (joined === undefined) return `${CODECS[compression]}, ${stored[durability]} on every node`;
   const { compressionTold, syncing, writing } = joined;

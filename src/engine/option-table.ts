@@ -98,7 +98,7 @@ export const optionTable: readonly OptionRow[] = [
     max: 1024 * MiB,
     unit: 'bytes',
     meaning:
-      'payload that a leader holds in a group before it commits; beyond it proposals are refused as overloaded',
+      'payload that a leader holds in a group until it is committed and applied; beyond it proposals are refused as overloaded',
   },
   {
     path: 'durability',
@@ -205,7 +205,7 @@ export const optionTable: readonly OptionRow[] = [
     min: 64 * 1024,
     max: 256 * MiB,
     unit: 'bytes',
-    meaning: 'bytes in flight to a follower; one message always goes',
+    meaning: 'bytes in flight to a follower in a group, beyond which no message begins',
   },
   {
     path: 'pipeline.catchUpBytesPerSecond',
@@ -214,7 +214,8 @@ export const optionTable: readonly OptionRow[] = [
     min: 64 * 1024,
     max: 1024 * 1024 * MiB,
     unit: 'bytes a second',
-    meaning: 'how fast a follower that has fallen behind gains on the log, which is read back from disk',
+    meaning:
+      'how fast a follower that has fallen behind in a group gains on the log, which is read back from disk',
   },
   {
     path: 'pipeline.batchBytesMax',

@@ -270,10 +270,10 @@ export class Proposals {
     const { uncommittedBytesMax } = this.#config;
     const used = this.near.bytes + this.#open.length;
     if (used > 0 && used + packedBytes > uncommittedBytesMax)
-      return `${used} bytes are not committed yet (uncommittedBytesMax ${uncommittedBytesMax})`;
+      return `${used} bytes are not committed and applied yet (uncommittedBytesMax ${uncommittedBytesMax})`;
     const waiting = this.near.entries + this.#open.count;
     if (waiting > 0 && waiting + entries > UNCOMMITTED_ENTRIES_MAX)
-      return `${waiting} entries are not committed yet (at most ${UNCOMMITTED_ENTRIES_MAX})`;
+      return `${waiting} entries are not committed and applied yet (at most ${UNCOMMITTED_ENTRIES_MAX})`;
     const { bytes, bytesMax } = this.#hub.open;
     if (bytes > 0 && bytes + packedBytes > bytesMax)
       return `open batches hold ${bytes} bytes (${bytesMax} of memory.budgetBytes are for them)`;

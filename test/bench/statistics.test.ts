@@ -88,5 +88,19 @@ describe('figures of several runs', () => {
     expect(() => compareResults(results([1]), results([2], { depth: 4 }))).toThrow(
       /nothing was measured alike: .*depth 4.*received .*depth 8/,
     );
+    const unseen = [
+      { seed: 2 },
+      { warmupSeconds: 31 },
+      { seconds: 61 },
+      { data: { file: 'b.txt' } },
+      { rate: 5, concurrency: 7 },
+    ];
+    for (const change of unseen) {
+      const base = results(
+        [1],
+        'rate' in change ? { rate: 5 } : 'data' in change ? { data: { file: 'a.txt' } } : {},
+      );
+      expect(() => compareResults(base, results([2], change))).toThrow(/nothing was measured alike/);
+    }
   });
 });

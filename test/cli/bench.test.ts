@@ -50,6 +50,13 @@ describe('raftline bench', () => {
         ['bench', 'cluster', '--with-limit', '--compression', 'auto'],
         /--compression: the bare pipe has .* LZ4/,
       ],
+      [
+        ['bench', 'cluster', '--with-limit', '--apply-us', '20'],
+        /--apply-us: the bare pipe .* applies nothing/,
+      ],
+      [['bench', 'cluster', '--client-processes', '2'], /--client-processes: only with --clients remote/],
+      [['bench', 'limit', '--threads', 'auto'], /--threads: the bare pipe has its own threads/],
+      [['bench', 'limit', '--apply-us', '20'], /--apply-us: the bare pipe .* applies nothing/],
       [['bench', 'limit', '--compare', 'package.json'], /package.json: expected a result of raftline bench/],
       [['bench', 'cluster', '--threads', '5'], /--threads: expected one of auto, shared, spread, or 1 to 4,/],
       [['bench', 'cluster', '--depth', 'all'], /--depth: expected a whole number from 1 to 1024/],
@@ -92,7 +99,7 @@ describe('raftline bench', () => {
       );
       expect(code, stderr).toBe(0);
       expect(stdout).toContain(
-        '128 B entries (json), 3 nodes, batch 256 KiB, depth auto, lz4, synced on every node',
+        '128 B entries (json), 3 nodes, batch 256 KiB, depth 8, lz4, synced on every node',
       );
       expect(stdout).toMatch(/the cluster reaches 0?\.?\d.* of the bare pipe's entries\/s/);
       const results = JSON.parse(readFileSync(file, 'utf8')) as Results;
@@ -106,7 +113,7 @@ describe('raftline bench', () => {
       }
       expect(readdirSync(directory)).toEqual(['results.json']);
 
-      const again = await raftline('bench', 'cluster', ...flags, '--compare', file);
+      const again = await raftline('bench', 'cluster', ...flags, '--depth', '8', '--compare', file);
       expect(again.code, again.stderr).toBe(0);
       const compared = await raftline('bench', 'compare', '--base', file, file);
       expect(compared.code, compared.stderr).toBe(0);

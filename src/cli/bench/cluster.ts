@@ -3,7 +3,7 @@ import { joinedSettings } from '../../bench/joined.js';
 import { Workspace } from '../../bench/processes.js';
 import { compareResults, RESULTS_VERSION, type Results, readResults } from '../../bench/results.js';
 import { type Plan, runPlan } from '../../bench/run.js';
-import type { BenchSettings } from '../../bench/settings.js';
+import { type BenchSettings, PIPE_DEPTH } from '../../bench/settings.js';
 import { type CommandShape, usageError } from '../arguments.js';
 import { ExitCode } from '../failure.js';
 import { Output } from '../output.js';
@@ -14,6 +14,7 @@ import {
   NODES_FLAG,
   OUTPUT_FLAGS,
   POINT_FLAGS,
+  type Point,
   SIDE_NOTES,
 } from './flags.js';
 import { printChanges, printData, printMachine, printRun, printSummary } from './print.js';
@@ -33,7 +34,10 @@ const CLUSTER_FLAGS = [
     repeated: true,
     help: 'load a cluster that runs already, by remote clients',
   },
-  { name: 'with-limit', help: 'measure the bare pipe of this machine in the same run, and the ratio' },
+  {
+    name: 'with-limit',
+    help: 'measure the bare pipe of this machine in the same run, and the ratio (both at depth 8 unless told)',
+  },
 ] as const;
 
 export const benchClusterShape: CommandShape = {
@@ -58,7 +62,11 @@ export async function benchCluster(args: readonly string[]): Promise<ExitCode> {
   const servers = given.peers();
   const joins = Object.keys(servers).length > 0;
   const settings: BenchSettings = {
-    ...given.settings(given.point(), given.integer('nodes', 1, 15) ?? 3, given.integer('groups', 1, 64) ?? 1),
+    ...given.settings(
+      pointOf(given),
+      given.integer('nodes', 1, 15) ?? 3,
+      given.integer('groups', 1, 64) ?? 1,
+    ),
     clients: joins ? 'remote' : given.choice('clients', ['in-process', 'remote'], 'in-process'),
     clientProcesses: given.integer('client-processes', 1, 64) ?? 1,
   };
@@ -74,7 +82,19 @@ export function benchLimit(args: readonly string[]): Promise<ExitCode> {
   const settings = given.settings(given.point());
   given.choice('compression', ['lz4', 'none'], 'lz4');
   if (settings.rate !== undefined) throw usageError('--rate: the limit is measured with a closed loop');
+  for (const name of ['threads', 'apply-us'] as const) {
+    if (given.text(name) !== undefined)
+      throw usageError(`--${name}: the bare pipe has its own threads and applies nothing`);
+  }
   return run('limit', given, { settings, sides: ['pipe'], runs: given.runs() });
+}
+
+/** Beside the pipe, which finds no depth by itself, both have the same one. */
+function pointOf(given: BenchArguments): Point {
+  const point = given.point();
+  return given.flag('with-limit') && given.text('depth') === undefined
+    ? { ...point, depth: PIPE_DEPTH }
+    : point;
 }
 
 /** What would be measured otherwise than the flags say. */
@@ -95,6 +115,8 @@ function refuseCombinations(given: BenchArguments, settings: BenchSettings, join
       }
     }
   }
+  if (settings.clients === 'in-process' && given.text('client-processes') !== undefined)
+    throw usageError('--client-processes: only with --clients remote');
   if (!given.flag('with-limit')) return;
   if (joins) throw usageError('--with-limit: the pipe is of this machine, the cluster at --peer may not be');
   const different: [boolean, string][] = [
@@ -103,11 +125,12 @@ function refuseCombinations(given: BenchArguments, settings: BenchSettings, join
     [settings.clients !== 'in-process', '--clients'],
     [settings.rate !== undefined, '--rate'],
     [settings.compression !== 'lz4' && settings.compression !== 'none', '--compression'],
+    [settings.applyUs !== 0, '--apply-us'],
   ];
   for (const [differs, name] of different) {
     if (differs)
       throw usageError(
-        `${name}: the bare pipe has three nodes, one group, LZ4 or none, and a closed loop inside the leader`,
+        `${name}: the bare pipe has three nodes, one group, LZ4 or none, a closed loop inside the leader, and applies nothing`,
       );
   }
 }

@@ -5,7 +5,7 @@ import { Workspace } from '../../bench/processes.js';
 import { adviceText } from '../../bench/report/advice-text.js';
 import { sweepPage } from '../../bench/report/page.js';
 import { compareResults, RESULTS_VERSION, type Results, readResults } from '../../bench/results.js';
-import type { BenchSettings } from '../../bench/settings.js';
+import { type BenchSettings, storedText } from '../../bench/settings.js';
 import { type SweepPlan, type SweepProgress, sweep, sweepSeconds } from '../../bench/sweep.js';
 import type { CommandShape } from '../arguments.js';
 import { ExitCode, fileError } from '../failure.js';
@@ -77,7 +77,11 @@ export async function benchSweep(args: readonly string[]): Promise<ExitCode> {
       measured,
     };
     writeReport(html, sweepPage(results, complete));
-    for (const series of seriesOf(measured)) output.line(`\n${adviceText(series, adviceOf(series))}`);
+    for (const series of seriesOf(measured)) {
+      const { settings } = series.points[0]!;
+      output.line(`\n${settings.payload} B entries, ${settings.nodes} nodes, ${storedText(settings)}:`);
+      output.line(adviceText(series, adviceOf(series)));
+    }
     output.line(`\n${complete ? 'report' : 'interrupted; report of what was measured'}: ${html}`);
     writeResults(output, json, results);
     if (before !== undefined) printChanges(output, compareResults(before, results));
