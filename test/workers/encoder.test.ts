@@ -12,9 +12,9 @@ import { makeCursor, putBytes, ringPair, takeAll } from './parts.js';
 
 const pure = loadCompression('pure');
 
-function makeEncoder(lz4: Compression | undefined, capacity = 65_536) {
+function makeEncoder(lz4: Compression | undefined, capacity = 65_536, proposalsCapacity = 65_536) {
   const compressor = lz4 === undefined ? undefined : new Compressor(lz4, 'always');
-  const proposals = ringPair(65_536, 2);
+  const proposals = ringPair(proposalsCapacity, 2);
   const batches = ringPair(capacity);
   const counters = {
     batches: makeCursor(),
@@ -37,6 +37,20 @@ function proposal(payload: Buffer, firstIndex: number, codec: Codec = Codec.Lz4)
 }
 
 describe('the encoder', () => {
+  it.each([
+    ['small', 1000, 4],
+    ['of 400 KB', 400_000, 3],
+    ['of more than a MiB', 1_100_000, 1],
+  ])('lets its neighbours on the thread have their turn: batches %s', (_what, bytes, atOnce) => {
+    const { encoder, proposals, counters } = makeEncoder(undefined, 1 << 23, 1 << 23);
+    for (let index = 1; index <= 5; index++)
+      putBytes(proposals.producer, proposal(packEntries([Buffer.alloc(bytes)]), index));
+    encoder.poll();
+    expect(counters.batches.load()).toBe(atOnce);
+    while (encoder.poll());
+    expect(counters.batches.load()).toBe(5);
+  });
+
   it('seals batches in the order of the proposals, compressed where that saves, and counts', () => {
     const random = seededRandom(1);
     const { encoder, proposals, batches, counters, state } = makeEncoder(pure);
