@@ -6,6 +6,7 @@ import { sleep } from '../../dist/bench/processes.js';
 import { runOnce } from '../../dist/bench/run.js';
 import { slopeOf } from '../../dist/bench/statistics.js';
 import { figure } from '../../dist/cli/bench/print.js';
+import { segmentNumber } from '../../dist/wal/format.js';
 
 const LOAD = 0.8;
 const EVERY_MS = 1000;
@@ -92,7 +93,7 @@ async function soak(context, settings) {
 function forgetOldSegments(root) {
   for (const node of readdirSync(root)) {
     const directory = join(root, node);
-    const segments = readdirSync(directory).filter((name) => name.endsWith('.segment'));
+    const segments = readdirSync(directory).filter((name) => segmentNumber(name) !== undefined);
     for (const name of segments.sort().slice(0, -SEGMENTS_KEPT)) rmSync(join(directory, name));
   }
 }

@@ -70,9 +70,8 @@ export interface Change {
 export function compareResults(base: Results, changed: Results): Change[] {
   const changes = changed.measured.flatMap((after) => {
     const conditions = conditionsText(after.settings);
-    const before = base.measured.find(
-      ({ settings }) => everythingText(settings) === everythingText(after.settings),
-    );
+    const everything = everythingText(after.settings);
+    const before = base.measured.find(({ settings }) => everythingText(settings) === everything);
     if (before === undefined) return [];
     return (['cluster', 'pipe'] as const).flatMap((side) =>
       changesOf(conditions, side, before[side], after[side]),

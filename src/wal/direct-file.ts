@@ -63,10 +63,14 @@ export class DirectFile {
     this.#flush();
   }
 
+  /** Bytes at the front of the staging memory that are not written, or may be written again. */
+  get #staged(): number {
+    return this.#position - this.#blocksWritten;
+  }
+
   /** Whether it can be written from where it stands. */
   #isReady(buffer: Buffer): boolean {
-    const staged = this.#position - this.#blocksWritten;
-    return staged === 0 && buffer.length % BLOCK_BYTES === 0 && isAligned(buffer, BLOCK_BYTES);
+    return this.#staged === 0 && buffer.length % BLOCK_BYTES === 0 && isAligned(buffer, BLOCK_BYTES);
   }
 
   #pass(blocks: Buffer): void {
@@ -77,7 +81,7 @@ export class DirectFile {
 
   #stage(buffer: Buffer): void {
     for (let from = 0; from < buffer.length; ) {
-      const at = this.#position - this.#blocksWritten;
+      const at = this.#staged;
       const taken = Math.min(buffer.length - from, STAGING_BYTES - at);
       copyBytes(buffer.subarray(from, from + taken), this.#staging, at);
       from += taken;
@@ -88,7 +92,7 @@ export class DirectFile {
 
   /** Writes what is staged, filled up with zeros to whole blocks, and keeps the last block if it is not full. */
   #flush(): void {
-    const staged = this.#position - this.#blocksWritten;
+    const staged = this.#staged;
     const whole = staged - (staged % BLOCK_BYTES);
     const end = whole === staged ? whole : whole + BLOCK_BYTES;
     if (end === 0) return;
