@@ -6,7 +6,7 @@ const where = { id: Number(id), cluster: 'example', listen: peers[id], peers, da
 const log = [];
 const stateMachine = {
   apply(batch) {
-    const before = log.length; // every node gets the same batches in the same order
+    const before = log.length; // every node gets the same entries in the same order
     batch.forEach((bytes) => {
       log.push(Buffer.from(bytes).toString().trim());
     });

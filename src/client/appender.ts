@@ -2,6 +2,7 @@ import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { NodeId, Sequence } from '../base/ids.js';
 import { ENTRY_BYTES_CEILING, PROPOSE_BYTES_MAX } from '../base/limits.js';
 import type { MemberAddress } from '../base/messages.js';
+import { retryAfterHint } from '../base/retry-after.js';
 import type { Envelope, ProposeReply } from '../codec/envelope.js';
 import { Connection, errorFromServer } from './connection.js';
 import type { ClientConfig, ClientWorld } from './options.js';
@@ -74,6 +75,11 @@ export class Appender {
   /** The node that answered last on the current stream, 0 when there is none. */
   get leader(): NodeId {
     return this.#gateOpen ? this.#node : 0;
+  }
+
+  /** How long it may take until there is room, ms: for how long nothing was answered, within 1 … 1000. */
+  get retryAfterMs(): number {
+    return retryAfterHint(this.outstanding === 0 ? 0 : this.#world.clock.now() - this.#progressAt);
   }
 
   /**

@@ -79,7 +79,9 @@ export class RaftlineClient {
       const { entriesMax, bytesMax } = this.#config;
       if (this.#waiting.length >= entriesMax || this.#waitingBytes >= bytesMax) {
         const message = `${this.#waiting.length} appends already wait for room in the window`;
-        throw new RaftlineError(ErrorCode.Overloaded, message, { limit: entriesMax });
+        const { retryAfterMs } = this.appender;
+        const details = { reason: message, retryAfterMs, limit: entriesMax };
+        throw new RaftlineError(ErrorCode.Overloaded, message, details);
       }
       this.#waiting.push({ bytes: Uint8Array.from(bytes), callback });
       this.#waitingBytes += bytes.length;

@@ -51,6 +51,10 @@ function packHead(target: Buffer, offset: number, length: number, session: boole
   return end - length;
 }
 
+/**
+ * Not `copyBytes`: entries are packed into memory of this thread's own, where `set` is a `memmove` at any length. At 16 to 128 bytes the two take the
+ * same time; at 1 KiB `copyBytes` takes 100 ns an entry instead of 37, at 8 bytes 20 instead of the loop's 15.
+ */
 function copyInto(target: Buffer, offset: number, bytes: Uint8Array): void {
   if (bytes.length > LOOP_COPY_MAX) {
     target.set(bytes, offset);

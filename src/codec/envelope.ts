@@ -3,18 +3,21 @@ import { assert } from '../base/assert.js';
 import { SAFE_MAX } from '../base/ids.js';
 import { MESSAGE_BYTES_CEILING, PROTOCOL_VERSION } from '../base/limits.js';
 import type { ControlMessage } from '../base/messages.js';
-import { refuseBytes } from './bytes.js';
+import { readU32, refuseBytes, writeU32 } from './bytes.js';
 import { crc32 } from './checksum.js';
 import { type FlatMessage, LAYOUTS } from './envelope-layouts.js';
 import type { Envelope } from './envelope-types.js';
-import { type Field, type FieldValues, readFields, writeTable } from './fields.js';
+import { type Field, type FieldValues, putFields, readFields, writeTable } from './fields.js';
 import { rootTable } from './flat-table.js';
+import { areFixed, type Form, makeForm, presentValues } from './form.js';
 import { Envelope as EnvelopeTable } from './generated/envelope.js';
 
 export type * from './envelope-types.js';
 
 /** In front of every envelope: magic and version, its length, its CRC-32, zero; four bytes each. */
 const HEAD_BYTES = 16;
+const LENGTH_OFFSET = 4;
+const CHECKSUM_OFFSET = 8;
 /** "RLM", then the protocol version. */
 const MAGIC = Buffer.from('RLM\0', 'latin1').readUInt32LE(0) + PROTOCOL_VERSION * 0x100_0000;
 const IDENTIFIER = 'RLE1';
@@ -42,6 +45,17 @@ function bodyOffsetAfter(length: number): number {
   return (HEAD_BYTES + length + 7) & ~7;
 }
 
+/** By type, of those whose length is always the same. */
+const FORMS: Partial<Record<FlatMessage['type'], Form>> = {};
+for (const type of Object.keys(LAYOUTS) as FlatMessage['type'][]) {
+  const fields: readonly Field[] = LAYOUTS[type].fields;
+  if (!areFixed(fields)) continue;
+  const bytes = build(type, presentValues(fields));
+  const end = HEAD_BYTES + bytes.readUInt32LE(LENGTH_OFFSET);
+  const where = { start: HEAD_BYTES, end, slot: MESSAGE_SLOT, identifier: IDENTIFIER };
+  FORMS[type] = makeForm(bytes, where, fields);
+}
+
 /**
  * Makes a message: head, envelope, and room for `bodyBytes` bytes of body from `bodyOffset` to the end, which the
  * caller fills (it is not zeroed). Values that the format does not allow are a bug of the caller's.
@@ -54,21 +68,31 @@ export function encodeEnvelope(
   take: (byteLength: number) => Buffer = Buffer.allocUnsafe,
 ): { bytes: Buffer; bodyOffset: number } {
   const message: FlatMessage = envelope.type === 'control' ? envelope.message : envelope;
-  const layout = LAYOUTS[message.type];
-  builder.clear();
-  const table = writeTable(builder, layout.fields, message as unknown as FieldValues);
-  EnvelopeTable.finishEnvelopeBuffer(builder, EnvelopeTable.createEnvelope(builder, layout.tag, table));
-  const flat = builder.asUint8Array();
-  const bodyOffset = bodyOffsetAfter(flat.length);
+  const values = message as unknown as FieldValues;
+  const form = FORMS[message.type];
+  const front = form?.bytes ?? build(message.type, values);
+  const bodyOffset = front.length;
   assert(bodyOffset + bodyBytes <= MESSAGE_BYTES_CEILING, 'a message is within its ceiling');
   const bytes = take(bodyOffset + bodyBytes);
-  bytes.set(flat, HEAD_BYTES);
-  bytes.fill(0, HEAD_BYTES + flat.length, bodyOffset);
-  bytes.writeUInt32LE(MAGIC, 0);
-  bytes.writeUInt32LE(flat.length, 4);
-  bytes.writeUInt32LE(crc32(flat), 8);
-  bytes.writeUInt32LE(0, 12);
+  bytes.set(front);
+  if (form !== undefined) putFields(bytes, form.fields, form.places, values);
+  const end = HEAD_BYTES + readU32(bytes, LENGTH_OFFSET);
+  writeU32(bytes, CHECKSUM_OFFSET, crc32(bytes.subarray(HEAD_BYTES, end)));
   return { bytes, bodyOffset };
+}
+
+/** Head, envelope and padding of a message, without the checksum. */
+function build(type: FlatMessage['type'], values: FieldValues): Buffer {
+  const layout = LAYOUTS[type];
+  builder.clear();
+  const table = writeTable(builder, layout.fields, values);
+  EnvelopeTable.finishEnvelopeBuffer(builder, EnvelopeTable.createEnvelope(builder, layout.tag, table));
+  const flat = builder.asUint8Array();
+  const bytes = Buffer.alloc(bodyOffsetAfter(flat.length));
+  bytes.set(flat, HEAD_BYTES);
+  bytes.writeUInt32LE(MAGIC, 0);
+  bytes.writeUInt32LE(flat.length, LENGTH_OFFSET);
+  return bytes;
 }
 
 /**
@@ -93,12 +117,12 @@ function openMessage(bytes: Buffer): { flat: Buffer; bodyOffset: number } {
   if (bytes.length < HEAD_BYTES) refuseBytes('message length', `at least ${HEAD_BYTES} bytes`, bytes.length);
   const magic = bytes.readUInt32LE(0);
   if (magic !== MAGIC) refuseBytes('message magic and version', MAGIC.toString(16), magic.toString(16));
-  const length = bytes.readUInt32LE(4);
+  const length = bytes.readUInt32LE(LENGTH_OFFSET);
   if (length > bytes.length - HEAD_BYTES) {
     refuseBytes('envelope length', `at most ${bytes.length - HEAD_BYTES}`, length);
   }
   const flat = bytes.subarray(HEAD_BYTES, HEAD_BYTES + length);
-  const [stored, computed] = [bytes.readUInt32LE(8), crc32(flat)];
+  const [stored, computed] = [bytes.readUInt32LE(CHECKSUM_OFFSET), crc32(flat)];
   if (stored !== computed) refuseBytes('envelope checksum', computed, stored);
   const reserved = bytes.readUInt32LE(12);
   if (reserved !== 0) refuseBytes('message reserved field', 0, reserved);

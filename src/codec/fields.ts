@@ -1,7 +1,7 @@
 import type { Builder, Offset } from 'flatbuffers';
 import { assert } from '../base/assert.js';
 import { SAFE_MAX } from '../base/ids.js';
-import { readU64, refuseBytes } from './bytes.js';
+import { readU64, refuseBytes, writeU32, writeU64 } from './bytes.js';
 import type { TableView } from './flat-table.js';
 
 /**
@@ -19,6 +19,9 @@ type FieldValue = number | boolean | string | readonly number[];
 export type FieldValues = Record<string, FieldValue>;
 
 type NumberField = Extract<Field, { kind: 'u32' | 'u64' }>;
+type ChoiceField = Extract<Field, { kind: 'choice' }>;
+/** A field whose value has one size, whatever it is. */
+export type FixedField = Exclude<Field, TextField | ListField>;
 type TextField = Extract<Field, { kind: 'text' }>;
 type ListField = Extract<Field, { kind: 'list' }>;
 
@@ -42,17 +45,48 @@ export function writeTable(builder: Builder, fields: readonly Field[], values: F
       case 'flag':
         builder.addFieldInt8(slot, value === true ? 1 : 0, 0);
         break;
-      case 'choice': {
-        const choice = field.choices.indexOf(value as string);
-        assert(choice >= 0, `${field.name} is one of ${field.choices.join(', ')}`);
-        builder.addFieldInt8(slot, choice + 1, 0);
+      case 'choice':
+        builder.addFieldInt8(slot, choiceNumber(field, value), 0);
         break;
-      }
       default:
         builder.addFieldOffset(slot, outOfLine[slot]!, 0);
     }
   });
   return builder.endObject();
+}
+
+/** Writes values over others, of fields that stand at `places` in `bytes`. */
+export function putFields(
+  bytes: Buffer,
+  fields: readonly FixedField[],
+  places: readonly number[],
+  values: FieldValues,
+): void {
+  for (let slot = 0; slot < fields.length; slot++) {
+    const field = fields[slot]!;
+    const at = places[slot]!;
+    const value = values[field.name];
+    switch (field.kind) {
+      case 'u32':
+        writeU32(bytes, at, checkOwnNumber(field, value));
+        break;
+      case 'u64':
+        writeU64(bytes, at, checkOwnNumber(field, value));
+        break;
+      case 'flag':
+        bytes[at] = value === true ? 1 : 0;
+        break;
+      case 'choice':
+        bytes[at] = choiceNumber(field, value);
+        break;
+    }
+  }
+}
+
+function choiceNumber({ name, choices }: ChoiceField, value: FieldValue | undefined): number {
+  const choice = choices.indexOf(value as string);
+  if (choice < 0) assert(false, `${name} is one of ${choices.join(', ')}`);
+  return choice + 1;
 }
 
 function checkOwnNumber(field: NumberField, value: FieldValue | undefined): number {

@@ -1,3 +1,4 @@
+import { copyBytes } from '../base/copy.js';
 import { refuseBytes } from './bytes.js';
 
 /*
@@ -114,7 +115,7 @@ function writeSequence(
   let out = at + 1;
   const high = Math.min(literals, NIBBLE_MAX);
   if (high === NIBBLE_MAX) out = writeLength(target, out, literals - NIBBLE_MAX);
-  if (literals > LOOP_COPY_MAX) target.set(source.subarray(from, to), out);
+  if (literals > LOOP_COPY_MAX) copyBytes(source.subarray(from, to), target, out);
   else for (let i = 0; i < literals; i++) target[out + i] = source[from + i]!;
   out += literals;
   if (offset === 0) {

@@ -1,5 +1,6 @@
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, Term } from '../base/ids.js';
+import { overloaded } from './refusals.js';
 import type { Fate, Listener, ProposedMany } from './waiters.js';
 
 /** Where a run of consecutive appended entries stands. */
@@ -30,8 +31,16 @@ export interface AppenderOptions {
   callback?: AppenderCallback;
 }
 
-/** Takes one entry, or throws what refuses it; `listener` hears of it together with its neighbours that have the same one. */
-export type Append = (bytes: Uint8Array, listener: Listener) => void;
+/** What an appender asks of its group. */
+export interface AppenderPorts {
+  readonly group: GroupId;
+  /** Takes one entry, or throws what refuses it; `listener` hears of it together with its neighbours that have the same one. */
+  readonly append: (bytes: Uint8Array, listener: Listener) => void;
+  /** How long it may take until there is room, ms. */
+  readonly retryAfterMs: () => number;
+  /** Calls back when what is due now is done. */
+  readonly soon: (run: () => void) => void;
+}
 
 const PIPELINE_DEFAULT = 65_536;
 const PIPELINE_MAX = 1 << 24;
@@ -44,10 +53,7 @@ const ROOM_SHARE = 0.25;
  * has the same callbacks.
  */
 export class GroupAppender {
-  readonly #group: GroupId;
-  readonly #append: Append;
-  /** Calls back when what is due now is done. */
-  readonly #soon: (run: () => void) => void;
+  readonly #ports: AppenderPorts;
   readonly #pipeline: number;
   readonly #callback: AppenderCallback | undefined;
   /** Of the callback that was used last; entries with the same one share it. */
@@ -64,15 +70,13 @@ export class GroupAppender {
   #settleWaiters: (() => void)[] = [];
 
   /** @throws RaftlineError `RAFTLINE_OPTION_INVALID` */
-  constructor(group: GroupId, append: Append, soon: (run: () => void) => void, options: AppenderOptions) {
+  constructor(ports: AppenderPorts, options: AppenderOptions) {
     const { pipeline = PIPELINE_DEFAULT, callback } = options;
     if (!Number.isSafeInteger(pipeline) || pipeline < 1 || pipeline > PIPELINE_MAX)
       throw invalid('pipeline', `a whole number from 1 to ${PIPELINE_MAX}`, pipeline);
     if (callback !== undefined && typeof callback !== 'function')
       throw invalid('callback', 'a function', callback);
-    this.#group = group;
-    this.#append = append;
-    this.#soon = soon;
+    this.#ports = ports;
     this.#pipeline = pipeline;
     this.#callback = callback;
   }
@@ -84,18 +88,19 @@ export class GroupAppender {
 
   /**
    * Takes a copy of `bytes` as the next entry. What it returns is why it was not taken, undefined if it was: `RAFTLINE_OVERLOADED` (the pipeline is
-   * full, or a bound of the engine; `await drained()` and append it again), `RAFTLINE_NOT_LEADER` (`details.leader`),
+   * full, or a bound of the engine; `await drained()` and append it again, or come back in `details.retryAfterMs`), `RAFTLINE_NOT_LEADER` (`details.leader`),
    * `RAFTLINE_ENTRY_TOO_LARGE`, `RAFTLINE_CLOSED`, or the code that the engine ended with. The callback then hears nothing of it.
    *
    * @throws RaftlineError `RAFTLINE_OPTION_INVALID` for what are no bytes, or where no callback was given at all
    */
   append(bytes: Uint8Array, callback = this.#callback): RaftlineError | undefined {
     if (typeof callback !== 'function') throw invalid('callback', 'a function', callback);
-    if (this.#closed) return new RaftlineError(ErrorCode.Closed, `appender of group ${this.#group}: closed`);
+    if (this.#closed)
+      return new RaftlineError(ErrorCode.Closed, `appender of group ${this.#ports.group}: closed`);
     if (this.outstanding >= this.#pipeline) return this.#full();
     if (this.#listener?.callback !== callback) this.#listener = this.#listenerFor(callback);
     try {
-      this.#append(bytes, this.#listener);
+      this.#ports.append(bytes, this.#listener);
     } catch (thrown) {
       const error = toRaftlineError(thrown);
       if (error.code === ErrorCode.OptionInvalid) throw error;
@@ -111,7 +116,7 @@ export class GroupAppender {
   drained(): Promise<void> {
     if (this.#hasRoom()) return Promise.resolve();
     // No outcome of ours will tell that others have made room.
-    if (this.outstanding === 0) this.#soon(() => this.#drain());
+    if (this.outstanding === 0) this.#ports.soon(() => this.#drain());
     return new Promise((resolve) => this.#drainWaiters.push(resolve));
   }
 
@@ -128,9 +133,9 @@ export class GroupAppender {
   }
 
   #full(): RaftlineError {
-    const reason = `${this.outstanding} entries have no outcome yet (pipeline ${this.#pipeline})`;
-    const details = { reason, limit: this.#pipeline };
-    return new RaftlineError(ErrorCode.Overloaded, `appender of group ${this.#group}: ${reason}`, details);
+    const { group, retryAfterMs } = this.#ports;
+    const reason = `${this.outstanding} entries of an appender have no outcome yet (pipeline ${this.#pipeline})`;
+    return overloaded(group, reason, retryAfterMs(), { limit: this.#pipeline });
   }
 
   #listenerFor(callback: AppenderCallback): Listener & { callback: AppenderCallback } {

@@ -33,6 +33,17 @@ export interface SessionRun {
   result: Uint8Array | undefined;
 }
 
+/** A batch of which the state machine has had a part. */
+interface Begun {
+  /** How much of it: entries, and the bytes that they take in the payload. */
+  entries: number;
+  bytes: number;
+  /** The fate of remote clients' entries; undefined: there are none among them. */
+  readonly runs: SessionRun[] | undefined;
+  /** The state machine's answers by position in the batch; undefined: it gave none. */
+  results: (Uint8Array | undefined)[] | undefined;
+}
+
 /**
  * Applies committed batches of one group, in log order and each once. Entries of remote clients pass the session
  * table first; what it turns away never reaches the state machine.
@@ -44,8 +55,10 @@ export class Applier {
   readonly #view = new BatchView();
   readonly #cursor = new EntryCursor();
   #skipped = new Uint8Array(1024);
-  /** The last index applied; everything up to it has been, in order. */
+  /** The last index applied; everything up to it has been, in order. Always the end of a batch. */
   applied: LogIndex = 0;
+  /** Of the batch that follows `applied`. */
+  #begun: Begun | undefined;
   /** The configuration in force at `applied`; undefined before the first. */
   configuration: ConfigurationAt | undefined;
   entriesApplied = 0;
@@ -56,7 +69,12 @@ export class Applier {
     this.#machine = machine;
   }
 
-  /** The session table as of `applied`. */
+  /** What the state machine has had: beyond `applied` while it has a part of the batch that follows. */
+  get reached(): LogIndex {
+    return this.applied + (this.#begun?.entries ?? 0);
+  }
+
+  /** The session table as of `applied`, if that is all that was `reached`. */
   sessionRecords(): SessionRecord[] {
     return this.#sessions.records();
   }
@@ -69,25 +87,42 @@ export class Applier {
     const { index, configuration, sessions } = snapshot;
     assert(index > this.applied, 'a snapshot only ever takes a state machine forward');
     this.#guarded(`the snapshot to index ${index}`, index, machine);
+    this.#begun = undefined;
     this.#sessions = SessionTable.from(sessions);
     this.configuration = configuration;
     this.applied = index;
   }
 
-  /** Applies the batch that follows `applied` and tells who waits for it. Returns the fate of remote clients' entries. */
-  apply(batch: RawBatch, waiters: Waiters | undefined): SessionRun[] {
+  /**
+   * Gives the state machine `entriesMax` more entries of the batch that follows `applied`. With the last of them the batch is applied, and who waits for it
+   * is told: then returns the fate of remote clients' entries, else undefined.
+   */
+  apply(
+    batch: RawBatch,
+    waiters: Waiters | undefined,
+    entriesMax = Number.POSITIVE_INFINITY,
+  ): SessionRun[] | undefined {
     assert(batch.firstIndex === this.applied + 1, 'batches are applied in log order, each once');
     let runs: SessionRun[] = [];
     if (batch.kind === BatchKind.Data) {
-      const judged = (batch.flags & BatchFlag.Sessions) !== 0;
-      runs = judged ? this.#judge(batch) : [];
-      const results = this.#deliver(batch, judged ? runs : undefined);
-      const resultAt = results === undefined ? undefined : this.#resultAt(batch, judged, results);
+      this.#begun ??= this.#begin(batch);
+      const begun = this.#begun;
+      this.#deliver(batch, begun, entriesMax);
+      if (begun.entries < batch.count) return undefined;
+      this.#begun = undefined;
+      const { results } = begun;
+      runs = begun.runs ?? [];
+      const resultAt: ResultAt = results === undefined ? undefined : (position) => results[position];
       if (resultAt !== undefined) this.#keepResults(runs, batch.firstIndex, resultAt);
       waiters?.resolve(batch.firstIndex, batch.term, resultAt);
     } else if (batch.kind === BatchKind.Configuration) this.configuration = this.#configurationIn(batch);
     this.applied = batch.firstIndex + batch.count - 1;
     return runs;
+  }
+
+  #begin(batch: RawBatch): Begun {
+    const runs = (batch.flags & BatchFlag.Sessions) !== 0 ? this.#judge(batch) : undefined;
+    return { entries: 0, bytes: 0, runs, results: undefined };
   }
 
   /** Walks the batch past the session table, marks what is turned away, and joins equal fates into runs. */
@@ -138,21 +173,35 @@ export class Applier {
     return runs;
   }
 
-  #deliver(batch: RawBatch, runs: SessionRun[] | undefined): readonly (Uint8Array | undefined)[] | undefined {
-    const skipped = runs === undefined ? 0 : countSkipped(runs);
-    const view = this.#view.set(
-      { group: this.#group, term: batch.term, firstIndex: batch.firstIndex, count: batch.count },
-      batch.bytes,
-      batch.start,
-      batch.end,
-      this.#skipped,
-      skipped,
-    );
+  /** The next part of a batch. */
+  #deliver(batch: RawBatch, begun: Begun, entriesMax: number): void {
+    const at = begun.entries;
+    const count = Math.min(batch.count - at, entriesMax);
+    const start = batch.start + begun.bytes;
+    const end = at + count === batch.count ? batch.end : this.#endOf(batch, start, count);
+    const skipped = begun.runs === undefined ? undefined : this.#skipped.subarray(at, at + count);
+    const firstIndex = batch.firstIndex + at;
+    const place = { group: this.#group, term: batch.term, firstIndex, count };
+    const view = this.#view.set(place, batch.bytes, start, end, skipped);
+    begun.entries += count;
+    begun.bytes = end - batch.start;
     this.entriesApplied += view.count;
-    if (view.count === 0) return undefined;
-    return this.#guarded(`batch ${batch.firstIndex}@${batch.term}`, batch.firstIndex, () =>
+    if (view.count === 0) return;
+    const answers = this.#guarded(`batch ${firstIndex}@${batch.term}`, firstIndex, () =>
       checkedResults(this.#machine.apply(view), view.count),
     );
+    if (answers === undefined) return;
+    begun.results ??= new Array<Uint8Array | undefined>(batch.count).fill(undefined);
+    let next = 0;
+    for (let part = 0; part < count; part++)
+      if (skipped?.[part] !== 1) begun.results[at + part] = answers[next++];
+  }
+
+  /** Where `count` entries that begin at `start` end. */
+  #endOf(batch: RawBatch, start: number, count: number): number {
+    const cursor = this.#cursor.reset(batch.bytes, start, batch.end, count);
+    while (cursor.next());
+    return cursor.start + cursor.length;
   }
 
   #guarded<T>(what: string, index: LogIndex, run: () => T): T {
@@ -185,19 +234,6 @@ export class Applier {
       }
     }
   }
-
-  /** Results stand by place among the entries that reached the state machine; asked for by position in the batch. */
-  #resultAt(
-    batch: RawBatch,
-    judged: boolean,
-    results: readonly (Uint8Array | undefined)[],
-  ): NonNullable<ResultAt> {
-    if (!judged) return (position) => results[position];
-    const reached = new Int32Array(batch.count);
-    let next = 0;
-    for (let at = 0; at < batch.count; at++) reached[at] = this.#skipped[at] === 1 ? -1 : next++;
-    return (position) => results[reached[position]!];
-  }
 }
 
 /** Answers are positional and given at once: a promise, or a list of another length, would be a silent mistake. */
@@ -217,12 +253,6 @@ function checkedResults(
     }
   }
   return results;
-}
-
-function countSkipped(runs: readonly SessionRun[]): number {
-  let skipped = 0;
-  for (const run of runs) if (run.outcome !== 'applied') skipped += run.count;
-  return skipped;
 }
 
 /** Adds one entry's fate to the last run if it continues it. A result stands alone in its run. */

@@ -22,17 +22,16 @@ export class BatchView implements CommittedBatch {
     start: number,
     end: number,
     skipped: Uint8Array | undefined,
-    skippedCount: number,
   ): this {
     this.group = place.group;
     this.term = place.term;
     this.#firstIndex = place.firstIndex;
     this.#entries = place.count;
-    this.count = place.count - skippedCount;
+    this.count = place.count - (skipped === undefined ? 0 : countOnes(skipped));
     this.#payload = payload;
     this.#start = start;
     this.#end = end;
-    this.#skipped = skippedCount === 0 ? undefined : skipped;
+    this.#skipped = this.count === place.count ? undefined : skipped;
     return this;
   }
 
@@ -55,4 +54,10 @@ export class BatchView implements CommittedBatch {
       position++;
     }
   }
+}
+
+function countOnes(marks: Uint8Array): number {
+  let count = 0;
+  for (const mark of marks) count += mark;
+  return count;
 }

@@ -100,6 +100,7 @@ export class Engine extends EventEmitter<EngineEvents> {
         address: othersAddress(config, network.port),
         spread,
         openBytesMax: parts.openBatches,
+        batchBytesSumMax: parts.openBatches - batchRawBytesMax,
         status: () => engine.status(),
       });
       const { incarnation } = facts;

@@ -5,6 +5,7 @@ import type { Applier, RawBatch, SessionRun } from './applier.js';
 import type { ApplyPace } from './apply-pace.js';
 import type { Clock } from './clock.js';
 import type { Hub } from './hub.js';
+import type { ProposalSlot } from './proposal-slots.js';
 import type { Proposals } from './proposals.js';
 import type { Snapshots } from './snapshots.js';
 import type { Waiters } from './waiters.js';
@@ -27,7 +28,7 @@ export interface FeedParts {
 
 /**
  * What the state machine of one group is given next: what is committed and still near, in the proposal ring of the leader that sealed it, or
- * what the feeder reads back from the log.
+ * what the feeder reads back from the log: also what the ring was not kept for, whose callers wait none the less.
  */
 export class Feed {
   readonly #parts: FeedParts;
@@ -45,34 +46,52 @@ export class Feed {
     this.#commit = commit;
   }
 
-  /** Applies the next committed batch if it is near. False: nothing near is due. */
+  /** Applies the next part of the next committed batch if that is near. False: nothing near is due. */
   applyNear(): boolean {
     const { hub, applier, proposals, log } = this.#parts;
     const slot = proposals.near.first();
-    if (slot === undefined || slot.firstIndex !== applier.applied + 1) return false;
+    if (slot === undefined || !slot.kept || slot.firstIndex !== applier.applied + 1) return false;
     if (slot.firstIndex + slot.count - 1 > this.#applicable()) return false;
     // A slot sealed in a term that was lost may have been overtaken; then the log says what stands there.
     if (log.termAt(slot.firstIndex) === slot.term) {
-      this.#apply({ ...slot, bytes: hub.slots.bytes }, slot.waiters);
+      hub.slots.inUse = slot;
+      const isDone = this.#apply({ ...slot, bytes: hub.slots.bytes }, slot.waiters);
+      hub.slots.inUse = undefined;
+      if (!isDone) return true;
     } else slot.waiters.reject(this.#parts.notLeader(), 'none');
-    // Only now: had the state machine failed, whoever waits for this batch would have to be told so.
-    proposals.near.shift();
-    proposals.near.finish(slot);
+    this.#finish(slot);
     return true;
   }
 
-  /** A batch that the feeder read back. What was applied already (it came near) is passed over. */
-  applyFed(header: BatchHeader, bytes: Buffer, start: number): void {
-    if (header.firstIndex <= this.#parts.applier.applied) return;
+  /**
+   * Applies the next part of a batch that the feeder read back. What was applied already (it came near) is passed over. False: there is more of it, for
+   * which this is to be called again.
+   */
+  applyFed(header: BatchHeader, bytes: Buffer, start: number): boolean {
+    if (header.firstIndex <= this.#parts.applier.applied) return true;
     const { term, firstIndex, count, kind, flags, rawLength } = header;
-    this.#apply({ term, firstIndex, count, kind, flags, bytes, start, end: start + rawLength }, undefined);
+    const slot = this.#parts.proposals.near.first();
+    const own = slot?.firstIndex === firstIndex ? slot : undefined;
+    if (own !== undefined && own.term !== term) own.waiters.reject(this.#parts.notLeader(), 'none');
+    const waiters = own?.term === term ? own.waiters : undefined;
+    const batch = { term, firstIndex, count, kind, flags, bytes, start, end: start + rawLength };
+    const isDone = this.#apply(batch, waiters);
+    if (isDone && own !== undefined) this.#finish(own);
+    return isDone;
+  }
+
+  /** Only when it is applied: should the state machine fail, whoever waits for this batch has to be told so. */
+  #finish(slot: ProposalSlot): void {
+    const { near } = this.#parts.proposals;
+    near.shift();
+    near.finish(slot);
   }
 
   /** Asks the feeder for what is committed and not near. */
   ask(): void {
     const { group, hub, applier, proposals, snapshots, log, urgent } = this.#parts;
     if (snapshots?.installing === true) return;
-    const first = proposals.near.first()?.firstIndex ?? Number.MAX_SAFE_INTEGER;
+    const first = proposals.near.firstKept()?.firstIndex ?? Number.MAX_SAFE_INTEGER;
     const to = Math.min(this.#applicable(), first - 1);
     if (to <= applier.applied || to <= this.#fedTo) return;
     this.#fedTo = to;
@@ -82,19 +101,24 @@ export class Feed {
 
   /** Says how far this replica is, if it has come further. */
   tell(): void {
-    const { group, hub, applier } = this.#parts;
+    const { group, hub, applier, pace } = this.#parts;
     const { applied } = applier;
     if (applied === this.#appliedTold) return;
     this.#appliedTold = applied;
-    hub.command({ type: 'applied', group, applied });
+    hub.command({ type: 'applied', group, applied, ahead: pace.fedEntriesInTime });
   }
 
-  #apply(batch: RawBatch, waiters: Waiters | undefined): void {
-    const { applier, pace, clock, sessions } = this.#parts;
+  /** As much of it as takes no longer than it may. Returns whether all of it is applied. */
+  #apply(batch: RawBatch, waiters: Waiters | undefined): boolean {
+    const { applier, pace, clock, snapshots, sessions } = this.#parts;
     const startedMs = clock.nowMs();
-    const runs = applier.apply(batch, waiters);
-    if (runs.length > 0) sessions(runs);
-    pace.note(batch.count, clock.nowMs() - startedMs);
+    const before = applier.reached;
+    // A snapshot can be taken between two batches only, and a turn of a slow state machine would seldom end there.
+    const entriesMax = snapshots?.isDue === true ? batch.count : pace.partEntries;
+    const runs = applier.apply(batch, waiters, entriesMax);
+    if (runs !== undefined && runs.length > 0) sessions(runs);
+    pace.note(applier.reached - before, clock.nowMs() - startedMs);
+    return runs !== undefined;
   }
 
   /** Committed, and on this node's own disk: a state machine never knows what its own log could lose. */

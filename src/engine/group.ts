@@ -1,5 +1,5 @@
 import type { GroupId, NodeId } from '../base/ids.js';
-import { type AppenderOptions, GroupAppender } from './appender.js';
+import { type AppenderOptions, type AppenderPorts, GroupAppender } from './appender.js';
 import type { Calls } from './calls.js';
 import { systemClock } from './clock.js';
 import type { ChangeOptions, MembersRequest, MembersView } from './members-request.js';
@@ -54,12 +54,13 @@ export class Group {
    * @throws RaftlineError `RAFTLINE_OPTION_INVALID`
    */
   appender(options: AppenderOptions = {}): GroupAppender {
-    return new GroupAppender(
-      this.id,
-      (bytes, listener) => this.#calls.append(this.id, bytes, listener),
-      systemClock.soon,
-      options,
-    );
+    const ports: AppenderPorts = {
+      group: this.id,
+      append: (bytes, listener) => this.#calls.append(this.id, bytes, listener),
+      retryAfterMs: () => this.#turn.replica(this.id).proposals.retryAfterMs(),
+      soon: systemClock.soon,
+    };
+    return new GroupAppender(ports, options);
   }
 
   /**

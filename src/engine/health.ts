@@ -13,7 +13,7 @@ export interface HealthStatus {
 export interface HealthOptions {
   /** A tick that comes this late counts as missed, ms: heartbeats are no longer bridged then. */
   lateMs: number;
-  /** How long it may go on before a leader hands over, ms; 0: for ever. */
+  /** How long a disk may finish nothing, and how much longer a loop may be late than in time, before a leader hands over, ms; 0: for ever. */
   handOverAfterMs: number;
 }
 
@@ -22,15 +22,15 @@ export type Complaint = string | undefined;
 
 /**
  * Watches what a leader owes its group beside being there: a main thread that comes to its ticks, and a disk that finishes
- * writes (H44). Heartbeats alone would keep a leader that does neither. Judged at ticks; one stall is none, since whoever slept for once is
- * either deposed by now or was not missed.
+ * writes (H44). Heartbeats alone would keep a leader that does neither. Judged at ticks, and the loop by what it was late and in time on the
+ * whole: breaks between its stalls excuse nothing unless they are as long. One stall is none, since whoever slept for once is either deposed by
+ * now or was not missed.
  */
 export class Health {
   readonly #options: HealthOptions;
   readonly #delaysUs = createHistogram();
-  /** Late ticks in a row, and when the last good one was. */
-  #lateTicks = 0;
-  #goodTickMs = 0;
+  /** By how much late times outweigh times in time, ms: each adds or takes its length; from 0 to `handOverAfterMs`. */
+  #owedMs = 0;
   #durableSeen = 0;
   /** When the disk last finished something or had nothing to do. */
   #diskMovedMs = 0;
@@ -42,15 +42,13 @@ export class Health {
 
   /** `lateMs`: by how much this tick missed its time. `newest`, `durable`: the newest order given, and the newest on disk. */
   tick(nowMs: number, lateMs: number, newest: number, durable: number): void {
+    const sinceMs = nowMs - this.#nowMs;
     this.#nowMs = nowMs;
     this.#delaysUs.record(Math.max(1, Math.round(lateMs * 1000)));
-    if (lateMs > this.#options.lateMs) this.#lateTicks++;
-    else {
-      this.#lateTicks = 0;
-      this.#goodTickMs = nowMs;
-    }
+    const isLate = lateMs > this.#options.lateMs;
+    this.#weigh(sinceMs, isLate);
     // A stall of this loop is not the disk's: it is judged by what is seen after it.
-    const moved = durable >= newest || durable !== this.#durableSeen || this.#lateTicks > 0;
+    const moved = durable >= newest || durable !== this.#durableSeen || isLate;
     if (moved) this.#diskMovedMs = nowMs;
     this.#durableSeen = durable;
   }
@@ -60,9 +58,8 @@ export class Health {
     if (handOverAfterMs === 0) return undefined;
     const stalledMs = this.#diskStalledMs();
     if (stalledMs >= handOverAfterMs) return `the disk has finished no write for ${Math.round(stalledMs)} ms`;
-    const lateMs = this.#nowMs - this.#goodTickMs;
-    if (this.#lateTicks >= 2 && lateMs >= handOverAfterMs)
-      return `the main thread has come late to every tick for ${Math.round(lateMs)} ms`;
+    if (this.#owedMs >= handOverAfterMs)
+      return `the main thread has been late to its ticks for ${handOverAfterMs} ms longer than in time`;
     return undefined;
   }
 
@@ -74,6 +71,13 @@ export class Health {
       delayMsMax: count === 0 ? 0 : ms(this.#delaysUs.max),
     };
     return { loop, diskStalledMs: Math.round(this.#diskStalledMs()) };
+  }
+
+  /** A single stall weighs half of the bound, however long it was: it takes two. */
+  #weigh(ms: number, isLate: boolean): void {
+    const { handOverAfterMs } = this.#options;
+    const owedMs = this.#owedMs + (isLate ? Math.min(ms, handOverAfterMs / 2) : -ms);
+    this.#owedMs = Math.min(Math.max(owedMs, 0), handOverAfterMs);
   }
 
   #diskStalledMs(): number {

@@ -1,4 +1,4 @@
-import type { OrderId } from '../base/ids.js';
+import type { GroupId, OrderId } from '../base/ids.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import type { Cursor } from '../ring/cursor.js';
 import type { Gate } from '../ring/gate.js';
@@ -18,6 +18,8 @@ export interface HubParts {
   slots: ProposalSlots;
   /** The applier's side of the proposal ring. */
   slotRing: RingConsumer;
+  /** What one group may hold of the proposal ring and still have others make room for it, bytes. */
+  shareBytes: number;
   outgoing: Outgoing;
   durable: Cursor;
   /** The newest order that a command waits for in the network thread, or waited. */
@@ -63,6 +65,31 @@ export class Hub {
 
   get blocked(): boolean {
     return this.#parts.outgoing.blocked;
+  }
+
+  /**
+   * Claims room in the proposal ring. Where the ring is full, the oldest batches in it are let go, to be read back from the log when they are due:
+   * those of other groups than `group`, if that one holds no more than its share. False: it is full.
+   */
+  claim(byteLength: number, group: GroupId, heldBytes: number): boolean {
+    if (this.#parts.proposals.claim(byteLength)) return true;
+    return this.#claimFull(byteLength, group, heldBytes < this.#parts.shareBytes);
+  }
+
+  /** As `claim`, for what everything else waits for: any group's batches are let go. */
+  claimUrgent(byteLength: number): boolean {
+    return this.#parts.proposals.claim(byteLength) || this.#claimFull(byteLength, 0, true);
+  }
+
+  /** `spared` 0: no group is. */
+  #claimFull(byteLength: number, spared: GroupId, mayLetGo: boolean): boolean {
+    const { proposals, slots } = this.#parts;
+    // Batches that are nobody's any more, since leadership was lost.
+    if (slots.release() && proposals.claim(byteLength)) return true;
+    while (mayLetGo && slots.letGo(spared, proposals.holdsFrom())) {
+      if (proposals.claim(byteLength)) return true;
+    }
+    return false;
   }
 
   /** The newest order on disk. */

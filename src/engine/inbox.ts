@@ -114,7 +114,7 @@ export class Inbox {
     const replica = this.#parts.replicas.get(group);
     if (replica === undefined) return;
     const { depth, roundTripMs, durableMs } = record;
-    replica.followersSeen.note(from, { applied, depth, roundTripMs, durableMs });
+    replica.followersSeen.note(from, { session, applied, depth, roundTripMs, durableMs });
     const refused = record.refused === 1;
     const to = this.#parts.self;
     replica.step({

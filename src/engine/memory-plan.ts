@@ -28,7 +28,10 @@ export interface MemoryParts {
   reading: number;
   /** What threads work with: messages' memory that rests, the log writer's, and a batch that is decompressed for a tail. */
   working: number;
-  /** Open batches of all groups: what of the budget the others leave. Beyond it proposals are refused. */
+  /**
+   * Open batches of all groups: what of the budget the others leave. One of `batchBytesMax` for each group, which stays with it, and beside them at
+   * least one largest; beyond it proposals are refused.
+   */
   openBatches: number;
 }
 
@@ -47,7 +50,7 @@ export function streamQueueBytes(peers: number): number {
  * @throws RaftlineError `RAFTLINE_OPTION_INVALID`, naming the least budget that fits and what takes it
  */
 export function planMemory(config: Config, rings: number, batchRawBytesMax: number): MemoryParts {
-  const { limits, peers, transport, memory, pipeline } = config;
+  const { limits, peers, transport, memory, pipeline, groups } = config;
   const message = batchRawBytesMax + MiB / 4;
   const senders = peers.size + limits.tailStreams;
   const parts = {
@@ -63,9 +66,12 @@ export function planMemory(config: Config, rings: number, batchRawBytesMax: numb
       message,
     working: RESTING_BYTES_MAX + WRITER_BYTES + message,
   };
-  const taken = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
-  const least = taken + Math.max(batchRawBytesMax, pipeline.batchBytesMax);
-  if (least > memory.budgetBytes) throw tooSmall(memory.budgetBytes, least, parts);
+  const taken = sum(Object.values(parts));
+  const openBatches = sum(groups.map((group) => group.pipeline?.batchBytesMax ?? pipeline.batchBytesMax));
+  const least = taken + openBatches + batchRawBytesMax;
+  if (least > memory.budgetBytes) {
+    throw tooSmall(memory.budgetBytes, least, { ...parts, openBatches: openBatches + batchRawBytesMax });
+  }
   return { ...parts, openBatches: memory.budgetBytes - taken };
 }
 
@@ -75,7 +81,12 @@ const CAUSES: Readonly<Record<string, string>> = {
   receiving: 'peers, transport.receiveWindowBytes',
   clients: 'limits.clientStreams, transport.receiveWindowBytes',
   reading: 'peers, limits.tailStreams, entryBytesMax',
+  openBatches: 'groups, pipeline.batchBytesMax, entryBytesMax',
 };
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
 
 function tooSmall(received: number, least: number, parts: Record<string, number>): RaftlineError {
   const shown = Object.entries(parts).map(([name, bytes]) => {

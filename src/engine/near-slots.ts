@@ -6,11 +6,13 @@ const COMPACT_AT = 256;
 
 /**
  * One group's own sealed batches that are not applied yet, in log order: what the applier takes from the proposal ring,
- * and who waits for it.
+ * and who waits for it. Those that the ring keeps no more, if there are any, come first.
  */
 export class NearSlots {
   #slots: ProposalSlot[] = [];
   #head = 0;
+  /** Nothing before it is kept by the ring, as far as is known. */
+  #kept = 0;
   /** Batches that were sealed and may not be committed yet, ascending. */
   #sealed: { readonly lastIndex: LogIndex; readonly sealedMs: number }[] = [];
   /** Payload bytes and entries held. */
@@ -28,17 +30,25 @@ export class NearSlots {
     return this.#slots[this.#head];
   }
 
+  /** The first one that the ring still keeps. What is before it has to be read back. */
+  firstKept(): ProposalSlot | undefined {
+    if (this.#kept < this.#head) this.#kept = this.#head;
+    while (this.#slots[this.#kept]?.kept === false) this.#kept++;
+    return this.#slots[this.#kept];
+  }
+
   /** Takes the first one out; its place in the ring is given back once the caller is `done` with it. */
   shift(): void {
     this.#head++;
     if (this.#head < COMPACT_AT && this.#head < this.#slots.length) return;
     this.#slots.splice(0, this.#head);
+    this.#kept = Math.max(0, this.#kept - this.#head);
     this.#head = 0;
   }
 
   /** The applier has no more use for a slot. */
   finish(slot: ProposalSlot): void {
-    slot.done = true;
+    slot.kept = false;
     this.bytes -= slot.end - slot.start;
     this.entries -= slot.count;
   }
@@ -66,6 +76,7 @@ export class NearSlots {
     const slots = this.#slots.slice(this.#head);
     this.#slots = slots.filter((slot) => slot.term === term);
     this.#head = 0;
+    this.#kept = 0;
     const left = this.#slots.length === 0 ? undefined : this.#slots[0]!.firstIndex;
     this.#sealed = this.#sealed.filter(({ lastIndex }) => left !== undefined && lastIndex >= left);
     return slots.filter((slot) => slot.term !== term);

@@ -3,7 +3,7 @@ import { BatchFlag } from '../base/messages.js';
 import { packEntry, packedEntryBytes } from '../codec/entries.js';
 import { Waiters } from './waiters.js';
 
-/** What all open batches of an engine hold, and how much that may be. */
+/** The memory of all open batches of an engine, full or not, and how much that may be. */
 export interface OpenBytes {
   bytes: number;
   readonly bytesMax: number;
@@ -21,8 +21,10 @@ export class OpenBatch {
   waiters = new Waiters();
   readonly #held: OpenBytes;
 
+  /** `held` must have room for `bytesMax` more. */
   constructor(bytesMax: number, entriesMax: number, held: OpenBytes = { bytes: 0, bytesMax: 0 }) {
     this.#held = held;
+    held.bytes += bytesMax;
     this.#bytesMax = bytesMax;
     this.#entriesMax = entriesMax;
     this.#buffer = Buffer.allocUnsafeSlow(bytesMax);
@@ -40,6 +42,16 @@ export class OpenBatch {
     return this.length + packedBytes <= this.#bytesMax && this.count + entries <= this.#entriesMax;
   }
 
+  /**
+   * How much more memory it takes to hold so much more, bytes; for the caller to see that there is room in the budget. Only an entry that stands alone,
+   * and limits that were raised, take any. What does not fit is judged as if the batch had been sealed.
+   */
+  growth(packedBytes: number, entries: number): number {
+    if (this.length + packedBytes <= this.#buffer.length) return 0;
+    const length = this.fits(packedBytes, entries) ? this.length + packedBytes : packedBytes;
+    return length <= this.#buffer.length ? 0 : Math.max(this.#bytesMax, length) - this.#buffer.length;
+  }
+
   get full(): boolean {
     return this.length >= this.#bytesMax || this.count >= this.#entriesMax;
   }
@@ -47,7 +59,6 @@ export class OpenBatch {
   add(bytes: Uint8Array): void {
     const packedBytes = packedEntryBytes(bytes.length, false);
     this.#reserve(packedBytes);
-    this.#held.bytes += packedBytes;
     this.length = packEntry(this.#buffer, this.length, bytes);
     this.count++;
   }
@@ -56,7 +67,6 @@ export class OpenBatch {
   addPacked(packed: Buffer, count: number): void {
     this.#reserve(packed.length);
     copyBytes(packed, this.#buffer, this.length);
-    this.#held.bytes += packed.length;
     this.length += packed.length;
     this.count += count;
     this.flags |= BatchFlag.Sessions;
@@ -70,19 +80,24 @@ export class OpenBatch {
   take(): Waiters {
     const { waiters } = this;
     this.waiters = new Waiters();
-    this.#held.bytes -= this.length;
     this.length = 0;
     this.count = 0;
     this.flags = 0;
-    if (this.#buffer.length !== this.#bytesMax) this.#buffer = Buffer.allocUnsafeSlow(this.#bytesMax);
+    if (this.#buffer.length > this.#bytesMax) this.#replace(this.#bytesMax);
     return waiters;
   }
 
   /** More than the buffer holds is needed by an entry that stands alone, and where the limits were raised meanwhile. */
   #reserve(packedBytes: number): void {
     if (this.length + packedBytes <= this.#buffer.length) return;
-    const grown = Buffer.allocUnsafeSlow(Math.max(this.#bytesMax, this.length + packedBytes));
-    this.#buffer.copy(grown, 0, 0, this.length);
-    this.#buffer = grown;
+    this.#replace(Math.max(this.#bytesMax, this.length + packedBytes));
+  }
+
+  /** What is in it stays in it. */
+  #replace(byteLength: number): void {
+    const other = Buffer.allocUnsafeSlow(byteLength);
+    this.#buffer.copy(other, 0, 0, this.length);
+    this.#held.bytes += byteLength - this.#buffer.length;
+    this.#buffer = other;
   }
 }

@@ -159,7 +159,7 @@ export const optionTable: readonly OptionRow[] = [
     max: 600_000,
     unit: 'ms',
     meaning:
-      'how long a leader leads whose disk finishes no write or whose main thread comes late to every tick, before it hands over; 0: for ever',
+      'for how long a disk may finish no write, or a main thread be late to its ticks beyond the time in which it is not, before a leader hands over; 0: for ever',
   },
   {
     path: 'election.priority',
@@ -205,7 +205,8 @@ export const optionTable: readonly OptionRow[] = [
     min: 64 * 1024,
     max: 256 * MiB,
     unit: 'bytes',
-    meaning: 'bytes in flight to a follower in a group, beyond which no message begins',
+    meaning:
+      'bytes in flight to a follower in a group: below it one more message goes, which carries one batch at least, so at most a batch comes on top',
   },
   {
     path: 'pipeline.catchUpBytesPerSecond',

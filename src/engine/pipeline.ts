@@ -20,10 +20,14 @@ export interface GroupPipeline {
  */
 export class Pipelines {
   readonly #batchBytesCeiling: number;
+  /** Of all groups together: each has a batch open. */
+  readonly #batchBytesSumMax: number;
   #engine: Required<PipelineOptions>;
   readonly #groups: Map<GroupId, PipelineOptions>;
 
-  constructor(config: Config) {
+  /** `batchBytesSumMax`: what the `batchBytesMax` of all groups may come to; those of `config` do not exceed it. */
+  constructor(config: Config, batchBytesSumMax = Number.MAX_SAFE_INTEGER) {
+    this.#batchBytesSumMax = batchBytesSumMax;
     this.#engine = config.pipeline;
     this.#groups = new Map(
       config.groups.map(({ id, pipeline = {} }) => [id, checkPipeline('pipeline', pipeline)]),
@@ -64,8 +68,22 @@ export class Pipelines {
       const expected = `at most ${this.#batchBytesCeiling}, the largest batch or entry that the engine was opened for`;
       throw invalid('pipeline.batchBytesMax', expected, batchBytesMax);
     }
+    if (this.#batchBytesWith(group, changes) > this.#batchBytesSumMax) {
+      const expected = `no more than makes ${this.#batchBytesSumMax} over all groups, which is what memory.budgetBytes leaves for their open batches`;
+      throw invalid('pipeline.batchBytesMax', expected, batchBytesMax);
+    }
     if (group === undefined) this.#engine = merged(this.#engine, changes);
     else this.#groups.set(group, merged(this.#groups.get(group) ?? {}, changes));
+  }
+
+  /** The `batchBytesMax` of all groups together after such a change. */
+  #batchBytesWith(tuned: GroupId | undefined, { batchBytesMax }: PipelineOptions): number {
+    let bytes = 0;
+    for (const [group, own] of this.#groups) {
+      const isTuned = tuned === undefined ? own.batchBytesMax === undefined : tuned === group;
+      bytes += (isTuned ? batchBytesMax : undefined) ?? this.of(group).batchBytesMax;
+    }
+    return bytes;
   }
 }
 

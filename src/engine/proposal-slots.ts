@@ -15,18 +15,20 @@ export interface ProposalSlot {
   readonly end: number;
   readonly ringEnd: number;
   readonly waiters: Waiters;
-  /** The applier has no more use for it. */
-  done: boolean;
+  /** Its place in the ring is held for the applier. Once it is not, the payload is to be had from the log only. */
+  kept: boolean;
 }
 
 /**
  * The applier's hold on the proposal ring: slots of all groups in ring order. The ring is given back up to the first
- * slot that is still wanted.
+ * slot that is still kept.
  */
 export class ProposalSlots {
   readonly #ring: RingConsumer;
   #slots: ProposalSlot[] = [];
   #head = 0;
+  /** What the state machine is being given now: while it reads, it may propose to another group, which must not write there. */
+  inUse: ProposalSlot | undefined;
 
   constructor(ring: RingConsumer) {
     this.#ring = ring;
@@ -40,10 +42,10 @@ export class ProposalSlots {
     this.#slots.push(slot);
   }
 
-  /** Gives back what is done at the front. Returns whether the ring has more room now. */
+  /** Gives back what is kept no more at the front. Returns whether the ring has more room now. */
   release(): boolean {
     let end = -1;
-    while (this.#head < this.#slots.length && this.#slots[this.#head]!.done) {
+    while (this.#head < this.#slots.length && !this.#slots[this.#head]!.kept) {
       end = this.#slots[this.#head]!.ringEnd;
       this.#head++;
     }
@@ -56,8 +58,15 @@ export class ProposalSlots {
     return true;
   }
 
-  /** The oldest slot that still holds the ring. */
-  oldest(): ProposalSlot | undefined {
-    return this.#slots[this.#head];
+  /**
+   * Gives the oldest slot's place back although it was not applied. False: there is none, it is in use or belongs to the group `spared`, or it is
+   * not what holds the ring up: somebody holds it from `heldFrom` on already.
+   */
+  letGo(spared: GroupId, heldFrom: number): boolean {
+    const oldest = this.#slots[this.#head];
+    if (oldest === undefined || oldest === this.inUse) return false;
+    if (oldest.group === spared || heldFrom < this.#ring.heldFrom) return false;
+    oldest.kept = false;
+    return this.release();
   }
 }

@@ -2,6 +2,7 @@ import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, Term } from '../base/ids.js';
 import { FORMAT_VERSION } from '../base/limits.js';
 import { BatchKind, Codec, CompressionLevel } from '../base/messages.js';
+import { retryAfterHint } from '../base/retry-after.js';
 import { BATCH_PAYLOAD_OFFSET, writeBatchHead } from '../codec/batch.js';
 import { encodeConfiguration } from '../codec/configuration.js';
 import { packEntry, packedEntryBytes } from '../codec/entries.js';
@@ -23,8 +24,6 @@ const HEADROOM = 1;
 
 /** Entries of a group that wait for their commit: each may have a promise, which takes memory of its own. */
 const UNCOMMITTED_ENTRIES_MAX = 1 << 20;
-/** A hint beyond this says nothing that a caller could use. */
-const RETRY_AFTER_MS_MAX = 1000;
 
 /** What proposals ask of the replica whose they are. */
 export interface Leadership {
@@ -174,7 +173,8 @@ export class Proposals {
     const open = this.#open;
     if (open.count === 0) return true;
     const byteLength = BATCH_PAYLOAD_OFFSET + open.length;
-    if (this.#hub.blocked || !this.#hub.proposals.claim(byteLength)) return false;
+    if (this.#hub.blocked || !this.#hub.claim(byteLength, this.#leadership.group, this.near.bytes))
+      return false;
     this.#lingersSinceMs = undefined;
     const batch = this.#leadership.place(open.count, open.length);
     if ('refused' in batch) {
@@ -219,13 +219,13 @@ export class Proposals {
     this.near.finish(slot);
   }
 
-  /** A no-op or a configuration: one entry, alone in its batch. False: the proposal ring is full. */
+  /** A no-op or a configuration: one entry, alone in its batch. False: the encoder is behind, and the proposal ring full. */
   publishOwn(batch: ProposedBatch): boolean {
     const content =
       batch.configuration === undefined ? Buffer.alloc(0) : encodeConfiguration(batch.configuration);
     const rawLength = packedEntryBytes(content.length, false);
+    if (!this.#hub.claimUrgent(BATCH_PAYLOAD_OFFSET + rawLength)) return false;
     const { proposals } = this.#hub;
-    if (!proposals.claim(BATCH_PAYLOAD_OFFSET + rawLength)) return false;
     packEntry(proposals.bytes, proposals.offset + BATCH_PAYLOAD_OFFSET, content);
     this.#publish(batch, rawLength, 0, new Waiters());
     return true;
@@ -260,9 +260,9 @@ export class Proposals {
     const { group, leads } = this.#leadership;
     if (!leads) throw this.#leadership.notLeader();
     const excess = this.#excess(packedBytes, entries);
-    if (excess !== undefined) throw overloaded(group, excess, this.#retryAfterMs());
+    if (excess !== undefined) throw overloaded(group, excess, this.retryAfterMs());
     if (!this.#makeRoom(packedBytes, entries))
-      throw overloaded(group, 'the proposal ring is full', this.#retryAfterMs());
+      throw overloaded(group, 'the proposal ring is full', this.retryAfterMs());
   }
 
   /** Which bound so much more would go beyond. Where nothing is held, anything may come. */
@@ -275,16 +275,17 @@ export class Proposals {
     if (waiting > 0 && waiting + entries > UNCOMMITTED_ENTRIES_MAX)
       return `${waiting} entries are not committed and applied yet (at most ${UNCOMMITTED_ENTRIES_MAX})`;
     const { bytes, bytesMax } = this.#hub.open;
-    if (bytes > 0 && bytes + packedBytes > bytesMax)
+    const growth = this.#open.growth(packedBytes, entries);
+    if (growth > 0 && bytes + growth > bytesMax)
       return `open batches hold ${bytes} bytes (${bytesMax} of memory.budgetBytes are for them)`;
     return undefined;
   }
 
   /** About what a batch takes now: what the fastest took of late, or how long the oldest waits already, if that is longer. */
-  #retryAfterMs(): number {
+  retryAfterMs(): number {
     const { oldestSealedMs } = this.near;
     const waitedMs = oldestSealedMs === undefined ? 0 : this.#clock.nowMs() - oldestSealedMs;
-    return Math.min(RETRY_AFTER_MS_MAX, Math.max(1, Math.ceil(Math.max(this.commitMs, waitedMs))));
+    return retryAfterHint(Math.max(this.commitMs, waitedMs));
   }
 
   /** Room in the open batch, if need be by sealing it. */
@@ -332,7 +333,7 @@ export class Proposals {
       end: start + rawLength,
       ringEnd: ring.end,
       waiters,
-      done: false,
+      kept: true,
     };
     this.#hub.slots.add(slot);
     this.near.add(slot, this.#clock.nowMs());

@@ -1,10 +1,18 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { GroupId, NodeId } from '../base/ids.js';
 
-/** Nothing was taken; the same call may go through later, `retryAfterMs` from now at the earliest as far as can be told. */
-export function overloaded(group: GroupId, reason: string, retryAfterMs: number): RaftlineError {
+/**
+ * Nothing was taken; the same call may go through later, `retryAfterMs` from now at the earliest as far as can be told. `bound` is given where it is
+ * one that the caller set.
+ */
+export function overloaded(
+  group: GroupId,
+  reason: string,
+  retryAfterMs: number,
+  bound: { limit?: number } = {},
+): RaftlineError {
   const message = `group ${group}: ${reason}; try again in ${retryAfterMs} ms or later`;
-  return new RaftlineError(ErrorCode.Overloaded, message, { reason, retryAfterMs });
+  return new RaftlineError(ErrorCode.Overloaded, message, { reason, retryAfterMs, ...bound });
 }
 
 /** Nothing was taken; it belongs to the leader, if one is known. `leader` 0: none is. */

@@ -347,8 +347,8 @@ export class Replica implements Leadership {
   }
 
   /** A batch that the feeder read back. */
-  applyFed(header: BatchHeader, bytes: Buffer, start: number): void {
-    this.#feed.applyFed(header, bytes, start);
+  applyFed(header: BatchHeader, bytes: Buffer, start: number): boolean {
+    return this.#feed.applyFed(header, bytes, start);
   }
 
   /** After what was due is applied: whoever waited for it is told, and more is asked for. */

@@ -121,18 +121,22 @@ export class Snapshots {
     this.#beginBehind(global, { index, term, configuration }, keepsSuffix);
   }
 
+  /** One is to be taken as soon as the state machine is between two batches. */
+  get isDue(): boolean {
+    const { applier, settings } = this.#parts;
+    return this.#saving === undefined && applier.applied - this.#begun >= settings.everyEntries;
+  }
+
   /** Between two batches: goes on from an installed snapshot, or takes one if it is time. */
   afterApply(): void {
-    const { applier, settings, durableIndex } = this.#parts;
+    const { applier, durableIndex } = this.#parts;
     const installing = this.#installing;
     if (installing !== undefined) {
       // Only what is on this node's own disk may be applied, and the mark is what makes it so.
       if (durableIndex() < installing.index) return;
       this.#installing = undefined;
       this.#restore(installing);
-    } else if (this.#saving === undefined && applier.applied - this.#begun >= settings.everyEntries) {
-      this.#save();
-    }
+    } else if (this.isDue && applier.reached === applier.applied) this.#save();
   }
 
   #save(): void {

@@ -7,7 +7,7 @@ import type { GroupId, LogIndex, Term } from '../base/ids.js';
 export interface CommittedBatch {
   readonly group: GroupId;
   readonly term: Term;
-  /** Entries that reach the state machine: those of the batch, less the ones that the session table turned away. */
+  /** Entries that reach the state machine now: those of the run, less the ones that the session table turned away. */
   readonly count: number;
   /** Calls `visit` for each entry in order, without copying. `position` counts from 0 to `count` − 1. */
   forEach(visit: (bytes: Uint8Array, index: LogIndex, position: number) => void): void;
@@ -18,10 +18,11 @@ export interface CommittedBatch {
   scan(visit: (payload: Buffer, start: number, end: number, index: LogIndex, position: number) => void): void;
 }
 
-/** What the engine replicates for: the same batches, in the same order, on every replica. */
+/** What the engine replicates for: the same entries, in the same order, on every replica. */
 export interface StateMachine {
   /**
-   * Takes committed entries. Must be deterministic and synchronous. May return an array with one answer per entry
+   * Takes committed entries. Must be deterministic and synchronous. Where one call ends and the next begins means nothing, and differs from replica to
+   * replica: a call has as many entries of a batch as take about 2 ms, as it was of late, and one at the least. May return an array with one answer per entry
    * (by position); it becomes `result` of the proposal on the node that proposed it.
    *
    * An error thrown here ends the engine with `RAFTLINE_STATE_MACHINE_FAILED`: going on would let replicas differ.

@@ -17,7 +17,7 @@ export interface FollowerStatus {
   /** Known to be durable there. */
   match: LogIndex;
   next: LogIndex;
-  /** What it last said that its state machine has taken. */
+  /** What its state machine has taken, as its acknowledgements said; goes back only if it starts anew. */
   applied: LogIndex;
   /** Whether the append stream to it is up. */
   connected: boolean;

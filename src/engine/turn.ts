@@ -9,6 +9,7 @@ import type { Cursor } from '../ring/cursor.js';
 import { RingProducer } from '../ring/producer.js';
 import { cursorOf, type EngineMemory, encoderGatesOf, gateOf } from '../workers/memory.js';
 import type { StoreFacts } from '../workers/settings.js';
+import { ApplySlices } from './apply-slices.js';
 import { Calls } from './calls.js';
 import type { Clock } from './clock.js';
 import { type Counters, readCounters } from './counters.js';
@@ -30,11 +31,6 @@ import type { SnapshotSettings } from './snapshot-store.js';
 import type { EngineStatus } from './status.js';
 import { traceInto } from './trace.js';
 
-/** How long one turn applies at most, ms, but for the batch that it is at then: what arrives meanwhile waits no longer. */
-const APPLY_SLICE_MS = 4;
-/** Entries with callers of this process that one turn applies, unless one batch has more: what the callers do with the answers is done before the next event. */
-const ANSWERS_PER_TURN = 1024;
-
 export interface TurnParts {
   config: Config;
   memory: EngineMemory;
@@ -50,6 +46,8 @@ export interface TurnParts {
   status: () => EngineStatus;
   /** What open batches may hold, all groups together. Default: unbounded. */
   openBytesMax?: number;
+  /** What `batchBytesMax` may be raised to, the sum over all groups. Default: unbounded. */
+  batchBytesSumMax?: number;
   /** Without it logs are never compacted. */
   snapshots?: SnapshotSettings;
 }
@@ -80,6 +78,9 @@ export class Turn {
   readonly #book: PeerBook;
   readonly #remoteMembers: RemoteMembers;
   readonly #applyRing: RingConsumer;
+  /** The record that was polled last in the apply ring is applied in part. */
+  #isFeeding = false;
+  readonly #slices: ApplySlices;
   /** The newest order that main waits for, or waited. */
   readonly #awaitsDurable: Cursor;
   /** What becomes durable is news now. */
@@ -118,7 +119,7 @@ export class Turn {
     });
     const { timeoutMsMin, handOverAfterMs } = config.election;
     this.#health = new Health({ lateMs: timeoutMsMin / 2, handOverAfterMs });
-    this.pipelines = new Pipelines(config);
+    this.pipelines = new Pipelines(config, parts.batchBytesSumMax);
     this.#loop = new Loop({
       clock,
       gate: gateOf(memory, 'main'),
@@ -128,6 +129,11 @@ export class Turn {
     });
     this.calls = new Calls(this.#loop, this.replicas, this.pipelines);
     for (const group of config.groups) this.#addReplica(group);
+    const near = [...this.replicas.values()].map((replica) => () => {
+      const before = replica.applier.applied;
+      return replica.applyNear() ? replica.applier.applied - before : undefined;
+    });
+    this.#slices = new ApplySlices([this.#applyFed, ...near], clock);
     this.#book.update();
   }
 
@@ -241,34 +247,22 @@ export class Turn {
 
   /** Applies for a slice of time; the rest goes on in the next turn, after the inbox. */
   #apply(): boolean {
-    const until = this.#clock.nowMs() + APPLY_SLICE_MS;
-    let worked = false;
-    let answers = 0;
-    for (;;) {
-      let applied = this.#applyFed();
-      for (const replica of this.replicas.values()) {
-        const before = replica.applier.applied;
-        if (!replica.applyNear()) continue;
-        applied = true;
-        answers += replica.applier.applied - before;
-      }
-      if (!applied) break;
-      worked = true;
-      if (answers >= ANSWERS_PER_TURN || this.#clock.nowMs() >= until) break;
-    }
+    const worked = this.#slices.run();
     if (worked) this.#hub.slots.release();
     for (const replica of this.replicas.values()) replica.afterApply();
     return worked;
   }
 
-  #applyFed(): boolean {
+  /** Nobody here waits for what was not near, but for the few batches that the proposal ring was not kept for. */
+  readonly #applyFed = (): number | undefined => {
     const ring = this.#applyRing;
-    if (!ring.poll()) return false;
+    if (!this.#isFeeding && !ring.poll()) return undefined;
     const header = readBatchHeader(ring.bytes, ring.offset);
-    this.replica(header.group).applyFed(header, ring.bytes, ring.offset + BATCH_PAYLOAD_OFFSET);
-    ring.release();
-    return true;
-  }
+    const start = ring.offset + BATCH_PAYLOAD_OFFSET;
+    this.#isFeeding = !this.replica(header.group).applyFed(header, ring.bytes, start);
+    if (!this.#isFeeding) ring.release();
+    return 0;
+  };
 
   #noteSpare(): void {
     const wanted = cursorOf(this.#parts.memory, 'spareWanted').load();
@@ -312,7 +306,7 @@ export class Turn {
   }
 }
 
-function hubOf({ memory, spread, openBytesMax = Number.MAX_SAFE_INTEGER }: TurnParts): Hub {
+function hubOf({ config, memory, spread, openBytesMax = Number.MAX_SAFE_INTEGER }: TurnParts): Hub {
   const { rings } = memory;
   const slotRing = new RingConsumer(rings.proposal, 1);
   return new Hub({
@@ -321,6 +315,7 @@ function hubOf({ memory, spread, openBytesMax = Number.MAX_SAFE_INTEGER }: TurnP
     proposals: new RingProducer(rings.proposal),
     slots: new ProposalSlots(slotRing),
     slotRing,
+    shareBytes: rings.proposal.capacity / config.groups.length,
     outgoing: new Outgoing(),
     durable: cursorOf(memory, 'durable'),
     networkAwaits: cursorOf(memory, 'networkAwaitsDurable'),

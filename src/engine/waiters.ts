@@ -41,6 +41,8 @@ interface Run {
   readonly applied: Promise<void>;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
+  /** Those of its entries, until it is resolved. */
+  readonly promises: Promise<Proposed>[];
 }
 
 /**
@@ -73,7 +75,10 @@ export class Waiters {
   promise(position: number): Promise<Proposed> {
     if (this.#positions.length % RUN_ENTRIES === 0) this.#runs.push(makeRun());
     this.#positions.push(position);
-    return this.#runs[this.#runs.length - 1]!.applied.then(this.#answer);
+    const run = this.#runs[this.#runs.length - 1]!;
+    const proposed = run.applied.then(this.#answer);
+    run.promises.push(proposed);
+    return proposed;
   }
 
   /** Calls `listener` for `count` entries, from `position` on; together with those right before, if that is who listens to them. */
@@ -108,8 +113,25 @@ export class Waiters {
 
   /** Starts the run whose turn it is, if there is one. */
   #resolveNext(): void {
-    this.#runs[this.#answered / RUN_ENTRIES]?.resolve();
+    const run = this.#runs[this.#answered / RUN_ENTRIES];
+    if (run === undefined) return;
+    fetchAll(run.promises);
+    run.promises.length = 0;
+    run.resolve();
   }
+}
+
+const { then } = Promise.prototype;
+
+/**
+ * Reads of each promise, without need: they were last touched when their entries were proposed, and lie outside of the processor's caches.
+ * These reads do not wait for each other, while the list of reactions, which stands right behind the promises in memory, has to be walked from one to the next.
+ * Returns how many are promises, so that the reads are not left out.
+ */
+function fetchAll(promises: readonly Promise<unknown>[]): number {
+  let count = 0;
+  for (let at = 0; at < promises.length; at++) if (promises[at]!.then === then) count++;
+  return count;
 }
 
 function makeRun(): Run {
@@ -118,5 +140,5 @@ function makeRun(): Run {
   const applied = new Promise<void>((...settle) => {
     [resolve, reject] = settle;
   });
-  return { applied, resolve, reject };
+  return { applied, resolve, reject, promises: [] };
 }

@@ -96,6 +96,11 @@ export class RingConsumer {
     return this.describe(position);
   }
 
+  /** Where what it has not released begins. */
+  get heldFrom(): number {
+    return this.releasedTo;
+  }
+
   /** Gives back everything polled. */
   release(): void {
     this.releaseTo(this.next);

@@ -17,6 +17,8 @@ export class Gate {
   private readonly words: Int32Array;
   /** Ends the pending `sleepAsync`; undefined while there is none. */
   private wake: (() => void) | undefined;
+  /** A wait of ours is on the engine's list, or its end on its way to us: a kicked sleep leaves its wait to the next one. */
+  private isWaiting = false;
 
   /** `byteOffset`: a multiple of 4, better of 64. Zeroed memory is a gate at which nobody sleeps. */
   constructor(memory: SharedArrayBuffer, byteOffset: number) {
@@ -54,30 +56,35 @@ export class Gate {
       this.disarm();
       return undefined;
     }
-    const waiting = waitOnLoop(this.words, 0, ARMED);
-    if (waiting === undefined) {
+    if (!this.waits()) {
       this.disarm();
       return undefined;
     }
     return new Promise((resolve) => {
-      const wake = (): void => {
-        // The wait of a sleep that was kicked ends later, perhaps in the middle of the next sleep.
-        if (this.wake !== wake) return;
+      this.wake = () => {
         this.wake = undefined;
         this.disarm();
         resolve();
       };
-      this.wake = wake;
-      void waiting.then(wake);
     });
   }
 
   /** Ends a pending `sleepAsync` at once. Only on the thread that sleeps: something else than a notifier found work, or it is time to look. */
   kick(): void {
-    if (this.wake === undefined) return;
-    this.wake();
-    // Takes the wait that is left behind off the engine's list.
-    Atomics.notify(this.words, 0);
+    this.wake?.();
+  }
+
+  /** False: a notifier has come since this gate was armed. */
+  private waits(): boolean {
+    if (this.isWaiting) return Atomics.load(this.words, 0) === ARMED;
+    const waiting = waitOnLoop(this.words, 0, ARMED);
+    if (waiting === undefined) return false;
+    this.isWaiting = true;
+    void waiting.then(() => {
+      this.isWaiting = false;
+      this.wake?.();
+    });
+    return true;
   }
 
   private arm(): void {

@@ -6,10 +6,10 @@ import type { Compression } from '../codec/compression.js';
 import { decodePayload } from '../codec/encoder.js';
 import { verifyEntries } from '../codec/entries.js';
 import type { RingProducer } from '../ring/producer.js';
-import type { LogReader } from '../wal/log-reader.js';
+import type { FarRead, LogReader } from '../wal/log-reader.js';
 import { READ_BACK_BYTES } from './memory.js';
 import type { NearIndex } from './near-index.js';
-import type { Program } from './program.js';
+import { dueMsOf, type Program } from './program.js';
 
 export interface FeederPorts {
   /** What was received, while it still stands in the receive ring, whose producer this thread must be. */
@@ -18,11 +18,18 @@ export interface FeederPorts {
   apply: RingProducer;
   compression: Compression;
   entryBytesMax: number;
+  /** There is one group: what it is fed stands in front of nobody's. */
+  alone: boolean;
   wake: () => void;
 }
 
 /** How long what was fed waits for other news for main, if nobody waits for it, ms. */
 const FED_ALONE_MS = 5;
+
+/** How often this looks whether main has got on, ms: well before what stands in the apply ring of a group is done. */
+const LOOK_MS = 2;
+/** As a bound of bytes: at least one batch is read. */
+const ONE_BATCH = 1;
 
 /** What main wants of a group: from `next` on, up to `to`, whose entry is of `term`. */
 interface Wanted {
@@ -30,17 +37,25 @@ interface Wanted {
   to: LogIndex;
   term: Term;
   urgent: boolean;
+  /** What main has applied, as far as it has told. */
+  applied: LogIndex;
+  /** How many entries may be fed beyond that. One batch may in any case. */
+  ahead: number;
 }
 
 /**
  * Takes committed batches from the receive ring, while they are there, or back from the log, decompresses them and
  * checks their inside off main, and puts them, raw, into the apply ring: for followers, after a restart, and for a leader
- * that was deposed.
+ * whose proposal ring does not hold them any more. Main takes them in the order of that ring; so where there are several groups they are fed in turn, each no
+ * further ahead of its state machine than main says.
  */
 export class Feeder implements Program {
   readonly name = 'feeder';
   readonly #ports: FeederPorts;
+  /** Who was fed last stands last. */
   readonly #wanted = new Map<GroupId, Wanted>();
+  /** More is wanted of a group than may be fed before main has applied some. */
+  #isAhead = false;
   /** Since when something stands in the apply ring of which main was not told; undefined: nothing does. */
   #untoldSinceMs: number | undefined;
   /** Read and decoded in part: batches that wait for room in the apply ring. */
@@ -55,13 +70,36 @@ export class Feeder implements Program {
    * stands in the apply ring until main takes it. `term` is that of the entry `to`. `urgent` 1: somebody waits for it.
    */
   feed(command: { group: GroupId; from: LogIndex; to: LogIndex; term: Term; urgent: number }): void {
-    const { group, from, to, term } = command;
-    const next = Math.max(from, this.#wanted.get(group)?.next ?? 0);
-    this.#wanted.set(group, { next, to, term, urgent: command.urgent === 1 });
+    const { from, to, term } = command;
+    const wanted = this.#wantedOf(command.group);
+    wanted.next = Math.max(from, wanted.next);
+    wanted.applied = Math.max(from - 1, wanted.applied);
+    wanted.to = to;
+    wanted.term = term;
+    wanted.urgent = command.urgent === 1;
   }
 
-  get restless(): boolean {
-    return this.#untoldSinceMs !== undefined;
+  /** Main has applied so far, and so many entries may stand in the apply ring beyond that. */
+  applied({ group, applied, ahead }: { group: GroupId; applied: LogIndex; ahead: number }): void {
+    if (this.#ports.alone) return;
+    const wanted = this.#wantedOf(group);
+    wanted.applied = applied;
+    wanted.ahead = ahead;
+  }
+
+  /** Until main has told how quick its state machine is, one batch at a time is fed. */
+  #wantedOf(group: GroupId): Wanted {
+    const known = this.#wanted.get(group);
+    if (known !== undefined) return known;
+    const ahead = this.#ports.alone ? Number.POSITIVE_INFINITY : 0;
+    const wanted = { next: 0, to: 0, term: 0, urgent: false, applied: 0, ahead };
+    this.#wanted.set(group, wanted);
+    return wanted;
+  }
+
+  dueMs(nowMs: number): number {
+    if (this.#isAhead) return nowMs + LOOK_MS;
+    return dueMsOf(this.#untoldSinceMs, FED_ALONE_MS, nowMs);
   }
 
   /** Main was woken, for whatever it was. */
@@ -78,19 +116,35 @@ export class Feeder implements Program {
 
   #feedNext(nowMs: number): boolean {
     if (this.#unpushed !== undefined) return this.#push(nowMs);
+    this.#isAhead = false;
     for (const [group, wanted] of this.#wanted) {
       if (wanted.next > wanted.to) continue;
-      const near = this.#near(group, wanted);
-      if (near !== undefined) {
-        if (this.#feedNear(wanted, near, group, nowMs)) return true;
-        continue;
+      if (this.#feedGroup(group, wanted, nowMs)) {
+        this.#wanted.delete(group);
+        this.#wanted.set(group, wanted);
+        return true;
       }
-      const read = this.#ports.reader.read(group, wanted.next, wanted.to, READ_BACK_BYTES);
-      if (read === undefined) continue;
-      this.#unpushed = { group, ...read, at: 0 };
-      return this.#push(nowMs);
+      // Main tells how far it is without waking this thread, which has to look.
+      this.#isAhead ||= wanted.to > wanted.applied + wanted.ahead;
     }
     return false;
+  }
+
+  #feedGroup(group: GroupId, wanted: Wanted, nowMs: number): boolean {
+    const near = this.#near(group, wanted);
+    if (near !== undefined) return this.#feedNear(wanted, near, group, nowMs);
+    const read = this.#read(group, wanted);
+    if (read === undefined) return false;
+    this.#unpushed = { group, ...read, at: 0 };
+    return this.#push(nowMs);
+  }
+
+  #read(group: GroupId, { next, to, applied, ahead }: Wanted): FarRead | undefined {
+    const { reader } = this.#ports;
+    const last = Math.min(to, applied + ahead);
+    const read = next <= last ? reader.read(group, next, last, READ_BACK_BYTES) : undefined;
+    if (read !== undefined || last === to || next > applied + 1) return read;
+    return reader.read(group, next, to, ONE_BATCH);
   }
 
   close(): void {}
@@ -100,10 +154,11 @@ export class Feeder implements Program {
    * one, whatever else came: one leader sealed it, once. Nothing overwrites it before this poll ends, since only this
    * thread writes to that ring.
    */
-  #near(group: GroupId, { next, to, term }: Wanted): Buffer | undefined {
+  #near(group: GroupId, { next, to, term, applied, ahead }: Wanted): Buffer | undefined {
     const { received } = this.#ports;
     const near = received.find(group, term, next);
-    return near?.firstIndex === next && near.lastIndex <= to ? received.view(near) : undefined;
+    if (near?.firstIndex !== next || near.lastIndex > to) return undefined;
+    return near.lastIndex <= applied + ahead || next <= applied + 1 ? received.view(near) : undefined;
   }
 
   /** `first` and what follows it in the receive ring. */
@@ -146,7 +201,7 @@ export class Feeder implements Program {
     else this.#untoldSinceMs ??= nowMs;
   }
 
-  /** False: the apply ring is full; the state machine is behind, and nothing else waits for it. */
+  /** False: the apply ring is full. */
   #pushBatch(batch: Buffer, header: BatchHeader): boolean {
     const { apply, compression, entryBytesMax } = this.#ports;
     const length = BATCH_PAYLOAD_OFFSET + header.rawLength;

@@ -18,7 +18,7 @@ import { NearIndex } from './near-index.js';
 import { type Near, NearRings } from './near-rings.js';
 import { Outbox } from './outbox.js';
 import { Peers } from './peers.js';
-import type { Program } from './program.js';
+import { firstDueMs, type Program } from './program.js';
 import { Pulse } from './pulse.js';
 import { Receiver } from './receiver.js';
 import { clientCodec, commandCodec, inboxCodec } from './records.js';
@@ -88,6 +88,7 @@ export class Network implements Program {
     const compression = loadCompression(settings.lz4, decompressorOf(memory));
     this.lz4 = compression.implementations;
     const shared = {
+      applied: (group: GroupId) => this.#applied.get(group) ?? 0,
       push: (record: InboxRecord) => this.#push(record),
       compression,
       entryBytesMax: settings.entryBytesMax,
@@ -148,6 +149,7 @@ export class Network implements Program {
       reader: feederReader,
       received: this.#received,
       apply: new RingProducer(memory.rings.apply),
+      alone: groups.length === 1,
     });
     const clientRing = new RingProducer(memory.rings.client);
     this.#clients = new ClientService({
@@ -161,7 +163,6 @@ export class Network implements Program {
       tailsMax: settings.tailStreams,
       pass: (record) => this.#noted(clientCodec.push(clientRing, record)),
       openReader: () => openReader({}),
-      applied: (group) => this.#applied.get(group) ?? 0,
       members: () => this.#peers.addresses,
     });
     this.#gatekeeper = this.#makeGatekeeper(identity);
@@ -185,8 +186,8 @@ export class Network implements Program {
     return listener.port;
   }
 
-  get restless(): boolean {
-    return this.#peers.restless || this.#receiver.restless || this.#feeder.restless;
+  dueMs(nowMs: number): number {
+    return firstDueMs(this.#programs, nowMs);
   }
 
   poll(nowMs: number): boolean {
@@ -302,6 +303,7 @@ export class Network implements Program {
         break;
       case 'applied':
         this.#applied.set(command.group, command.applied);
+        this.#feeder.applied(command);
         break;
       case 'feed':
         this.#feeder.feed(command);
@@ -316,7 +318,7 @@ export class Network implements Program {
   }
 
   #reply(command: Extract<ReturnType<typeof commandCodec.read>, { type: 'appendReply' }>): void {
-    const { group, peer, term, session, match, hintIndex, hintTerm, applied } = command;
+    const { group, peer, term, session, match, hintIndex, hintTerm } = command;
     const kind = command.refused === 1 ? 'refused' : 'durable';
     const reply = {
       type: 'appendReply',
@@ -327,9 +329,14 @@ export class Network implements Program {
       session,
       kind,
     } as const;
-    this.#outbox.add(command.after, () =>
-      this.#receiver.reply(peer, { ...reply, match, hintIndex, hintTerm, applied }),
-    );
+    const send = (): void => {
+      // More may be applied by the time that it leaves.
+      const applied = Math.max(command.applied, this.#applied.get(group) ?? 0);
+      this.#receiver.reply(peer, { ...reply, match, hintIndex, hintTerm, applied });
+    };
+    // Acknowledgements are cumulative.
+    const newestOf = kind === 'durable' ? `${peer} ${group} ${term} ${session}` : undefined;
+    this.#outbox.add(command.after, send, newestOf);
   }
 }
 

@@ -10,7 +10,7 @@ const WAITING_MAX = 4096;
  */
 export class Outbox {
   readonly #durable: Cursor;
-  #waiting: { after: OrderId; send: () => void }[] = [];
+  #waiting: { after: OrderId; send: () => void; newestOf: string | undefined }[] = [];
   /** Messages dropped because too many waited. */
   dropped = 0;
 
@@ -18,8 +18,11 @@ export class Outbox {
     this.#durable = durable;
   }
 
-  /** Sends at once if it may; else keeps `send` until it may. A poll has to follow: the order may become durable just now. */
-  add(after: OrderId, send: () => void): void {
+  /**
+   * Sends at once if it may; else keeps `send` until it may. A poll has to follow: the order may become durable just now.
+   * `newestOf`: of what it tells how it stands now; where two of the same become due one after the other, the second says it all.
+   */
+  add(after: OrderId, send: () => void, newestOf?: string): void {
     if (after <= this.#durable.load()) {
       send();
       return;
@@ -28,7 +31,7 @@ export class Outbox {
       this.#waiting.shift();
       this.dropped++;
     }
-    this.#waiting.push({ after, send });
+    this.#waiting.push({ after, send, newestOf });
   }
 
   poll(): boolean {
@@ -37,7 +40,10 @@ export class Outbox {
     const ready = this.#waiting.filter((message) => message.after <= durable);
     if (ready.length === 0) return false;
     this.#waiting = this.#waiting.filter((message) => message.after > durable);
-    for (const message of ready) message.send();
+    for (const [at, { newestOf, send }] of ready.entries()) {
+      const isSaid = newestOf !== undefined && ready[at + 1]?.newestOf === newestOf;
+      if (!isSaid) send();
+    }
     return true;
   }
 }

@@ -10,7 +10,7 @@ import type { LogReader } from '../wal/log-reader.js';
 import { BatchSource } from './batch-source.js';
 import { MessageBuffers } from './message-buffers.js';
 import type { Near } from './near-rings.js';
-import type { Program } from './program.js';
+import { firstDueMs, type Program } from './program.js';
 import type { inboxCodec } from './records.js';
 import { Replicator } from './replicator.js';
 import type { Roster, RosterRow } from './roster.js';
@@ -117,9 +117,8 @@ export class Peers implements Program, Acquaintances {
     return this.#peers.get(id)?.replicator;
   }
 
-  get restless(): boolean {
-    for (const { replicator } of this.#peers.values()) if (replicator.restless) return true;
-    return false;
+  dueMs(nowMs: number): number {
+    return firstDueMs(this.replicators(), nowMs);
   }
 
   replicators(): Replicator[] {

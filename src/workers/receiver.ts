@@ -11,7 +11,7 @@ import type { AppendEnvelope, AppendReplyEnvelope } from '../codec/envelope-type
 import type { RingProducer } from '../ring/producer.js';
 import type { MessageStream } from '../transport/transport.js';
 import { Litter } from './litter.js';
-import type { Program } from './program.js';
+import { dueMsOf, type Program } from './program.js';
 import type { inboxCodec } from './records.js';
 
 /** Heads that one message brings to main at most: no more than a replicator puts into one in all. */
@@ -26,6 +26,7 @@ const UNTOLD_MS_MAX = 5;
 
 /** What was received and not told, of one group. */
 interface Untold {
+  /** But for `applied`, which is what it is when the reply leaves. */
   readonly reply: AppendReplyEnvelope;
   readonly messages: number;
   /** When the first of them was seen by a poll. */
@@ -55,6 +56,8 @@ export interface ReceiverPorts {
   receive: RingProducer;
   push: (record: Parameters<typeof inboxCodec.push>[1]) => boolean;
   limits: BatchLimits;
+  /** How far the state machine of a group is, as main last said. */
+  applied: (group: GroupId) => LogIndex;
   wake: () => void;
 }
 
@@ -104,9 +107,14 @@ export class Receiver implements Program {
     if (untold?.session === reply.session && untold.match <= reply.match) inbound.untold.delete(reply.group);
   }
 
-  get restless(): boolean {
-    for (const { untold } of this.#inbound.values()) if (untold.size > 0) return true;
-    return false;
+  dueMs(nowMs: number): number {
+    let first = Number.POSITIVE_INFINITY;
+    for (const { untold } of this.#inbound.values()) {
+      for (const { sinceMs } of untold.values()) {
+        first = Math.min(first, dueMsOf(sinceMs, UNTOLD_MS_MAX, nowMs));
+      }
+    }
+    return first;
   }
 
   poll(nowMs: number): boolean {
@@ -196,7 +204,8 @@ export class Receiver implements Program {
     for (const [group, untold] of inbound.untold) {
       untold.sinceMs ??= nowMs;
       if (untold.messages < UNTOLD_MESSAGES_MAX && nowMs - untold.sinceMs < UNTOLD_MS_MAX) continue;
-      if (!inbound.stream.send(encodeEnvelope(untold.reply).bytes)) break;
+      const reply = { ...untold.reply, applied: this.#ports.applied(group) };
+      if (!inbound.stream.send(encodeEnvelope(reply).bytes)) break;
       inbound.untold.delete(group);
       told = true;
     }

@@ -116,8 +116,8 @@ export const commandCodec = new RecordCodec({
   roster: [],
   /** How much may be in flight in a group; body: a `GroupFlow` as JSON. */
   flow: ['group'],
-  /** What this node's state machine has taken. */
-  applied: ['group', 'applied'],
+  /** What this node's state machine has taken, and how many entries beyond that may stand in the apply ring, in front of other groups'. */
+  applied: ['group', 'applied', 'ahead'],
   /** Put batches `from` … `to` into the apply ring; `term` is that of `to`. `urgent` 1: somebody waits for it. */
   feed: ['group', 'from', 'to', 'term', 'urgent'],
   clientReply: ['stream'],

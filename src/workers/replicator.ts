@@ -6,7 +6,7 @@ import type { PeerLink } from '../transport/link.js';
 import type { BatchRun, BatchSource } from './batch-source.js';
 import { CatchUp } from './catch-up.js';
 import type { MessageBuffers } from './message-buffers.js';
-import type { Program } from './program.js';
+import { dueMsOf, type Program } from './program.js';
 import type { inboxCodec } from './records.js';
 import { SendWindow } from './send-window.js';
 import type { FollowerFlow } from './settings.js';
@@ -51,6 +51,8 @@ interface Session {
   /** How far the follower has received what was sent, and how far it is durable there, as heard since the last poll. */
   received: LogIndex;
   durable: LogIndex;
+  /** What the follower has applied, as any of its acknowledgements in this session said; main hears of it with the next one that it is told. */
+  applied: LogIndex;
   /** The newest durable or refused acknowledgement that main has not been told of. */
   reply: AppendReplyEnvelope | undefined;
   broken: boolean;
@@ -111,6 +113,7 @@ export class Replicator implements Program {
       pressed: false,
       received: 0,
       durable: 0,
+      applied: 0,
       reply: undefined,
       broken: false,
       catchUp: new CatchUp(),
@@ -156,6 +159,7 @@ export class Replicator implements Program {
       return;
     }
     if (session.mode === 'ended') return;
+    session.applied = Math.max(session.applied, reply.applied);
     // A probe stays in the window until main has decided on its answer: otherwise it would be sent again meanwhile.
     if (session.mode === 'stream' && reply.kind !== 'refused')
       session.received = Math.max(session.received, reply.match);
@@ -166,10 +170,12 @@ export class Replicator implements Program {
     if (session.reply?.kind !== 'refused') session.reply = reply;
   }
 
-  get restless(): boolean {
-    for (const { commitHeldSinceMs } of this.#sessions.values())
-      if (commitHeldSinceMs !== undefined) return true;
-    return false;
+  dueMs(nowMs: number): number {
+    let first = Number.POSITIVE_INFINITY;
+    for (const { commitHeldSinceMs } of this.#sessions.values()) {
+      first = Math.min(first, dueMsOf(commitHeldSinceMs, COMMIT_ALONE_MS, nowMs));
+    }
+    return first;
   }
 
   poll(nowMs: number): boolean {
@@ -196,7 +202,8 @@ export class Replicator implements Program {
     let told = false;
     const { reply } = session;
     if (reply !== undefined) {
-      const { group, term, match, hintIndex, hintTerm, applied } = reply;
+      const { group, term, match, hintIndex, hintTerm } = reply;
+      const applied = Math.max(session.applied, reply.applied);
       const refused = reply.kind === 'refused' ? 1 : 0;
       const record = { type: 'appendReply', group, peer, term, session: reply.session, refused } as const;
       const { depth, roundTripMs, durableMs } = session.window;

@@ -293,17 +293,20 @@ async function loop(programs: readonly Program[], memory: EngineMemory, gate: Ga
   }
 }
 
-/** To be called before each sleep: kicks the gate where that is due before the loop's own look, once for all who wait for it. */
+/** To be called before each sleep: kicks the gate when something is due, if that is before the loop's own look. */
 function lookingAgain(programs: readonly Program[], gate: Gate): () => void {
   let pending = false;
-  const kick = (): void => {
-    pending = false;
-    gate.kick();
-  };
-  return () => {
-    const ms = pending ? SLEEP_MS : sleepMsOf(programs);
+  const schedule = (): void => {
+    const now = nowMs();
+    const ms = pending ? SLEEP_MS : sleepMsOf(programs, now);
     if (ms === SLEEP_MS) return;
     pending = true;
-    after(ms, kick);
+    after(Math.max(1, Math.ceil(ms)), () => {
+      pending = false;
+      // What was due may have been done meanwhile, and what came after it be due later.
+      if (now + sleepMsOf(programs, now) <= nowMs()) gate.kick();
+      else schedule();
+    });
   };
+  return schedule;
 }

@@ -9,7 +9,8 @@ const HEADROOM = 8;
  * What is in flight to one follower in one session: `complete | in flight | unsent`. Messages enter at the tail when
  * they are sent, and leave from the head when the follower has *received* them; where the depth is `'auto'`, when they are *durable*
  * there, so that its disk is a part of the line.
- * Bounded in messages and in bytes; an empty window always takes one message, however large.
+ * Bounded in messages and in bytes. What is sent keeps to the room that there is, but for one batch, which is never cut: so the bytes go at most one
+ * batch beyond their bound, and whoever has room at all gets on, however large the next batch is (as etcd's inflights do).
  */
 export class SendWindow {
   #flow: FollowerFlow;
@@ -53,7 +54,7 @@ export class SendWindow {
     return this.#auto.shortestMs;
   }
 
-  /** Bytes that may still be sent; 0 means full. */
+  /** Bytes that may still be sent, or one batch if that is larger; 0 means full. */
   room(): number {
     const { inflightBytesMax } = this.#flow;
     if (this.#inflight.length === 0) return inflightBytesMax;

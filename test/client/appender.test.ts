@@ -165,6 +165,7 @@ describe('the window', () => {
     await expect(client.append(bytes('one too many'))).rejects.toMatchObject({
       code: ErrorCode.Overloaded,
       retryable: true,
+      details: { reason: '4 appends already wait for room in the window', retryAfterMs: 1, limit: 4 },
     });
     await world.run();
     expect((await places).map(({ index }) => index)).toEqual([101, 102, 103, 104, 105, 106, 107, 108]);

@@ -66,7 +66,10 @@ describe('an appender of an engine of one node', () => {
         at++;
         continue;
       }
-      expect(refused).toMatchObject({ code: ErrorCode.Overloaded, retryable: true, details: { limit: 8 } });
+      const details = { limit: 8, reason: expect.stringMatching(/^8 entries of an appender .*pipeline 8/) };
+      expect(refused).toMatchObject({ code: ErrorCode.Overloaded, retryable: true, details });
+      const { retryAfterMs } = refused.details;
+      expect(Number.isInteger(retryAfterMs) && Number(retryAfterMs) >= 1).toBe(true);
       refusals++;
       await appender.drained();
     }
@@ -155,7 +158,10 @@ describe('an appender over a batch polled by hand', () => {
     const waiters = new Waiters();
     let position = 0;
     const append = (_: Uint8Array, listener: Listener): void => waiters.listen(position++, 1, listener);
-    const appender = new GroupAppender(1, append, setImmediate, { pipeline: 3 });
+    const appender = new GroupAppender(
+      { group: 1, append, retryAfterMs: () => 7, soon: setImmediate },
+      { pipeline: 3 },
+    );
     const seen: string[] = [];
     const faults: unknown[] = [];
     const note =
@@ -170,7 +176,9 @@ describe('an appender over a batch polled by hand', () => {
     for (const name of ['bad', 'good']) appender.append(Buffer.alloc(0), note(name));
     const last = note('last');
     expect(appender.append(Buffer.alloc(0), last)).toBeUndefined();
-    expect(appender.append(Buffer.alloc(0), last)?.code).toBe(ErrorCode.Overloaded);
+    const full = appender.append(Buffer.alloc(0), last);
+    expect(full).toMatchObject({ code: ErrorCode.Overloaded, details: { retryAfterMs: 7, limit: 3 } });
+    expect(full?.message).toMatch(/try again in 7 ms or later/);
     waiters.reject(new RaftlineError(ErrorCode.DiskFailed, 'the disk is gone'), 'unknown');
     expect(seen, 'nothing inside of the engine’s own step').toEqual([]);
     await appender.settled();

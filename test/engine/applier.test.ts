@@ -232,6 +232,74 @@ describe('the applier', () => {
     expect(applier.applied).toBe(2);
   });
 
+  it('gives a batch in as many parts as are asked for, and counts it, and answers, when the machine has had all of it', async () => {
+    const notes = new Notes();
+    const applier = new Applier(1, notes);
+    const { waiters, answers } = waitersAt([0, 3, 6]);
+    const batch = raw(1, ['a', 'bb', '', 'dddd', 'e', 'f', 'gg']);
+    expect(applier.apply(batch, waiters, 3)).toBeUndefined();
+    expect([applier.applied, applier.reached, notes.log.length]).toEqual([0, 3, 3]);
+    // The rest may come from elsewhere: the same batch at another place.
+    const bytes = Buffer.concat([Buffer.alloc(7), batch.bytes]);
+    const again = { ...batch, bytes, start: batch.start + 7, end: batch.end + 7 };
+    expect(applier.apply(again, waiters, 1)).toBeUndefined();
+    expect(applier.apply(again, waiters, 3)).toEqual([]);
+    expect([applier.applied, applier.reached, notes.batches]).toEqual([7, 7, 3]);
+    expect(notes.log).toEqual(['1 a', '2 bb', '3 ', '4 dddd', '5 e', '6 f', '7 gg']);
+    const given = await Promise.all(answers);
+    expect(given.map(({ index, result }) => `${index} ${result}`)).toEqual(['1 <a>', '4 <dddd>', '7 <gg>']);
+    expect(applier.entriesApplied).toBe(7);
+  });
+
+  it('H73 turns away what was applied before, wherever a batch is cut', () => {
+    const entries: Entry[] = [
+      [7, 1, 'a'],
+      [7, 1, 'a'],
+      [7, 2, 'b'],
+      'own',
+      [7, 2, 'b'],
+      [7, 1, 'a'],
+      [7, 3, 'c'],
+    ];
+    const outcomes = [1, 2, 3, 5, 99].map((part) => {
+      const notes = new Notes();
+      const applier = new Applier(1, notes);
+      let runs = applier.apply(raw(1, entries), undefined, part);
+      while (runs === undefined) runs = applier.apply(raw(1, entries), undefined, part);
+      expect(applier.duplicates).toBe(3);
+      return { runs, log: notes.log, sessions: applier.sessionRecords() };
+    });
+    expect(outcomes[0]!.log).toEqual(['1 a', '3 b', '4 own', '7 c']);
+    for (const outcome of outcomes) expect(outcome).toEqual(outcomes[4]);
+  });
+
+  it('answers with nothing for parts to which the machine gave no answers, and with none at all if it gave none to any', async () => {
+    for (const silent of [[1, 2], [0], [1], [0, 1, 2]]) {
+      let part = 0;
+      const answer = (count: number) => Array.from({ length: count }, () => Buffer.from(`part ${part}`));
+      const machine = {
+        apply: ({ count }: { count: number }) => (silent.includes(part++) ? undefined : answer(count)),
+      };
+      const applier = new Applier(1, machine);
+      const { waiters, answers } = waitersAt([0, 1, 2]);
+      const batch = raw(1, ['a', 'b', 'c']);
+      while (applier.apply(batch, waiters, 1) === undefined);
+      const results = (await Promise.all(answers)).map(({ result }) => result?.toString());
+      expect(results).toEqual([0, 1, 2].map((at) => (silent.includes(at) ? undefined : `part ${at + 1}`)));
+    }
+  });
+
+  it('forgets the part that it had when a snapshot takes the machine further', () => {
+    const notes = new Notes();
+    const applier = new Applier(1, notes);
+    applier.apply(raw(1, ['a', 'b', 'c']), undefined, 2);
+    const configuration = { index: 3, term: 1, configuration: NO_MEMBERS };
+    applier.restore({ index: 3, configuration, sessions: [] }, () => {});
+    expect([applier.applied, applier.reached]).toEqual([3, 3]);
+    expect(applier.apply(raw(4, ['d', 'e']), undefined, 2)).toEqual([]);
+    expect(notes.log).toEqual(['1 a', '2 b', '4 d', '5 e']);
+  });
+
   it('joins equal fates into runs, over consecutive sequences and indexes only', () => {
     const applier = new Applier(1, { apply: () => undefined });
     const runs = applier.apply(
@@ -246,7 +314,7 @@ describe('the applier', () => {
       undefined,
     );
     expect(
-      runs.map(({ client, firstSequence, count, index }) => [client, firstSequence, count, index]),
+      runs?.map(({ client, firstSequence, count, index }) => [client, firstSequence, count, index]),
     ).toEqual([
       [7, 1, 2, 1],
       [8, 1, 1, 3],
@@ -263,7 +331,7 @@ describe('the applier', () => {
       undefined,
     );
     expect(
-      again.map(({ outcome, firstSequence, count, index }) => [outcome, firstSequence, count, index]),
+      again?.map(({ outcome, firstSequence, count, index }) => [outcome, firstSequence, count, index]),
     ).toEqual([
       ['duplicate', 1, 2, 1],
       ['duplicate', 3, 1, 4],
@@ -281,7 +349,7 @@ describe('the applier', () => {
       ]),
       undefined,
     );
-    expect(runs.map(({ firstSequence, count }) => [firstSequence, count])).toEqual([
+    expect(runs?.map(({ firstSequence, count }) => [firstSequence, count])).toEqual([
       [5, 2],
       [9, 1],
     ]);

@@ -48,10 +48,42 @@ describe("a leader's health", () => {
     expect(health.complaint()).toBeUndefined();
     pass(2000);
     pass(1200, 300);
-    expect(health.complaint()).toMatch(/late to every tick/);
+    expect(health.complaint()).toMatch(/late to its ticks for 1000 ms longer than in time/);
     pass(TICK_MS);
     expect(health.complaint()).toBeUndefined();
     expect(health.status().loop.delayMsMax).toBeGreaterThanOrEqual(9990);
+  });
+
+  it('H43 a main thread that is blocked most of the time is complained of, whatever breaks it takes', () => {
+    const { health, pass } = makeHealth();
+    const complaints: unknown[] = [];
+    for (let stall = 0; stall < 4; stall++) {
+      pass(1, 900);
+      complaints.push(health.complaint());
+      pass(100);
+    }
+    expect(complaints.map((complaint) => complaint !== undefined)).toEqual([false, false, true, true]);
+    pass(1000);
+    expect(health.complaint()).toBeUndefined();
+  });
+
+  it('a main thread that is in time for longer than it stalls is none to complain of', () => {
+    const { health, pass } = makeHealth();
+    for (let stall = 0; stall < 100; stall++) {
+      pass(1, 375);
+      pass(425);
+      expect(health.complaint()).toBeUndefined();
+    }
+    pass(1, 60_000);
+    pass(25);
+    pass(1, 400);
+    expect(health.complaint()).toBeUndefined();
+  });
+
+  it('a loaded main thread, none of whose ticks is later than half of an election timeout, is none to complain of', () => {
+    const { health, pass } = makeHealth();
+    pass(60_000, 250);
+    expect(health.complaint()).toBeUndefined();
   });
 
   it("a stall of the main thread is not the disk's", () => {

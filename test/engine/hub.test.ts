@@ -1,15 +1,23 @@
 import { describe, expect, it } from 'vitest';
 import { randomInteger, seededRandom } from '../../src/base/prng.js';
 import { Hub } from '../../src/engine/hub.js';
+import { NearSlots } from '../../src/engine/near-slots.js';
 import { OrderMap } from '../../src/engine/orders.js';
 import { Outgoing } from '../../src/engine/outgoing.js';
-import { ProposalSlots } from '../../src/engine/proposal-slots.js';
+import { type ProposalSlot, ProposalSlots } from '../../src/engine/proposal-slots.js';
 import { Waiters } from '../../src/engine/waiters.js';
+import { RingConsumer, RingProducer } from '../../src/ring/byte-ring.js';
 import type { Gate } from '../../src/ring/gate.js';
 import { orderCodec } from '../../src/workers/records.js';
-import { makeCursor, putBytes, ringPair } from '../workers/parts.js';
+import { makeRing as makeMemory } from '../ring/support.js';
+import { makeCursor, putBytes, ringPair, takeAll } from '../workers/parts.js';
 
-function makeHub(orders = ringPair().producer, proposals = ringPair(), commands = ringPair()) {
+function makeHub(
+  orders = ringPair().producer,
+  proposals = ringPair(),
+  commands = ringPair(),
+  shareBytes = Number.MAX_SAFE_INTEGER,
+) {
   const woken: string[] = [];
   const gate = (name: string) => ({ notify: () => woken.push(name) }) as unknown as Gate;
   const [durable, networkAwaits, encoded] = [makeCursor(), makeCursor(), makeCursor()];
@@ -17,6 +25,7 @@ function makeHub(orders = ringPair().producer, proposals = ringPair(), commands 
     ...{ orders, commands: commands.producer, proposals: proposals.producer },
     slots: new ProposalSlots(proposals.consumer),
     slotRing: proposals.consumer,
+    shareBytes,
     outgoing: new Outgoing(),
     openBytesMax: Number.MAX_SAFE_INTEGER,
     ...{ durable, networkAwaits, encoded },
@@ -184,27 +193,150 @@ describe('a group’s numbers for orders and the engine’s', () => {
 });
 
 describe('the applier’s hold on the proposal ring', () => {
-  it('is given back up to the first slot that is still wanted', () => {
-    const { producer, consumer } = ringPair(4096);
-    const slots = new ProposalSlots(consumer);
-    const made = [1, 2, 3].map((firstIndex) => {
-      putBytes(producer, Buffer.alloc(100));
-      consumer.poll();
-      const place = { group: 1, term: 1, firstIndex, count: 1, kind: 1, flags: 0, start: 0, end: 0 };
-      const slot = { ...place, ringEnd: consumer.end, waiters: new Waiters(), done: false };
-      slots.add(slot);
+  const RECORD = 112;
+  const SHARE = 2000;
+
+  /** A ring for 36 batches. `encode` takes what the encoder has not had. */
+  function makeRing() {
+    const region = makeMemory(4096, 2);
+    const [producer, consumer] = [new RingProducer(region), new RingConsumer(region, 1)];
+    const encoder = new RingConsumer(region, 0);
+    const { hub } = makeHub(undefined, { region, producer, consumer }, undefined, SHARE);
+    const seal = (group: number, heldBytes = 0): ProposalSlot | undefined => {
+      if (!hub.claim(100, group, heldBytes)) return undefined;
+      producer.publish(100);
+      const { end } = hub.takeSlot();
+      const place = { group, term: 1, firstIndex: 1, count: 1, kind: 1, flags: 0, start: 0, end: 0 };
+      const slot = { ...place, ringEnd: end, waiters: new Waiters(), kept: true };
+      hub.slots.add(slot);
       return slot;
-    });
-    made[1]!.done = true;
-    expect(slots.release()).toBe(false);
-    expect(producer.freeBytes()).toBe(4096 - 3 * 112);
-    expect(slots.oldest()).toBe(made[0]);
-    made[0]!.done = true;
-    expect(slots.release()).toBe(true);
-    expect(producer.freeBytes()).toBe(4096 - 112);
-    made[2]!.done = true;
-    slots.release();
+    };
+    const fill = (group: number, count: number) =>
+      Array.from({ length: count }, () => seal(group)!).filter((slot) => slot !== undefined);
+    const encode = () => void takeAll(encoder);
+    return { hub, seal, fill, encode, producer };
+  }
+
+  it('is given back up to the first slot that is still wanted', () => {
+    const { hub, fill, encode, producer } = makeRing();
+    const made = fill(1, 3);
+    encode();
+    made[1]!.kept = false;
+    expect(hub.slots.release()).toBe(false);
+    expect(producer.freeBytes()).toBe(4096 - 3 * RECORD);
+    made[0]!.kept = false;
+    expect(hub.slots.release()).toBe(true);
+    expect(producer.freeBytes()).toBe(4096 - RECORD);
+    made[2]!.kept = false;
+    hub.slots.release();
     expect(producer.freeBytes()).toBe(4096);
-    expect(slots.oldest()).toBeUndefined();
+  });
+
+  it('is let go, oldest first and no more than it takes, by a group that holds less than its share of a full ring', () => {
+    const { seal, fill, encode } = makeRing();
+    const stuck = fill(1, 99);
+    expect(stuck.length).toBe(36);
+    encode();
+    expect(seal(2, SHARE), 'it has its share').toBeUndefined();
+    expect(seal(2, SHARE - 1)).toBeDefined();
+    expect(stuck.filter(({ kept }) => !kept)).toEqual(stuck.slice(0, 1));
+    fill(2, 5);
+    expect(stuck.filter(({ kept }) => !kept)).toEqual(stuck.slice(0, 6));
+  });
+
+  it('is never let go by the group itself: whoever is behind holds up nobody else and gains nothing', () => {
+    const { seal, fill, encode } = makeRing();
+    const own = fill(1, 99);
+    encode();
+    expect(seal(1)).toBeUndefined();
+    expect(own.every(({ kept }) => kept)).toBe(true);
+  });
+
+  it('is not let go while the state machine reads it, whatever that proposes to another group meanwhile', () => {
+    const { hub, seal, fill, encode } = makeRing();
+    const stuck = fill(1, 99);
+    encode();
+    hub.slots.inUse = stuck[0];
+    expect(seal(2)).toBeUndefined();
+    expect(stuck[0]!.kept).toBe(true);
+    hub.slots.inUse = undefined;
+    expect(seal(2)).toBeDefined();
+  });
+
+  it('stops at an own batch that is the oldest, and goes on once that one is applied', () => {
+    const { hub, seal, fill, encode } = makeRing();
+    const [own] = fill(2, 1);
+    const stuck = fill(1, 35);
+    encode();
+    expect(seal(2)).toBeUndefined();
+    own!.kept = false;
+    expect(seal(2), 'in the place of the own one').toBeDefined();
+    expect(stuck.every(({ kept }) => kept)).toBe(true);
+    hub.slots.release();
+    expect(seal(2)).toBeDefined();
+    expect(stuck.filter(({ kept }) => !kept).length).toBe(1);
+  });
+
+  it('is not let go where it is the encoder that holds the ring', () => {
+    const { hub, seal, fill, encode } = makeRing();
+    const stuck = fill(1, 99);
+    for (let times = 0; times < 5; times++) expect(seal(2)).toBeUndefined();
+    // Both were at the same place; what was let go then is read back one day.
+    expect(stuck.filter(({ kept }) => !kept).length).toBe(1);
+    encode();
+    for (let times = 0; times < 3; times++) expect(seal(2)).toBeDefined();
+    expect(stuck.filter(({ kept }) => !kept).length).toBe(3);
+    expect(hub.blocked).toBe(false);
+  });
+
+  it('is let go, the own one too, by what all else waits for: a no-op or a configuration', () => {
+    const { hub, fill, encode } = makeRing();
+    const [oldest, ...rest] = fill(1, 99);
+    encode();
+    expect(hub.claimUrgent(100)).toBe(true);
+    hub.proposals.abandon();
+    expect(oldest!.kept).toBe(false);
+    expect(rest.every(({ kept }) => kept)).toBe(true);
+  });
+
+  it('is nothing where leadership was lost: the next one has its room without anything having been applied', () => {
+    const { seal, fill, encode } = makeRing();
+    for (const slot of fill(1, 99)) slot.kept = false;
+    encode();
+    expect(seal(1)).toBeDefined();
+  });
+});
+
+describe('the sealed batches of a group', () => {
+  it('hold the ring from the first one on that was not let go', () => {
+    const near = new NearSlots();
+    const slots = Array.from({ length: 700 }, (_, at): ProposalSlot => {
+      const place = { group: 1, term: at < 600 ? 1 : 2, firstIndex: at + 1, count: 1, kind: 1, flags: 0 };
+      return { ...place, start: 0, end: 10, ringEnd: 0, waiters: new Waiters(), kept: true };
+    });
+    for (const slot of slots) near.add(slot, 0);
+    const firsts = () => [near.first()?.firstIndex, near.firstKept()?.firstIndex];
+    expect(firsts()).toEqual([1, 1]);
+    for (const slot of slots.slice(0, 400)) slot.kept = false;
+    expect(firsts()).toEqual([1, 401]);
+    const apply = (count: number): void => {
+      for (let times = 0; times < count; times++) {
+        const slot = near.first()!;
+        near.shift();
+        near.finish(slot);
+      }
+    };
+    // The list is compacted in between.
+    apply(300);
+    expect(firsts()).toEqual([301, 401]);
+    expect([near.entries, near.bytes]).toEqual([400, 4000]);
+    apply(150);
+    expect(firsts()).toEqual([451, 451]);
+    for (const slot of slots.slice(450, 650)) slot.kept = false;
+    expect(firsts()).toEqual([451, 651]);
+    expect(near.takeOthers(2).length).toBe(150);
+    expect(firsts()).toEqual([601, 651]);
+    apply(100);
+    expect(firsts()).toEqual([undefined, undefined]);
   });
 });

@@ -6,7 +6,8 @@ import { workerSettings } from '../../src/engine/worker-settings.js';
 import { engineMemoryBytes } from '../../src/workers/memory.js';
 import { Cluster, Engine, errorOf, Ledger, leads, single, temporaryDirectory } from './world.js';
 
-const MiB = 1024 * 1024;
+const KiB = 1024;
+const MiB = 1024 * KiB;
 const RINGS = 75 * MiB;
 const BATCH = 1 * MiB;
 
@@ -47,7 +48,7 @@ describe('the memory budget', () => {
     expect(refused.message).toMatch(/rings 75\.0 MiB \(memory\.ringBytes/);
     expect(refused.message).toMatch(/clients 256\.0 MiB \(limits\.clientStreams/);
     const least = refused.details.least as number;
-    expect(planOf({ peers: three, memory: { budgetBytes: least } }).openBatches).toBe(BATCH);
+    expect(planOf({ peers: three, memory: { budgetBytes: least } }).openBatches).toBe(BATCH + 256 * KiB);
     expect(refusalOf({ peers: three, memory: { budgetBytes: least - 1 } }).details.least).toBe(least);
     const fewer = refusalOf({
       peers: three,
@@ -70,30 +71,56 @@ describe('the memory budget', () => {
     expect(tails.working).toBe(6 * MiB + message);
   });
 
+  it('has an open batch for each group, as large as that group may seal it, and one largest beside them', () => {
+    const stateMachine = new Ledger();
+    const groups = [1, 2, 3].map((id) => ({ id, stateMachine }));
+    const least = (changes: Partial<EngineOptions>): number =>
+      refusalOf({ memory: { budgetBytes: 16 * MiB }, ...changes }).details.least as number;
+    expect(least({ groups }) - least({})).toBe(2 * 256 * KiB);
+    const own = [...groups, { id: 4, stateMachine, pipeline: { batchBytesMax: 100 * KiB } }];
+    expect(least({ groups: own }) - least({ groups })).toBe(100 * KiB);
+    const larger = { groups: own, pipeline: { batchBytesMax: 300 * KiB } };
+    expect(least(larger) - least({ groups: own })).toBe(3 * 44 * KiB);
+    expect(refusalOf({ memory: { budgetBytes: 16 * MiB }, groups }).message).toMatch(
+      /openBatches 1\.8 MiB \(groups, pipeline\.batchBytesMax/,
+    );
+  });
+
+  it('by default has room for the open batches of 200 groups of three nodes', () => {
+    const groups = Array.from({ length: 200 }, (_, at) => ({ id: at + 1, stateMachine: new Ledger() }));
+    const peers = { 2: '127.0.0.1:2', 3: '127.0.0.1:3' };
+    expect(realPlanOf({ peers, groups }).openBatches).toBeGreaterThan(201 * 256 * KiB);
+  });
+
   it('leaves each follower a share of what may be queued, so that one that is stuck leaves the others theirs', () => {
     expect([1, 2, 4, 32, 63].map((peers) => streamQueueBytes(peers) / MiB)).toEqual([16, 16, 8, 1, 1]);
   });
 
-  it('is held by open batches of many groups: refused with the reason and a hint, nothing lost, and then it goes on', async () => {
+  it('is held by large entries in open batches of many groups: refused with the reason and a hint, nothing lost, and then it goes on', async () => {
     const directory = temporaryDirectory();
     const ledgers = Array.from({ length: 40 }, () => new Ledger());
     const groups = ledgers.map((stateMachine, at) => ({ id: at + 1, stateMachine }));
-    const options = { ...single(directory.path, new Ledger()), groups, memory: { budgetBytes: 64 * MiB } };
+    const options = { ...single(directory.path, new Ledger()), groups, memory: { budgetBytes: 32 * MiB } };
     const least = (await errorOf(Engine.open(options))).details.least as number;
     const engine = await Engine.open({ ...options, memory: { budgetBytes: least + MiB } });
     try {
       for (const { id } of groups) await leads(engine, id);
-      const entry = Buffer.alloc(200_000, 1);
+      expect(() => engine.tune({ batchBytesMax: MiB }), 'for forty groups').toThrow(/memory\.budgetBytes/);
+      const reserved = groups.length * 256 * KiB;
+      expect(engine.status().memory.parts.openBatches.usedBytes, 'before anybody proposes').toBe(reserved);
+      // The ring takes the first; the others stay open.
+      const entry = Buffer.alloc(900_000, 1);
       const proposed = groups.map(({ id }) => engine.group(id).propose(entry));
       const { memory } = engine.status();
       expect(memory.budgetBytes).toBe(least + MiB);
       expect(memory.usedBytes).toBeLessThanOrEqual(memory.budgetBytes);
-      expect(memory.parts.openBatches.usedBytes).toBeGreaterThan(memory.parts.openBatches.limitBytes / 2);
+      expect(memory.parts.openBatches.usedBytes).toBeGreaterThan(reserved);
+      expect(memory.parts.openBatches.usedBytes).toBeLessThanOrEqual(memory.parts.openBatches.limitBytes);
       const fates = await Promise.allSettled(proposed);
       const refused = fates.flatMap((fate) =>
         fate.status === 'rejected' ? [fate.reason as RaftlineError] : [],
       );
-      expect(refused.length).toBeGreaterThan(20);
+      expect(refused.length).toBeGreaterThan(10);
       for (const { code, retryable, details } of refused) {
         expect([code, retryable]).toEqual([ErrorCode.Overloaded, true]);
         expect(details.reason).toMatch(/memory\.budgetBytes/);
@@ -102,7 +129,7 @@ describe('the memory budget', () => {
       const taken = ledgers.filter(({ entries }) => entries.length > 0).length;
       expect(taken, 'what was not refused, and nothing else').toBe(40 - refused.length);
       for (const { id } of groups) await engine.group(id).propose(entry);
-      expect(engine.status().memory.parts.openBatches.usedBytes).toBe(0);
+      expect(engine.status().memory.parts.openBatches.usedBytes, 'large ones are let go of').toBe(reserved);
     } finally {
       await engine.close();
       directory.remove();
@@ -139,7 +166,7 @@ describe('a leader that lost its quorum and does not know it yet', () => {
       expect(first).toMatchObject({ code: ErrorCode.Overloaded, retryable: true });
       expect(first!.details.retryAfterMs).toBeGreaterThanOrEqual(1);
       await appender.close();
-      expect(leader.status().memory.parts.openBatches.usedBytes).toBe(0);
+      expect(leader.status().memory.parts.openBatches.usedBytes).toBe(256 * KiB);
     } finally {
       await cluster.close();
     }

@@ -62,6 +62,32 @@ describe('an open batch', () => {
     expect(entriesOf(batch)).toEqual(['first', 'second', 'x'.repeat(2000)]);
   });
 
+  it('counts its memory, full or not, says how much more it would take, and gives back what only a large entry needed', () => {
+    const held = { bytes: 0, bytesMax: 10_000 };
+    const [batch, other] = [new OpenBatch(100, 30, held), new OpenBatch(200, 30, held)];
+    expect(held.bytes).toBe(300);
+    expect([batch.growth(100, 1), other.growth(201, 1)]).toEqual([0, 1]);
+    batch.add(Buffer.alloc(60));
+    expect(batch.growth(packedEntryBytes(60, false), 1), 'it would be sealed before').toBe(0);
+    expect(batch.growth(packedEntryBytes(996, false), 1)).toBe(900);
+    batch.take();
+    batch.add(Buffer.alloc(996));
+    expect(held.bytes).toBe(1200);
+    expect(batch.growth(2000, 1), 'beside what it has').toBe(1000);
+    batch.take();
+    expect(held.bytes).toBe(300);
+    batch.setLimits(500, 30);
+    expect(
+      [batch.growth(10, 1), batch.growth(101, 1)],
+      'raised limits are taken when they are needed',
+    ).toEqual([0, 400]);
+    batch.addPacked(Buffer.alloc(101), 1);
+    expect(held.bytes).toBe(700);
+    batch.setLimits(50, 30);
+    batch.take();
+    expect(held.bytes).toBe(250);
+  });
+
   it('B4 an empty one takes anything, and does not keep the room for it', () => {
     const batch = new OpenBatch(100, 3);
     expect(batch.fits(1_000_000, 1_000_000)).toBe(true);

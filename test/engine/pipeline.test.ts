@@ -8,13 +8,13 @@ import type { PipelineOptions } from '../../src/engine/pipeline-options.js';
 import { expectCode } from '../workers/parts.js';
 import { Cluster, Engine, Ledger, leads, single, temporaryDirectory } from './world.js';
 
-function pipelinesOf(pipeline: PipelineOptions, group: PipelineOptions): Pipelines {
+function pipelinesOf(pipeline: PipelineOptions, group: PipelineOptions, sumMax?: number): Pipelines {
   const stateMachine = { apply: () => undefined };
   const groups = [
     { id: 1, stateMachine },
     { id: 2, stateMachine, pipeline: group },
   ];
-  return new Pipelines(parseOptions({ id: 1, cluster: 'c', dataDirectory: 'd', pipeline, groups }));
+  return new Pipelines(parseOptions({ id: 1, cluster: 'c', dataDirectory: 'd', pipeline, groups }), sumMax);
 }
 
 describe('the settings of the pipeline in force', () => {
@@ -53,6 +53,28 @@ describe('the settings of the pipeline in force', () => {
     }
     pipelines.tune(1, { batchBytesMax: 1024 * 1024 });
     expect(pipelines.of(1).batchBytesMax, 'as large as the largest entry').toBe(1024 * 1024);
+  });
+});
+
+describe('a batch size that is raised', () => {
+  it('must fit into the memory budget, with those of all groups', () => {
+    const pipelines = pipelinesOf({ batchBytesMax: 4000 }, {}, 10_000);
+    const raise = (group: number | undefined, batchBytesMax: number) => () =>
+      pipelines.tune(group, { batchBytesMax });
+    for (const refused of [raise(1, 6001), raise(undefined, 5001)]) {
+      const { message, details } = expectCode(refused, ErrorCode.OptionInvalid);
+      expect([details.path, pipelines.of(1).batchBytesMax]).toEqual(['pipeline.batchBytesMax', 4000]);
+      expect(message).toMatch(/10000 over all groups.*memory\.budgetBytes/);
+    }
+    raise(1, 6000)();
+    expectCode(raise(undefined, 4001), ErrorCode.OptionInvalid);
+    raise(1, 2000)();
+    raise(undefined, 8000)();
+    expect([pipelines.of(1), pipelines.of(2)].map(({ batchBytesMax }) => batchBytesMax)).toEqual([
+      2000, 8000,
+    ]);
+    pipelines.tune(2, { lingerUs: 1 });
+    expectCode(raise(2, 8001), ErrorCode.OptionInvalid);
   });
 });
 

@@ -28,6 +28,7 @@ function makeWorld() {
     proposals: proposals.producer,
     slots: new ProposalSlots(proposals.consumer),
     slotRing: proposals.consumer,
+    shareBytes: Number.MAX_SAFE_INTEGER,
     outgoing: new Outgoing(),
     openBytesMax: Number.MAX_SAFE_INTEGER,
     durable: makeCursor(),

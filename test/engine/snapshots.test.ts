@@ -26,7 +26,7 @@ const snapshotAt = (index: number, state = `state at ${index}`): Snapshot => ({
 /** The snapshots of group 1 over a store that does nothing by itself; everything that happens is noted in order. */
 function makeWorld(options: { start?: Snapshot; base?: number; takes?: boolean; keepEntries?: number } = {}) {
   const notes: string[] = [];
-  const world = { applied: 0, durable: 0, base: options.base ?? 0, orders: 0 };
+  const world = { applied: 0, begun: 0, durable: 0, base: options.base ?? 0, orders: 0 };
   const store: SnapshotStore = {
     load: () => undefined,
     save: (_group, { index, term, state, sessions }) =>
@@ -41,6 +41,9 @@ function makeWorld(options: { start?: Snapshot; base?: number; takes?: boolean; 
     restoreSnapshot: (state: Uint8Array) => notes.push(`machine becomes '${Buffer.from(state)}'`),
   } as unknown as SnapshotMachine;
   const applier = {
+    get reached() {
+      return world.applied + world.begun;
+    },
     get applied() {
       return world.applied;
     },
@@ -113,6 +116,17 @@ describe('own snapshots', () => {
     expect(took()).toEqual([]);
     apply(601);
     expect(took()).toEqual(["save 601/2 'state at 601' 2 sessions"]);
+  });
+
+  it('wait for the end of a batch of which the state machine has had a part', () => {
+    const { world, snapshots, apply, took } = makeWorld();
+    world.begun = 7;
+    expect(snapshots.isDue).toBe(false);
+    apply(120);
+    expect([took(), snapshots.isDue]).toEqual([[], true]);
+    world.begun = 0;
+    apply(130);
+    expect([took(), snapshots.isDue]).toEqual([["save 130/2 'state at 130' 2 sessions"], false]);
   });
 
   it('H48 H49 the log begins behind one only when it is on disk, after the core was told, and keeps a tail', () => {

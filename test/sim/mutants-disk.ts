@@ -64,7 +64,7 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     id: 'H73',
     name: 'what the feeder reads again is applied again',
     file: 'src/engine/feed.ts',
-    find: 'if (header.firstIndex <= this.#parts.applier.applied) return;',
+    find: 'if (header.firstIndex <= this.#parts.applier.applied) return true;',
     replace: '',
     profile: 'mixed',
   },

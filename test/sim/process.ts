@@ -67,7 +67,7 @@ export class SimProcess {
   readonly main: MainThread;
   readonly threads: { wal: SimThread; network: SimThread; encoders: readonly SimThread[] };
   readonly #parts: ProcessParts;
-  readonly #memory: EngineMemory;
+  readonly memory: EngineMemory;
   readonly #wal: Wal;
   #ended = false;
 
@@ -77,7 +77,7 @@ export class SimProcess {
     const { config, settings, encoders, disk, scheduler, host, snapshots } = parts;
     const sizes = { ...MEMORY_SIZES, encoders: Math.max(1, encoders) };
     const memory = createEngineMemory(sizes, settings.groups);
-    this.#memory = memory;
+    this.memory = memory;
     const { wal, recovered, facts } = openStore(disk, settings, memory);
     this.#wal = wal;
     parts.recovered(recovered, facts.incarnation);
@@ -136,7 +136,7 @@ export class SimProcess {
   }
 
   wakeMain(): void {
-    gateOf(this.#memory, 'main').notify();
+    gateOf(this.memory, 'main').notify();
     this.look();
   }
 
@@ -153,7 +153,7 @@ export class SimProcess {
   }
 
   #makeThreads(network: Network): SimProcess['threads'] {
-    const memory = this.#memory;
+    const memory = this.memory;
     const { scheduler, clock, encoders } = this.#parts;
     const guard = (run: () => void): void => this.guard(run);
     const thread = (gateOffset: number, sleepMs: () => number, programs: Program[]) => {
@@ -162,7 +162,7 @@ export class SimProcess {
       return new SimThread({ scheduler, gate, sleepMs, guard, latencyMs: LATENCY_MS, poll });
     };
     const onLoop = (gateOffset: number, programs: Program[]) =>
-      thread(gateOffset, () => sleepMsOf(programs), programs);
+      thread(gateOffset, () => sleepMsOf(programs, clock.nowMs()), programs);
     const { gates, moreEncoders } = memory;
     const gateOffsets = [gates.encoder, ...moreEncoders.map(({ gate }) => gate)];
     const own = gateOffsets.slice(0, encoders);
@@ -174,7 +174,7 @@ export class SimProcess {
   }
 
   #makeWriter(): WalWriter {
-    const { memory, wal } = { memory: this.#memory, wal: this.#wal };
+    const { memory, wal } = { memory: this.memory, wal: this.#wal };
     const gates = [gateOf(memory, 'main'), gateOf(memory, 'network'), ...encoderGatesOf(memory)];
     const cursor = cursorOf(memory, 'durable');
     const durable = {

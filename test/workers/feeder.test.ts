@@ -28,6 +28,8 @@ interface WorldOptions {
   ring?: number;
   entryBytesMax?: number;
   receiveRing?: number;
+  /** Other groups wait behind what a group is fed. Default: there are none. */
+  among?: boolean;
   /** In place of what is made elsewhere. */
   memory?: EngineMemory;
   compression?: Compression;
@@ -53,6 +55,7 @@ function makeWorld(options: WorldOptions = {}) {
     apply: apply.producer,
     compression: options.compression ?? pure,
     entryBytesMax: options.entryBytesMax ?? 1 << 20,
+    alone: options.among !== true,
     wake: () => state.wakes++,
   });
   const write = (batch: Buffer) => {
@@ -79,7 +82,8 @@ describe('the feeder', () => {
     run(100);
     ask(1, 1, 1, 1, 0);
     settle();
-    expect([state.wakes, feeder.restless], 'the last of what is wanted has time').toEqual([0, true]);
+    expect([state.wakes, feeder.dueMs(0)], 'the last of what is wanted has time').toEqual([0, 5]);
+    expect(feeder.dueMs(5), 'it was due then').toBe(Number.POSITIVE_INFINITY);
     state.nowMs = 4.9;
     poll();
     expect(state.wakes).toBe(0);
@@ -87,10 +91,10 @@ describe('the feeder', () => {
     poll();
     expect(state.wakes).toBe(1);
     feeder.told();
-    expect(feeder.restless).toBe(false);
+    expect(feeder.dueMs(5)).toBe(Number.POSITIVE_INFINITY);
     ask(1, 2, 2, 1, 1);
     settle();
-    expect([state.wakes, feeder.restless], 'urgent').toEqual([2, false]);
+    expect([state.wakes, feeder.dueMs(5)], 'urgent').toEqual([2, Number.POSITIVE_INFINITY]);
     ask(1, 3, 3, 1, 0);
     settle();
     feeder.told();
@@ -188,7 +192,7 @@ describe('the feeder', () => {
   it('in any order of asking, feeding and taking, each group gets all of its log once and in order', () => {
     for (let seed = 1; seed <= 20; seed++) {
       const random = seededRandom(seed);
-      const { ask, poll, run, apply } = makeWorld({ ring: 4096 });
+      const { feeder, ask, poll, run, apply } = makeWorld({ ring: 4096, among: seed % 2 === 0 });
       run(80, 1);
       run(80, 2);
       const seen = new Map<number, number[]>([
@@ -209,10 +213,13 @@ describe('the feeder', () => {
           ask(group, seen.get(group)!.length + 1, to, 1);
         } else if (choice === 1) poll();
         else if (apply.consumer.poll()) {
-          const header = readBatchHeader(apply.consumer.bytes, apply.consumer.offset);
-          seen.get(header.group)!.push(header.firstIndex);
+          const { group: fed, firstIndex } = readBatchHeader(apply.consumer.bytes, apply.consumer.offset);
+          seen.get(fed)!.push(firstIndex);
           apply.consumer.release();
-        }
+          const ahead = randomInteger(random, 0, 20);
+          if (randomInteger(random, 0, 1) === 0) feeder.applied({ group: fed, applied: firstIndex, ahead });
+        } else
+          for (const [fed, { length }] of seen) feeder.applied({ group: fed, applied: length, ahead: 3 });
       }
       for (const [group, indexes] of seen) {
         expect(asked.get(group)).toBe(80);
@@ -221,6 +228,112 @@ describe('the feeder', () => {
         );
       }
     }
+  });
+
+  it('feeds the only group as far as it is asked to, however slow its state machine is', () => {
+    const { feeder, ask, run, settle, fed } = makeWorld();
+    run(20);
+    feeder.applied({ group: 1, applied: 0, ahead: 1 });
+    ask(1, 1, 20, 1);
+    settle();
+    expect(fed().length).toBe(20);
+    expect(feeder.dueMs(0)).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  describe('of several groups', () => {
+    const BOTH = [1, 2];
+    /** What stands in the apply ring, in its order. */
+    const places = (apply: ReturnType<typeof makeWorld>['apply']) =>
+      takeAll(apply.consumer).map((batch) => {
+        const { group, firstIndex } = readBatchHeader(batch, 0);
+        return `${group}:${firstIndex}`;
+      });
+
+    it('feeds one no further ahead of its state machine than main says, and the other behind that', () => {
+      const { feeder, ask, run, settle, apply } = makeWorld({ among: true });
+      for (const group of BOTH) run(50, group);
+      ask(1, 1, 50, 1);
+      settle();
+      expect(places(apply), 'nothing is known yet').toEqual(['1:1']);
+      settle();
+      expect(places(apply), 'it was taken, but not applied').toEqual([]);
+      feeder.applied({ group: 1, applied: 1, ahead: 3 });
+      settle();
+      ask(2, 1, 50, 1);
+      feeder.applied({ group: 2, applied: 0, ahead: 60 });
+      settle();
+      const [slow, quick] = [['1:2', '1:3', '1:4'], Array.from({ length: 50 }, (_, at) => `2:${at + 1}`)];
+      expect(places(apply)).toEqual([...slow, ...quick]);
+      feeder.applied({ group: 1, applied: 3, ahead: 1 });
+      settle();
+      expect(places(apply), 'it is further ahead already').toEqual([]);
+      feeder.applied({ group: 1, applied: 4, ahead: 0 });
+      settle();
+      expect(places(apply), 'one in any case').toEqual(['1:5']);
+    });
+
+    it('looks again soon while it is ahead of main, which does not wake it for that, and only then', () => {
+      const { feeder, ask, run, settle, apply } = makeWorld({ among: true });
+      run(5, 1);
+      expect(feeder.dueMs(10)).toBe(Number.POSITIVE_INFINITY);
+      ask(1, 1, 5, 1);
+      settle();
+      expect(feeder.dueMs(10)).toBe(12);
+      feeder.applied({ group: 1, applied: 1, ahead: 10 });
+      settle();
+      expect(feeder.dueMs(10)).toBe(Number.POSITIVE_INFINITY);
+      expect(places(apply).length).toBe(5);
+    });
+
+    it('holds one batch to be too much where it is not the first, however it comes', () => {
+      const { feeder, ask, write, settle, apply, receiveBatch } = makeWorld({ among: true });
+      const batches = [1, 5, 9].map((firstIndex) => makeBatch({ firstIndex, count: 4 }));
+      for (const batch of batches.slice(0, 2)) write(batch);
+      for (const batch of batches.slice(1)) receiveBatch(batch);
+      feeder.applied({ group: 1, applied: 0, ahead: 7 });
+      ask(1, 1, 12, 1);
+      settle();
+      expect(places(apply), 'the second one ends beyond 7').toEqual(['1:1']);
+      feeder.applied({ group: 1, applied: 4, ahead: 4 });
+      settle();
+      expect(places(apply)).toEqual(['1:5']);
+      feeder.applied({ group: 1, applied: 8, ahead: 3 });
+      settle();
+      expect(places(apply), 'larger than all that may stand there').toEqual(['1:9']);
+    });
+
+    it('feeds them in turn: who is always behind does not keep the next from its own', () => {
+      const { feeder, ask, run, poll, settle, apply } = makeWorld({ ring: 16_384, among: true });
+      for (const group of BOTH) run(2000, group);
+      for (const group of BOTH) feeder.applied({ group, applied: 0, ahead: 5 });
+      for (const group of BOTH) ask(group, 1, 2000, 1);
+      const applied = new Map(BOTH.map((group) => [group, 0]));
+      for (let round = 0; round < 40; round++) {
+        poll();
+        for (const place of places(apply)) {
+          const [group, index] = place.split(':').map(Number);
+          applied.set(group!, index!);
+          feeder.applied({ group: group!, applied: index!, ahead: 5 });
+        }
+      }
+      settle();
+      expect([...applied.values()]).toEqual([100, 100]);
+    });
+
+    it('asks the log for no more than it may feed', () => {
+      const { feeder, ask, run, settle, disk, apply } = makeWorld({ among: true });
+      run(3000);
+      feeder.applied({ group: 1, applied: 0, ahead: 2 });
+      ask(1, 1, 3000, 1);
+      settle();
+      expect(places(apply)).toEqual(['1:1', '1:2']);
+      const segments = disk.list('/data').filter((name) => disk.file(`/data/${name}`).length > 4096);
+      // Whoever looked at what follows would find it bad.
+      disk.damage(`/data/${segments[1]}`, 3000);
+      feeder.applied({ group: 1, applied: 2, ahead: 2 });
+      settle();
+      expect(places(apply)).toEqual(['1:3', '1:4']);
+    });
   });
 
   it('decompresses: what is in the apply ring is raw, and says so', () => {

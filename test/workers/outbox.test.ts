@@ -35,6 +35,29 @@ describe('the outbox', () => {
     expect(sent).toEqual([3, 12, 23, 31]);
   });
 
+  it('of acknowledgements that one sync makes due, the newest of each session leaves, in its place among the others', () => {
+    const durable = makeCursor();
+    const outbox = new Outbox(durable);
+    const sent: string[] = [];
+    const add = (after: number, text: string, newestOf?: string) =>
+      outbox.add(after, () => sent.push(text), newestOf);
+    add(1, 'a to 1', 'a');
+    add(2, 'a to 2', 'a');
+    add(2, 'vote');
+    add(3, 'a to 3', 'a');
+    add(3, 'b to 3', 'b');
+    add(4, 'refusal');
+    add(4, 'refusal');
+    add(5, 'a to 5', 'a');
+    add(9, 'a to 9', 'a');
+    durable.store(5);
+    outbox.poll();
+    expect(sent).toEqual(['a to 2', 'vote', 'a to 3', 'b to 3', 'refusal', 'refusal', 'a to 5']);
+    durable.store(9);
+    outbox.poll();
+    expect(sent.at(-1)).toBe('a to 9');
+  });
+
   it('holds a bounded number, of which the oldest goes first', () => {
     const durable = makeCursor();
     const outbox = new Outbox(durable);

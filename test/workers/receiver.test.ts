@@ -21,7 +21,7 @@ async function makeWorld(options: { ring?: number; receiveWindowBytes?: number }
   });
   const receive = ringPair(options.ring ?? 65_536);
   const inbox = new Inbox();
-  const state = { wakes: 0, nowMs: 0 };
+  const state = { wakes: 0, nowMs: 0, applied: 0 };
   const receiver = new Receiver({
     self: 2,
     groups: [1, 2],
@@ -29,6 +29,7 @@ async function makeWorld(options: { ring?: number; receiveWindowBytes?: number }
     push: inbox.push,
     limits: { rawBytesMax: 1 << 20, entriesMax: 1 << 16 },
     wake: () => state.wakes++,
+    applied: (group) => (group === 1 ? state.applied : 0),
   });
   let peer = 0;
   await meeting.listen((_lane, stream) => receiver.adopt(peer, stream));
@@ -95,6 +96,19 @@ describe('the receiver', () => {
       { type: 'appendReply', kind: 'received', match: 3, session: 9, term: 3, from: 2, to: 1 },
     ]);
     expect(state.wakes).toBeGreaterThan(0);
+  });
+
+  it('says with received how far its state machine is by then', async () => {
+    const { open, receiver, network, state } = await makeWorld();
+    const peer = open(1);
+    state.applied = 4;
+    send(peer, [batchAt(1)]);
+    receiver.poll(state.nowMs);
+    state.applied = 6;
+    state.nowMs += 5;
+    receiver.poll(state.nowMs);
+    network.settle();
+    expect(peer.take()).toMatchObject([{ kind: 'received', match: 1, applied: 6 }]);
   });
 
   it('leaves received unsaid while durable may say it, for four messages or 5 ms, unless the leader asks for it', async () => {

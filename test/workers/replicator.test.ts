@@ -227,6 +227,54 @@ describe('the replicator', () => {
     expect(world.inbox.take('appendReply')).toMatchObject([{ match: 3, refused: 0 }]);
   });
 
+  it('H37 bytes in flight go beyond their bound by less than a batch, and a batch larger than the bound is sent, too', async () => {
+    const inflightBytesMax = 1000;
+    const world = await makeStreaming({ depth: 1000, inflightBytesMax });
+    const sizes = [300, 300, 300, 300, 5000, 5000, 300, 300];
+    const batches = sizes.map((entryBytes, at) => batchAt(at + 1, { entryBytes }));
+    let inflight: { last: number; bytes: number }[] = [];
+    const heard: number[] = [];
+    const take = (): void => {
+      for (const { prevIndex, batches: count } of world.heard()) {
+        const held = inflight.reduce((sum, { bytes }) => sum + bytes, 0);
+        const lengths = batches.slice(prevIndex, prevIndex + count).map(({ length }) => length);
+        const bytes = lengths.reduce((sum, length) => sum + length, 0);
+        expect(held, 'there is room when a message goes').toBeLessThan(inflightBytesMax);
+        if (count > 1) expect(held + bytes).toBeLessThanOrEqual(inflightBytesMax);
+        inflight.push({ last: prevIndex + count, bytes });
+        heard.push(...lengths);
+      }
+    };
+    for (const batch of batches) {
+      world.publish(batch);
+      take();
+    }
+    expect(heard.length, 'the second begins below the bound and goes beyond it').toBe(2);
+    while (inflight.length > 0) {
+      const match = inflight[0]!.last;
+      inflight = inflight.slice(1);
+      world.reply({ term: 3, kind: 'received', match });
+      take();
+    }
+    expect(heard).toEqual(batches.map(({ length }) => length));
+  });
+
+  it('what the follower has applied is the newest that any of its answers said, and is told with the next durable one', async () => {
+    const world = await makeStreaming();
+    world.publish(batchAt(1));
+    world.heard();
+    world.reply({ term: 3, kind: 'received', match: 1, applied: 7 });
+    world.reply({ term: 3, kind: 'durable', match: 1, applied: 5 });
+    world.reply({ term: 3, kind: 'durable', match: 1, applied: 8 });
+    world.reply({ term: 3, kind: 'durable', match: 1, applied: 6 });
+    expect(world.inbox.take('appendReply').map((reply) => reply.applied)).toEqual([7, 8, 8]);
+    world.replicator.open({ group: 1, session: 2, term: 3, prevIndex: 1, prevTerm: 3 });
+    world.heard();
+    world.reply({ term: 3, session: 2, match: 1, applied: 2 });
+    const anew = 'it was started again, and applies its log from the beginning';
+    expect(world.inbox.take('appendReply'), anew).toMatchObject([{ session: 2, applied: 2 }]);
+  });
+
   it('a message that the network still holds keeps its bytes, whatever is sent behind it', async () => {
     const world = await makeStreaming({ depth: 8, receiveWindowBytes: 600 });
     const batches = [1, 2, 3, 4, 5].map((index) => batchAt(index, { entryBytes: 100 + index }));
@@ -374,10 +422,10 @@ describe('the replicator', () => {
     expect(world.heard()).toMatchObject([{ batches: 1, commit: 0 }]);
     world.replicator.commit(1, 3, 1);
     expect(world.heard(), 'it waits for company').toEqual([]);
-    expect(world.replicator.restless).toBe(true);
+    expect(world.replicator.dueMs(world.now)).toBe(world.now + 2);
     world.now += 2;
     expect(world.heard()).toEqual([append({ term: 3, prevIndex: 1, prevTerm: 3, commit: 1 })]);
-    expect(world.replicator.restless).toBe(false);
+    expect(world.replicator.dueMs(world.now)).toBe(Number.POSITIVE_INFINITY);
     world.replicator.commit(1, 3, 1);
     world.now += 2;
     expect(world.heard(), 'it did not move').toEqual([]);
