@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { seededRandom } from '../dist/base/prng.js';
+import { versionsNote } from '../dist/bench/machine.js';
 import { Workspace } from '../dist/bench/processes.js';
 import { noResult, readJson } from '../dist/bench/results.js';
 import { compareRuns, nothingShown, spreadOf } from '../dist/bench/statistics.js';
@@ -104,6 +105,8 @@ function printComparison(output, before, after) {
   const [from, to] = [before, after].map(({ settings }) => conditionsOf(settings));
   if (from !== to) throw usageError(`nothing was measured alike: expected ${to}, received ${from}`);
   output.line(`\n${to}: ${before.machine.commit} → ${after.machine.commit}; below 1 is faster\n`);
+  const note = versionsNote(before.machine, after.machine);
+  if (note !== undefined) output.line(`${note}\n`);
   const rows = after.parts.flatMap(({ name, runs }) => {
     const old = before.parts.find((part) => part.name === name);
     if (old === undefined) return [];

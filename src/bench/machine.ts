@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { realpathSync, statfsSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statfsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { loadCompression } from '../codec/compression.js';
 
 const FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
   [0xef53, 'ext4'],
@@ -31,8 +33,12 @@ export interface MachineFacts {
   loadAverage: number[];
   raftline: string;
   commit: string;
+  /** By name: V8 and the packages that figures depend on. Results of earlier versions do not say. */
+  versions?: Record<string, string>;
   at: string;
 }
+
+const PACKAGES = ['@grpc/grpc-js', 'lz4-napi', 'flatbuffers', 'piscina'];
 
 export function machineFacts(directory: string): MachineFacts {
   return {
@@ -45,13 +51,41 @@ export function machineFacts(directory: string): MachineFacts {
     loadAverage: loadavg().map((value) => Math.round(value * 100) / 100),
     raftline: version(),
     commit: commit(),
+    versions: {
+      v8: process.versions.v8,
+      ...Object.fromEntries(PACKAGES.map((name) => [name, versionOf(name)])),
+    },
     at: new Date().toISOString(),
   };
+}
+
+/** Where two results were not taken with the same Node and packages, in words; undefined where they were. */
+export function versionsNote(base: MachineFacts, changed: MachineFacts): string | undefined {
+  if (base.versions === undefined || changed.versions === undefined)
+    return 'versions of V8 and of packages are not known of both: one of the files is older';
+  const [from, to] = [base, changed].map(
+    ({ node, versions }) => ({ node, ...versions }) as Record<string, string>,
+  );
+  const names = Object.keys({ ...from, ...to }).filter((name) => from![name] !== to![name]);
+  if (names.length === 0) return undefined;
+  const known = (version: string | undefined): string => version ?? 'not known';
+  return `not of the same versions: ${names.map((name) => `${name} ${known(from![name])} → ${known(to![name])}`).join(', ')}`;
 }
 
 function version(): string {
   const manifest = createRequire(import.meta.url)('../../package.json') as { version: string };
   return manifest.version;
+}
+
+/** Of a package as Node finds it from here, without loading it; `absent` where it is not installed, or a native module that does not load. */
+function versionOf(name: string): string {
+  if (name === 'lz4-napi' && loadCompression('auto').implementations.compressor !== name) return 'absent';
+  for (let at = dirname(fileURLToPath(import.meta.url)); at !== dirname(at); at = dirname(at)) {
+    const file = join(at, 'node_modules', name, 'package.json');
+    if (!existsSync(file)) continue;
+    return (JSON.parse(readFileSync(file, 'utf8')) as { version?: string }).version ?? 'unknown';
+  }
+  return 'absent';
 }
 
 /** Of the checkout that runs, if it is one. */

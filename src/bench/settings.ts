@@ -1,7 +1,7 @@
 import type { CompressionPolicy } from '../engine/options.js';
 
 /** What the pipe has in flight where a cluster finds its depth itself. */
-export const PIPE_DEPTH = 8;
+const PIPE_DEPTH = 8;
 
 /** Of the nodes of a cluster that ran already; the rest of `nodes` did not answer. */
 export interface Joined {
@@ -47,10 +47,15 @@ export interface BenchSettings {
   seconds: number;
 }
 
+/** Batches that the pipe has in flight: it finds no depth by itself. */
+export function pipeDepth({ depth }: Pick<BenchSettings, 'depth'>): number {
+  return depth === 'auto' ? PIPE_DEPTH : depth;
+}
+
 /** Nothing is printed without what it was measured with. @param side leaves out what holds for the other side only */
 export function conditionsText(settings: BenchSettings, side?: 'cluster' | 'pipe'): string {
   const { payload, data, nodes, groups, batchBytesMax, concurrency, rate } = settings;
-  const depth = settings.depth === 'auto' && side === 'pipe' ? PIPE_DEPTH : settings.depth;
+  const depth = side === 'pipe' ? pipeDepth(settings) : settings.depth;
   const what = typeof data === 'string' ? data : 'of a file';
   const load =
     rate === undefined

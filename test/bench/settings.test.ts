@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { conditionsText } from '../../src/bench/settings.js';
+import { conditionsText, pipeDepth } from '../../src/bench/settings.js';
 import { SETTINGS } from './figures.js';
 
 describe('what stands beside every figure', () => {
@@ -13,6 +13,13 @@ describe('what stands beside every figure', () => {
     expect(text(2, 1)).toContain(', synced on 2 of 3 nodes, written, not synced, on 1 of 3 nodes, remote');
     expect(text(2, 0)).toContain(', synced on 2 of 3 nodes, durability not told on 1 of 3 nodes, remote');
     expect(text(3, 0, false)).toContain(', compression not told, synced on every node, remote');
+  });
+
+  it("'auto' is a number in the pipe, which finds none by itself", () => {
+    const auto = { ...SETTINGS, depth: 'auto' } as const;
+    expect(conditionsText(auto, 'cluster')).toContain('depth auto');
+    expect(conditionsText(auto, 'pipe')).toContain(`depth ${pipeDepth(auto)},`);
+    expect([pipeDepth(auto), pipeDepth({ depth: 3 })]).toEqual([8, 3]);
   });
 
   it('names threads and client processes where they are not the usual ones: other settings are never compared', () => {

@@ -1,6 +1,6 @@
 import type { Workspace } from '../processes.js';
 import { DelayProxy } from '../proxy.js';
-import { type BenchSettings, PIPE_DEPTH } from '../settings.js';
+import { type BenchSettings, pipeDepth } from '../settings.js';
 import type { Side } from '../side.js';
 import type { PipeFollowerSettings } from './follower.js';
 import type { PipeLeaderSettings } from './leader.js';
@@ -12,7 +12,7 @@ import type { PipeLeaderSettings } from './leader.js';
  */
 export async function startPipe(settings: BenchSettings, workspace: Workspace): Promise<Side> {
   const { batchBytesMax, compression, durability, concurrency, payload, linkDelayMs } = settings;
-  const depth = settings.depth === 'auto' ? PIPE_DEPTH : settings.depth;
+  const depth = pipeDepth(settings);
   const windowBytes = (depth + 2) * (batchBytesMax + 1024) + 2 * concurrency * (payload + 8);
   const names = ['pipe-leader', 'pipe-follower-1', 'pipe-follower-2'];
   const directories = names.map((name) => workspace.directory(name));

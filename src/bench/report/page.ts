@@ -143,10 +143,12 @@ function machineText({
   loadAverage,
   raftline,
   commit,
+  versions = {},
   at,
 }: MachineFacts): string {
+  const packages = Object.entries(versions).map(([name, version]) => `, ${name} ${version}`);
   return (
-    `${cpu}, ${cores} cores, ${rounded(memoryBytes / 1e9)} GB, ${system}, ${fileSystem}; Node ${node}, raftline ${raftline} (${commit}); ` +
+    `${cpu}, ${cores} cores, ${rounded(memoryBytes / 1e9)} GB, ${system}, ${fileSystem}; Node ${node}, raftline ${raftline} (${commit})${packages.join('')}; ` +
     `load ${loadAverage.join(' ')} at the start; ${at}`
   );
 }

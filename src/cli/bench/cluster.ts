@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { joinedSettings } from '../../bench/joined.js';
 import { Workspace } from '../../bench/processes.js';
-import { compareResults, RESULTS_VERSION, type Results, readResults } from '../../bench/results.js';
+import { RESULTS_VERSION, type Results, readResults } from '../../bench/results.js';
 import { type Plan, runPlan } from '../../bench/run.js';
-import { type BenchSettings, PIPE_DEPTH } from '../../bench/settings.js';
+import { type BenchSettings, pipeDepth } from '../../bench/settings.js';
 import { type CommandShape, usageError } from '../arguments.js';
 import { ExitCode } from '../failure.js';
 import { Output } from '../output.js';
@@ -93,7 +93,7 @@ export function benchLimit(args: readonly string[]): Promise<ExitCode> {
 function pointOf(given: BenchArguments): Point {
   const point = given.point();
   return given.flag('with-limit') && given.text('depth') === undefined
-    ? { ...point, depth: PIPE_DEPTH }
+    ? { ...point, depth: pipeDepth({ depth: 'auto' }) }
     : point;
 }
 
@@ -161,7 +161,7 @@ async function run(benchmark: 'cluster' | 'limit', given: BenchArguments, plan: 
       measured: [measured],
     };
     writeResults(output, json, results);
-    if (before !== undefined) printChanges(output, compareResults(before, results));
+    if (before !== undefined) printChanges(output, before, results);
     await output.flushed();
     return ExitCode.Done;
   } finally {

@@ -1,4 +1,4 @@
-import { compareResults, readResults } from '../../bench/results.js';
+import { readResults } from '../../bench/results.js';
 import { Arguments, type CommandShape, usageError } from '../arguments.js';
 import { ExitCode } from '../failure.js';
 import { Output } from '../output.js';
@@ -26,7 +26,7 @@ export async function benchCompare(args: readonly string[]): Promise<ExitCode> {
   output.line(
     `${base.machine.commit} of ${base.machine.at} → ${changed.machine.commit} of ${changed.machine.at}`,
   );
-  printChanges(output, compareResults(base, changed));
+  printChanges(output, base, changed);
   await output.flushed();
   return ExitCode.Done;
 }

@@ -1,7 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { RaftlineError } from '../../base/errors.js';
-import { type BenchSettings, PIPE_DEPTH } from '../../bench/settings.js';
+import { type BenchSettings, pipeDepth } from '../../bench/settings.js';
 import { Arguments, type CommandShape, type Flag, usageError } from '../arguments.js';
 import { fileError } from '../failure.js';
 
@@ -86,8 +86,7 @@ export interface Point {
 /** A load that fills the pipeline: the next power of two, within bounds. */
 function fillingOf({ payload, depth, batchBytesMax }: Point): number {
   const packed = payload + 4;
-  const filling =
-    2 ** Math.ceil(Math.log2(((depth === 'auto' ? PIPE_DEPTH : depth) * batchBytesMax) / packed));
+  const filling = 2 ** Math.ceil(Math.log2((pipeDepth({ depth }) * batchBytesMax) / packed));
   const bytesMax = 2 ** Math.floor(Math.log2(OUTSTANDING_BYTES_DEFAULT_MAX / packed));
   return Math.max(1, Math.min(OUTSTANDING_DEFAULT_MAX, bytesMax, filling));
 }

@@ -1,7 +1,14 @@
 import { compressibility, makePool } from '../../bench/data.js';
-import { type MachineFacts, machineFacts } from '../../bench/machine.js';
+import { type MachineFacts, machineFacts, versionsNote } from '../../bench/machine.js';
 import type { RunResult } from '../../bench/measure.js';
-import { type Change, FIGURES, figureOf, limitRatio, type Measured } from '../../bench/results.js';
+import {
+  compareResults,
+  FIGURES,
+  figureOf,
+  limitRatio,
+  type Measured,
+  type Results,
+} from '../../bench/results.js';
 import { type BenchSettings, conditionsText } from '../../bench/settings.js';
 import { nothingShown } from '../../bench/statistics.js';
 import { note, type Output } from '../output.js';
@@ -84,7 +91,11 @@ export function printSummary(output: Output, measured: Measured): void {
     output.line(`\nthe cluster reaches ${ratio.toFixed(3)} of the bare pipe's entries/s`);
 }
 
-export function printChanges(output: Output, changes: readonly Change[]): void {
+/** @throws RaftlineError `RAFTLINE_USAGE_INVALID` when the two have nothing in common */
+export function printChanges(output: Output, base: Results, changed: Results): void {
+  const changes = compareResults(base, changed);
+  const versions = versionsNote(base.machine, changed.machine);
+  if (versions !== undefined) output.line(versions);
   let conditions = '';
   for (const change of changes) {
     const title = `${change.side}: ${change.conditions}`;

@@ -4,7 +4,7 @@ import { adviceOf, seriesOf } from '../../bench/advice.js';
 import { Workspace } from '../../bench/processes.js';
 import { adviceText } from '../../bench/report/advice-text.js';
 import { sweepPage } from '../../bench/report/page.js';
-import { compareResults, RESULTS_VERSION, type Results, readResults } from '../../bench/results.js';
+import { RESULTS_VERSION, type Results, readResults } from '../../bench/results.js';
 import { type BenchSettings, storedText } from '../../bench/settings.js';
 import { type SweepPlan, type SweepProgress, sweep, sweepSeconds } from '../../bench/sweep.js';
 import type { CommandShape } from '../arguments.js';
@@ -84,7 +84,7 @@ export async function benchSweep(args: readonly string[]): Promise<ExitCode> {
     }
     output.line(`\n${complete ? 'report' : 'interrupted; report of what was measured'}: ${html}`);
     writeResults(output, json, results);
-    if (before !== undefined) printChanges(output, compareResults(before, results));
+    if (before !== undefined) printChanges(output, before, results);
     await output.flushed();
     // The run that was under way would keep the process: it is killed with its cluster.
     if (!complete) process.exit(interruption.exitCode());

@@ -8,7 +8,8 @@ import type { NodeId } from '../../base/ids.js';
 import type { RaftlineClient } from '../../client/index.js';
 import type { EngineOptions } from '../../engine/options.js';
 import { fileError } from '../failure.js';
-import { type Answer, ask } from '../status.js';
+import { ask } from '../status.js';
+import type { Answer } from '../status-report.js';
 import { NodeProcess } from './node-process.js';
 
 const LEADER_MS_MAX = 30_000;

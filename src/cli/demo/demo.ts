@@ -8,7 +8,7 @@ import type { EngineOptions } from '../../engine/options.js';
 import { Arguments, type CommandShape, usageError } from '../arguments.js';
 import { ExitCode } from '../failure.js';
 import { note, Output } from '../output.js';
-import type { Answer } from '../status.js';
+import type { Answer } from '../status-report.js';
 import { byteText, grouped } from '../table.js';
 import { DemoCluster } from './cluster.js';
 import { Input } from './input.js';

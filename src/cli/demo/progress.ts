@@ -1,5 +1,5 @@
 import type { NodeId } from '../../base/ids.js';
-import type { Answer } from '../status.js';
+import type { Answer } from '../status-report.js';
 import { byteText, grouped } from '../table.js';
 
 const INTERVAL_MS_TERMINAL = 200;
