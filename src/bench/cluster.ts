@@ -1,6 +1,7 @@
 import { CompressionLevel } from '../base/messages.js';
+import { freePorts } from './free-ports.js';
 import type { NodeSettings } from './node.js';
-import { type Child, freePorts, until, type Workspace } from './processes.js';
+import { type Child, until, type Workspace } from './processes.js';
 import { DelayProxy } from './proxy.js';
 import type { RemoteSettings } from './remote.js';
 import type { BenchSettings } from './settings.js';

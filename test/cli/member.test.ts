@@ -1,7 +1,8 @@
 import { type SpawnSyncReturns, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Engine, freePorts, Ledger, leads, single, temporaryDirectory, until } from '../engine/world.js';
+import { freePorts } from '../../src/bench/free-ports.js';
+import { Engine, Ledger, leads, single, temporaryDirectory, until } from '../engine/world.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { freePorts } from '../../dist/bench/free-ports.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
@@ -16,16 +16,8 @@ const started: ChildProcess[] = [];
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'raftline-cli-cluster-'));
-  const servers = await Promise.all(
-    [1, 2, 3].map(async () => {
-      const server = createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  addresses = servers.map((server) => `127.0.0.1:${(server.address() as { port: number }).port}`);
+  addresses = (await freePorts(3)).map((port) => `127.0.0.1:${port}`);
   peerFlags = addresses.flatMap((address, at) => ['--peer', `${at + 1}=${address}`]);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
 });
 
 afterEach(async () => {

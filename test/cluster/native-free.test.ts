@@ -8,11 +8,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { freePorts } from '../../dist/bench/free-ports.js';
 import type { NodeProcess as NativeNodeProcess } from '../../dist/cli/demo/node-process.js';
 import { RaftlineClient } from '../../dist/client/index.js';
 import type { EngineStatus } from '../../dist/index.js';
@@ -38,15 +38,6 @@ async function nodeProcessOf(root: string): Promise<NodeProcessClass> {
   return ((await import(/* @vite-ignore */ url)) as { NodeProcess: NodeProcessClass }).NodeProcess;
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
-}
-
 const directory = mkdtempSync(join(tmpdir(), 'raftline-native-free-'));
 const bare = join(directory, 'bare');
 const addresses: Record<number, string> = {};
@@ -56,7 +47,7 @@ beforeAll(async () => {
   mkdirSync(bare);
   copyWithoutAddon(bare);
   writeFileSync(join(directory, 'config.json'), '{}');
-  for (const id of [1, 2, 3]) addresses[id] = `127.0.0.1:${await freePort()}`;
+  for (const [at, port] of (await freePorts(3)).entries()) addresses[at + 1] = `127.0.0.1:${port}`;
 });
 
 afterAll(() => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { freePorts } from '../engine/world.js';
+import { freePorts } from '../../src/bench/free-ports.js';
 
 const PROGRAM = fileURLToPath(new URL('register-node.mjs', import.meta.url));
 const PATIENCE_MS = 30_000;

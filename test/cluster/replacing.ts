@@ -5,7 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { DemoCluster } from '../../dist/cli/demo/cluster.js';
 import { NodeProcess } from '../../dist/cli/demo/node-process.js';
 import { type Members, RaftlineClient } from '../../dist/client/index.js';
-import { freePorts } from '../engine/world.js';
+import { freePorts } from '../../src/bench/free-ports.js';
 
 /** A small log on disk for each of many nodes. */
 const OPTIONS = { segmentBytes: 8 << 20, prepareSegments: false };

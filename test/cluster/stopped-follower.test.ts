@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { freePorts } from '../../dist/bench/free-ports.js';
 import type { NodeSample } from '../../dist/bench/node.js';
-import { type Child, freePorts, sleep, until, Workspace } from '../../dist/bench/processes.js';
+import { type Child, sleep, until, Workspace } from '../../dist/bench/processes.js';
 import type { EngineStatus } from '../../src/engine/status.js';
 
 const MiB = 1024 * 1024;

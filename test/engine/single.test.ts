@@ -3,20 +3,11 @@ import { closeSync, openSync, readdirSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ErrorCode, type RaftlineError } from '../../src/base/errors.js';
+import { freePorts } from '../../src/bench/free-ports.js';
 import type { Engine as EngineType } from '../../src/engine/engine.js';
 import type { EngineOptions } from '../../src/engine/options.js';
 import type { StateMachine } from '../../src/engine/state-machine.js';
-import {
-  codeOf,
-  Engine,
-  errorOf,
-  freePorts,
-  Ledger,
-  leads,
-  single,
-  temporaryDirectory,
-  until,
-} from './world.js';
+import { codeOf, Engine, errorOf, Ledger, leads, single, temporaryDirectory, until } from './world.js';
 
 /** As in src/engine/turn.ts. */
 const ANSWERS_PER_TURN = 1024;

@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { RaftlineError } from '../../src/base/errors.js';
+import { freePorts } from '../../src/bench/free-ports.js';
 import type { Engine as EngineType } from '../../src/engine/engine.js';
 import type { EngineOptions } from '../../src/engine/options.js';
 import type { StateMachine } from '../../src/engine/state-machine.js';
@@ -21,20 +21,6 @@ export async function until(what: string, check: () => boolean): Promise<void> {
     if (waited > PATIENCE_MS) throw new Error(`waited in vain: ${what}`);
     await sleep(5);
   }
-}
-
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve) => {
-          server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
-        }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 export function temporaryDirectory(): { path: string; remove: () => void } {

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { ErrorCode, RaftlineError } from '../../base/errors.js';
 import type { NodeId } from '../../base/ids.js';
+import { freePorts } from '../../bench/free-ports.js';
 import type { RaftlineClient } from '../../client/index.js';
 import type { EngineOptions } from '../../engine/options.js';
 import { fileError } from '../failure.js';
@@ -140,24 +140,4 @@ export class DemoCluster {
     for (const node of this.nodes.values()) node.killNow();
     if (!keep) rmSync(this.directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
-}
-
-/** Ports that were free a moment ago; all held at the same time, so that they differ. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, listenAnywhere));
-  return Promise.all(
-    servers.map(async (server) => {
-      const address = server.address();
-      await new Promise((resolve) => server.close(resolve));
-      return typeof address === 'object' && address !== null ? address.port : 0;
-    }),
-  );
-}
-
-function listenAnywhere(): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => resolve(server));
-  });
 }
