@@ -1,4 +1,5 @@
-import { freePorts, sleep, until } from '../../dist/bench/processes.js';
+import { freePorts } from '../../dist/bench/free-ports.js';
+import { sleep, until } from '../../dist/bench/processes.js';
 
 const HEALTHY_TIMEOUT_MS = 60_000;
 const NEW_LEADER_TIMEOUT_MS = 60_000;
