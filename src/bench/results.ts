@@ -29,6 +29,8 @@ export interface Results {
   measured: Measured[];
 }
 
+const SIDES = ['cluster', 'pipe'] as const;
+
 /** The figures that are summed up over runs: name, how to read it from a run, and whether more is better. */
 export const FIGURES = [
   { name: 'entries/s', of: (run: RunResult) => run.entriesPerSecond, more: true },
@@ -63,27 +65,47 @@ export interface Change {
   better: boolean | undefined;
 }
 
+/** What is measured, or was: settings, and the sides that ran with them. */
+export interface Subject {
+  settings: BenchSettings;
+  sides: readonly ('cluster' | 'pipe')[];
+}
+
+/** @throws RaftlineError `RAFTLINE_USAGE_INVALID` unless `base` measured one of these, so that the two can be compared */
+export function requireAlike(base: Results, subjects: readonly Subject[]): void {
+  const had = subjectsOf(base).flatMap(subjectTexts);
+  const wanted = subjects.flatMap(subjectTexts);
+  if (wanted.some((each) => had.includes(each))) return;
+  throw new RaftlineError(
+    ErrorCode.UsageInvalid,
+    `nothing was measured alike: expected ${wanted.join('; ')}, received ${had.join('; ')}`,
+  );
+}
+
+function subjectsOf({ measured }: Results): Subject[] {
+  return measured.map((each) => ({
+    settings: each.settings,
+    sides: SIDES.filter((side) => each[side].length > 0),
+  }));
+}
+
+function subjectTexts({ settings, sides }: Subject): string[] {
+  return sides.map((side) => `${side} with ${everythingText(settings)}`);
+}
+
 /**
  * What two files have measured alike, compared figure by figure. What only one of them has is left out.
  * @throws RaftlineError `RAFTLINE_USAGE_INVALID` when they have nothing in common
  */
 export function compareResults(base: Results, changed: Results): Change[] {
-  const changes = changed.measured.flatMap((after) => {
+  requireAlike(base, subjectsOf(changed));
+  return changed.measured.flatMap((after) => {
     const conditions = conditionsText(after.settings);
     const everything = everythingText(after.settings);
     const before = base.measured.find(({ settings }) => everythingText(settings) === everything);
     if (before === undefined) return [];
-    return (['cluster', 'pipe'] as const).flatMap((side) =>
-      changesOf(conditions, side, before[side], after[side]),
-    );
+    return SIDES.flatMap((side) => changesOf(conditions, side, before[side], after[side]));
   });
-  if (changes.length > 0) return changes;
-  const named = ({ measured }: Results): string =>
-    measured.map(({ settings }) => everythingText(settings)).join('; ');
-  throw new RaftlineError(
-    ErrorCode.UsageInvalid,
-    `nothing was measured alike: expected ${named(changed)}, received ${named(base)}`,
-  );
 }
 
 /** All that two measurements must have in common: what is printed beside each figure, and what goes without saying there. */

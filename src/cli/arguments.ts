@@ -110,6 +110,13 @@ function parse(args: readonly string[], options: ParseOptions) {
     return parseArgs({ args: [...args], options, strict: true, allowPositionals: true });
   } catch (thrown) {
     const message = thrown instanceof Error ? thrown.message : String(thrown);
+    const [, flag] = /^Option '(?:-\w, )?(--[\w-]+)[^']*' argument is ambiguous/.exec(message) ?? [];
+    if (flag !== undefined) {
+      const value = args[args.indexOf(flag) + 1] ?? '';
+      throw usageError(
+        `${flag}: received '${value}', which begins as a flag does; as a value it is written ${flag}=${value}`,
+      );
+    }
     // What follows the first sentence is advice about parseArgs, not about us.
     const first = message.split(/\.\s|\n/)[0] ?? message;
     throw usageError(first.charAt(0).toLowerCase() + first.slice(1));

@@ -88,6 +88,12 @@ describe('figures of several runs', () => {
     expect(() => compareResults(results([1]), results([2], { depth: 4 }))).toThrow(
       /nothing was measured alike: .*depth 4.*received .*depth 8/,
     );
+    const pipe = results([2]);
+    const [measured] = pipe.measured as [Results['measured'][0]];
+    [measured.pipe, measured.cluster] = [measured.cluster, []];
+    expect(() => compareResults(results([1]), pipe)).toThrow(
+      /alike: expected pipe with .*received cluster with /,
+    );
     const unseen = [
       { seed: 2 },
       { warmupSeconds: 31 },

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import type { Results } from '../../src/bench/results.js';
 import { Engine, Ledger } from '../engine/world.js';
 
@@ -29,6 +29,9 @@ function interrupt({ pid }: ChildProcess, signal: NodeJS.Signals): true {
 }
 
 describe('raftline bench', () => {
+  const REPORT = join(tmpdir(), `raftline-bench-refused-${process.pid}.html`);
+  afterAll(() => rmSync(REPORT, { force: true }));
+
   it('says in one line what it cannot measure, and exits with 2', async () => {
     const wrong = [
       [['bench'], /expected bench cluster, bench limit.*received nothing more/],
@@ -72,12 +75,18 @@ describe('raftline bench', () => {
         /--json \/nowhere\/results.json: no such file/,
       ],
       [['bench', 'cluster', '--json', '.'], /--json .: expected a file, received a directory/],
+      [['bench', 'cluster', '--followers-delay', '-5'], /is written --followers-delay=-5/],
+      [
+        ['bench', 'sweep', '--payload', '8,100000', '--data', 'package.json', '--html', REPORT],
+        /expected at least one entry of 100000 bytes/,
+      ],
       [['bench', 'limit', '--dir', '/nowhere'], /--dir \/nowhere: no such file/],
       [['bench', 'limit', '--dir', 'package.json'], /package.json: expected a directory, received a file/],
     ] as const;
     const answers = await Promise.all(wrong.map(([args]) => raftline(...args)));
-    answers.forEach(({ code, stderr }, at) => {
+    answers.forEach(({ code, stdout, stderr }, at) => {
       const [args, message] = wrong[at]!;
+      expect(stdout, args.join(' ')).toBe('');
       expect(stderr, args.join(' ')).toMatch(message);
       expect(stderr.trim().split('\n').at(-1), args.join(' ')).toMatch(/^raftline( bench|:)/);
       expect(code, args.join(' ')).toBe(2);
@@ -115,6 +124,11 @@ describe('raftline bench', () => {
 
       const again = await raftline('bench', 'cluster', ...flags, '--depth', '8', '--compare', file);
       expect(again.code, again.stderr).toBe(0);
+      const other = await raftline('bench', 'limit', ...flags, '--depth', '4', '--compare', file);
+      expect(other.stderr).toMatch(
+        /nothing was measured alike: expected pipe with .*depth 4.*received cluster with /,
+      );
+      expect(other, 'refused before anything is measured').toMatchObject({ code: 2, stdout: '' });
       const compared = await raftline('bench', 'compare', '--base', file, file);
       expect(compared.code, compared.stderr).toBe(0);
       expect(compared.stdout).toMatch(

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { joinedSettings } from '../../bench/joined.js';
 import { Workspace } from '../../bench/processes.js';
-import { RESULTS_VERSION, type Results, readResults } from '../../bench/results.js';
+import { RESULTS_VERSION, type Results } from '../../bench/results.js';
 import { type Plan, runPlan } from '../../bench/run.js';
 import { type BenchSettings, pipeDepth } from '../../bench/settings.js';
 import { type CommandShape, usageError } from '../arguments.js';
@@ -17,7 +17,7 @@ import {
   type Point,
   SIDE_NOTES,
 } from './flags.js';
-import { printChanges, printData, printMachine, printRun, printSummary } from './print.js';
+import { printChanges, printRun, printSubject, printSummary } from './print.js';
 
 const CLUSTER_FLAGS = [
   NODES_FLAG,
@@ -136,14 +136,12 @@ function refuseCombinations(given: BenchArguments, settings: BenchSettings, join
 }
 
 async function run(benchmark: 'cluster' | 'limit', given: BenchArguments, plan: Plan): Promise<ExitCode> {
-  const base = given.text('compare');
-  const before = base === undefined ? undefined : readResults(base);
+  const before = given.base([plan]);
   const json = given.resultsFile();
   const output = new Output();
   const workspace = new Workspace(given.directory(), given.text('profile'));
   try {
-    const machine = printMachine(output, workspace.root);
-    const ratio = printData(output, plan.settings);
+    const subject = printSubject(output, workspace.root, [plan.settings]);
     const { seconds, warmupSeconds } = plan.settings;
     output.line(
       `${plan.runs} × ${plan.sides.join(' and ')}, ${seconds} s after ${warmupSeconds} s of warm-up\n`,
@@ -152,12 +150,10 @@ async function run(benchmark: 'cluster' | 'limit', given: BenchArguments, plan: 
       printRun(output, plan.settings, number, result),
     );
     printSummary(output, measured);
-    const compressibility = { [plan.settings.payload]: ratio };
     const results: Results = {
       benchmark,
       version: RESULTS_VERSION,
-      machine,
-      compressibility,
+      ...subject,
       measured: [measured],
     };
     writeResults(output, json, results);

@@ -1,6 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { RaftlineError } from '../../base/errors.js';
+import { type Results, readResults, requireAlike, type Subject } from '../../bench/results.js';
 import { type BenchSettings, pipeDepth } from '../../bench/settings.js';
 import { Arguments, type CommandShape, type Flag, usageError } from '../arguments.js';
 import { fileError } from '../failure.js';
@@ -170,6 +171,15 @@ export class BenchArguments extends Arguments {
       throw thrown instanceof RaftlineError ? thrown : fileError(`--dir ${path}`, thrown);
     }
     return path;
+  }
+
+  /** What `--compare` names, if it names anything: results that what is to be measured can be held against. */
+  base(subjects: readonly Subject[]): Results | undefined {
+    const file = this.text('compare');
+    if (file === undefined) return undefined;
+    const results = readResults(file);
+    requireAlike(results, subjects);
+    return results;
   }
 
   /** Where results go. What cannot be written should say so before the hour is over. */

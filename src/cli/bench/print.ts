@@ -32,11 +32,27 @@ export function printMachine(output: Output, directory: string): MachineFacts {
   return about;
 }
 
-/** @returns raw bytes for one stored */
-export function printData(output: Output, settings: BenchSettings): number {
-  const { ratio, lz4 } = compressibility(makePool(settings), settings.batchBytesMax);
-  output.line(`data: ${lz4} makes full batches ${ratio.toFixed(2)} times smaller`);
-  return ratio;
+/**
+ * Machine and data, once both are known to be good.
+ * @returns what results say of them
+ * @throws RaftlineError for data that cannot be read, or are less than one entry of some payload
+ */
+export function printSubject(
+  output: Output,
+  directory: string,
+  settings: readonly BenchSettings[],
+): Pick<Results, 'machine' | 'compressibility'> {
+  const payloads = settings.map(({ payload }) => payload);
+  const data = settings
+    .filter(({ payload }, at) => payloads.indexOf(payload) === at)
+    .map((each) => ({
+      payload: each.payload,
+      ...compressibility(makePool(each), each.batchBytesMax),
+    }));
+  const machine = printMachine(output, directory);
+  for (const { payload, ratio, lz4 } of data)
+    output.line(`data: ${lz4} makes full batches of ${payload} B entries ${ratio.toFixed(2)} times smaller`);
+  return { machine, compressibility: Object.fromEntries(data.map(({ payload, ratio }) => [payload, ratio])) };
 }
 
 export function printRun(output: Output, settings: BenchSettings, run: number, result: RunResult): void {

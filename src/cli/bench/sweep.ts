@@ -4,7 +4,7 @@ import { adviceOf, seriesOf } from '../../bench/advice.js';
 import { Workspace } from '../../bench/processes.js';
 import { adviceText } from '../../bench/report/advice-text.js';
 import { sweepPage } from '../../bench/report/page.js';
-import { RESULTS_VERSION, type Results, readResults } from '../../bench/results.js';
+import { RESULTS_VERSION, type Results } from '../../bench/results.js';
 import { type BenchSettings, storedText } from '../../bench/settings.js';
 import { type SweepPlan, type SweepProgress, sweep, sweepSeconds } from '../../bench/sweep.js';
 import type { CommandShape } from '../arguments.js';
@@ -19,7 +19,7 @@ import {
   OUTPUT_FLAGS,
   SIDE_NOTES,
 } from './flags.js';
-import { figure, printChanges, printData, printMachine, printRun } from './print.js';
+import { figure, printChanges, printRun, printSubject } from './print.js';
 
 const KiB = 1024;
 const POINTS_MAX = 1000;
@@ -48,8 +48,7 @@ export const benchSweepShape: CommandShape = {
 export async function benchSweep(args: readonly string[]): Promise<ExitCode> {
   const given = new BenchArguments(benchSweepShape, args);
   const plan: SweepPlan = { points: pointsOf(given), runs: given.runs() };
-  const base = given.text('compare');
-  const before = base === undefined ? undefined : readResults(base);
+  const before = given.base(plan.points.map((settings) => ({ settings, sides: ['cluster'] })));
   const json = given.resultsFile();
   const html = resolve(given.text('html') ?? REPORT);
   // A report that cannot be written should say so before the hour is over.
@@ -58,9 +57,7 @@ export async function benchSweep(args: readonly string[]): Promise<ExitCode> {
   const interruption = interruptible();
   const workspace = new Workspace(given.directory(), given.text('profile'), interruption.interrupt);
   try {
-    const machine = printMachine(output, workspace.root);
-    const [first] = plan.points as [BenchSettings];
-    const compressibility = { [first.payload]: printData(output, first) };
+    const subject = printSubject(output, workspace.root, plan.points);
     output.line(
       `${plan.points.length} settings × ${plan.runs} runs, about ${timeText(sweepSeconds(plan))}\n`,
     );
@@ -72,8 +69,7 @@ export async function benchSweep(args: readonly string[]): Promise<ExitCode> {
     const results: Results = {
       benchmark: 'sweep',
       version: RESULTS_VERSION,
-      machine,
-      compressibility,
+      ...subject,
       measured,
     };
     writeReport(html, sweepPage(results, complete));
