@@ -42,7 +42,7 @@ export class Threads {
     this.#settings = settings;
     this.#onDeath = onDeath;
     this.#pool = new Piscina({
-      filename: new URL('./run.js', import.meta.url).href,
+      filename: new URL('./entry.cjs', import.meta.url).href,
       // As they are needed: ending a pool whose workers are still loading is a race that need not be run.
       minThreads: 0,
       maxThreads: plan.length + 1,

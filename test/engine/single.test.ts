@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { closeSync, openSync, readdirSync, readSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ErrorCode, type RaftlineError } from '../../src/base/errors.js';
@@ -216,7 +216,8 @@ describe('an engine of one node', () => {
     expect(await codeOf(engine.group(1).propose(Buffer.from('late')))).toBe(ErrorCode.Closed);
   });
 
-  it('a process whose engine was closed ends by itself: nothing is left running', async () => {
+  /** A process that opens an engine of one node, has it commit an entry, closes it, and ends by itself. */
+  function openAndClose(...flags: string[]): Promise<string> {
     const engine = new URL('../../dist/engine/engine.js', import.meta.url).href;
     const options = { id: 1, cluster: 'test', dataDirectory: directory.path };
     const script = `
@@ -227,16 +228,40 @@ describe('an engine of one node', () => {
       await engine.group(1).propose(Buffer.from('x'));
       await engine.close();
       console.log('closed');`;
-    const output = await new Promise<string>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       const child = execFile(
         process.execPath,
-        ['--input-type=module', '-e', script],
+        [...flags, '--input-type=module', '-e', script],
         { timeout: 30_000, killSignal: 'SIGKILL' },
         (error, stdout) => (error === null ? resolve(stdout) : reject(error)),
       );
       child.stdin?.end();
     });
-    expect(output).toBe('closed\n');
+  }
+
+  it('a process whose engine was closed ends by itself: nothing is left running', async () => {
+    expect(await openAndClose()).toBe('closed\n');
+  });
+
+  it('whose workers are ended while they load takes no process along: no worker requires an ES module', async () => {
+    const { path, remove } = temporaryDirectory();
+    try {
+      const tattler = join(path, 'tattler.cjs');
+      writeFileSync(
+        tattler,
+        `const Module = require('node:module');
+        const { writeSync } = require('node:fs');
+        const { isAbsolute } = require('node:path');
+        const load = Module._load;
+        Module._load = (request, parent, ...more) => {
+          if (isAbsolute(request) && parent?.filename.includes('piscina')) writeSync(1, 'required ' + request + '\\n');
+          return load(request, parent, ...more);
+        };`,
+      );
+      expect(await openAndClose('--require', tattler)).toMatch(/^(required .*\.cjs\n)+closed\n$/);
+    } finally {
+      remove();
+    }
   });
 });
 
