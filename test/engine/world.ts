@@ -49,7 +49,9 @@ export class Ledger implements StateMachine {
   }
 }
 
-export const QUICK = { election: { timeoutMsMin: 150, timeoutMsMax: 300, heartbeatIntervalMs: 30 } };
+const QUICK = { election: { timeoutMsMin: 150, timeoutMsMax: 300, heartbeatIntervalMs: 30 } };
+/** Of several nodes: a machine that is busy with much else must not cost a leader its place. */
+const STEADY = { election: { timeoutMsMin: 500, timeoutMsMax: 1000, heartbeatIntervalMs: 50 } };
 
 export function single(
   path: string,
@@ -111,7 +113,7 @@ export class Cluster {
       const directory = temporaryDirectory();
       cluster.#directories.push(directory);
       const options = {
-        ...single(directory.path, new Ledger()),
+        ...single(directory.path, new Ledger(), STEADY),
         id,
         peers,
         listen: `127.0.0.1:${port}`,
@@ -129,7 +131,7 @@ export class Cluster {
     const directory = temporaryDirectory();
     this.#directories.push(directory);
     const listen = `127.0.0.1:${port}`;
-    const options = { ...single(directory.path, new Ledger()), id, listen, join: true };
+    const options = { ...single(directory.path, new Ledger(), STEADY), id, listen, join: true };
     this.nodes.set(id, { options, ledger: new Ledger(), engine: undefined, logs: [] });
     await this.open(id);
     return listen;
