@@ -21,6 +21,8 @@ const LEADER_LIMIT_BYTES = 400 * MB;
 const BYTES_PER_MS_MIN = 1000;
 const PROGRESS_MS = 5000;
 const PAYLOAD = 1024;
+/** What has no meaning where a number of bytes is replicated once. */
+const MEANINGLESS = new Set(['duration', 'warmup', 'runs', 'compare']);
 
 const SHAPE = {
   name: 'memory',
@@ -28,10 +30,9 @@ const SHAPE = {
     "RSS of every node while the leader replicates so many gigabytes; fails above 400 MB of the leader's",
   flags: [
     { name: 'gb', value: 'N', help: 'gigabytes (default 1)' },
-    ...POINT_FLAGS,
-    CONCURRENCY_FLAG,
-    ...LOAD_FLAGS,
-    ...OUTPUT_FLAGS,
+    ...[...POINT_FLAGS, CONCURRENCY_FLAG, ...LOAD_FLAGS, ...OUTPUT_FLAGS].filter(
+      ({ name }) => !MEANINGLESS.has(name),
+    ),
   ],
   notes: [`Entries have ${PAYLOAD} bytes unless --payload says otherwise.`],
 };

@@ -28,6 +28,14 @@ const SHAPE = {
   ],
 };
 
+const COMPARE_SHAPE = {
+  name: 'compare',
+  summary: 'how every part of NEW differs from that of OLD, two files that micro --json wrote',
+  positional: 'OLD NEW',
+  flags: [{ name: 'help', help: 'show this' }],
+  notes: [],
+};
+
 /**
  * @typedef {object} Part
  * @property {string} name
@@ -67,8 +75,12 @@ export async function micro(args) {
 
 /** `compare OLD NEW`: two files that `micro --json` wrote. */
 export function compareMicro(args) {
-  const [base, changed] = args.filter((arg, at) => !arg.startsWith('--') && args[at - 1] !== '--dir');
-  if (changed === undefined) throw usageError('expected two files of micro, OLD and NEW');
+  if (args.includes('--help')) return new Output().write(helpOf(COMPARE_SHAPE));
+  const [base, changed] = args;
+  if (args.length !== 2 || args.some((arg) => arg.startsWith('--')))
+    throw usageError(
+      `expected two files of micro, OLD and NEW, received ${args.length === 0 ? 'nothing' : `'${args.join(' ')}'`}`,
+    );
   printComparison(new Output(), readMicro(base), readMicro(changed));
 }
 
@@ -78,8 +90,10 @@ async function measureParts(workspace, settings, runs) {
   for (let run = 1; run <= runs; run++) {
     const child = workspace.fork(`micro-${run}`, new URL('./micro-run.mjs', import.meta.url).href);
     const directory = workspace.directory(`micro-${run}`);
-    const measured = await child.ask('measure', { ...settings, directory }, RUN_TIMEOUT_MS);
+    const { names, measured } = await child.ask('measure', { ...settings, directory }, RUN_TIMEOUT_MS);
     await workspace.close([child], [directory]);
+    if (measured.length === 0)
+      throw usageError(`--only: expected a part of ${names.join('; ')}, received '${settings.only}'`);
     for (const { name, bytes, entries, ...figures } of measured) {
       const part = parts.get(name) ?? { name, bytes, entries, runs: [] };
       part.runs.push(figures);

@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { Arguments } from '../dist/cli/arguments.js';
+import { benchClusterShape } from '../dist/cli/bench/cluster.js';
 
 /**
  * `npm run bench -- profile [flags of raftline bench cluster]` runs the cluster once, each of its threads profiled, and prints the
@@ -10,13 +12,14 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const COUNT = 15;
 
 export async function profile(args) {
-  const at = args.indexOf('--profile');
-  const directory = at < 0 ? join(ROOT, '.tmp', 'profile') : args[at + 1];
-  if (at < 0) rmSync(directory, { recursive: true, force: true });
-  const flags = at < 0 ? [...args, '--profile', directory] : args;
+  const given = new Arguments(benchClusterShape, args).text('profile');
+  const directory = given ?? join(ROOT, '.tmp', 'profile');
+  if (given === undefined) rmSync(directory, { recursive: true, force: true });
+  const flags = given === undefined ? [...args, '--profile', directory] : args;
   process.argv.splice(2, process.argv.length, 'bench', 'cluster', ...flags);
   await import('../dist/cli/main.js');
-  if (!args.includes('--help')) printProfiles(directory, COUNT);
+  // A run that failed has said why.
+  if (!args.includes('--help') && !process.exitCode) printProfiles(directory, COUNT);
 }
 
 function printProfiles(directory, count) {

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { toRaftlineError } from '../dist/base/errors.js';
+import { usageError } from '../dist/cli/arguments.js';
 import { ExitCode, exitCodeOf } from '../dist/cli/failure.js';
 import { memory } from './memory.mjs';
 import { compareMicro, micro } from './micro.mjs';
@@ -17,7 +18,11 @@ const COMMANDS = {
   },
   profile: { run: profile, help: 'one run of the cluster with a CPU profile of every thread, summed up' },
   memory: { run: memory, help: 'memory of every node while --gb gigabytes are replicated' },
-  compare: { run: compareMicro, help: 'OLD NEW, two files of micro (for others: raftline bench compare)' },
+  compare: {
+    run: compareMicro,
+    measures: false,
+    help: 'OLD NEW, two files of micro (for others: raftline bench compare)',
+  },
 };
 /** Data directories are made on the checkout's disk: the system's temporary directory often is memory. */
 const DIRECTORY = fileURLToPath(new URL('../.tmp', import.meta.url));
@@ -46,16 +51,22 @@ function withDefaults(args, defaults) {
   return [...args, ...missing.flatMap(([name, value]) => [`--${name}`, value])];
 }
 
-const [name = 'micro', ...rest] = process.argv.slice(2);
-const command = COMMANDS[name];
-if (command === undefined) {
-  usage();
-  process.exitCode = name === '--help' ? 0 : 2;
-} else {
-  const args = rest.map((arg) => arg.replace(/^--\w+/, (flag) => RENAMED[flag] ?? flag));
+async function run(name, args) {
+  const command = COMMANDS[name];
+  if (command === undefined)
+    throw usageError(`expected one of ${Object.keys(COMMANDS).join(', ')}, received '${name}'`);
+  const given = args.map((arg) => arg.replace(/^--\w+/, (flag) => RENAMED[flag] ?? flag));
+  mkdirSync(DIRECTORY, { recursive: true });
+  await command.run(command.measures === false ? given : withDefaults(given, { dir: DIRECTORY }));
+}
+
+const words = process.argv.slice(2);
+if (words[0] === '--help') usage();
+else {
+  // Flags without a command are those of micro.
+  const [name, ...args] = words[0]?.startsWith('--') === false ? words : ['micro', ...words];
   try {
-    mkdirSync(DIRECTORY, { recursive: true });
-    await command.run(withDefaults(args, { dir: DIRECTORY }));
+    await run(name, args);
   } catch (thrown) {
     const error = toRaftlineError(thrown);
     // A flag that makes no sense needs no stack.

@@ -13,6 +13,7 @@ const EACH_MOST = 0.15;
 /** What a follower costs its leader: the batch is encoded and compressed once, so it should be little. */
 export const addedNodesRow = {
   name: 'cpu-per-node',
+  own: ['minutes'],
   measure: `leader's CPU per MB committed, 3 → 5 → 7 nodes at one rate, ${PAYLOAD} B: what a follower adds`,
   target: `≤ ${EACH_MOST} of the three-node figure`,
   async run(context) {

@@ -17,6 +17,7 @@ export const throughputRows = [
   { payload: 1024, least: 0.7 },
 ].map(({ payload, least }) => ({
   name: `entries-${payload}`,
+  own: ['rate', 'minutes'],
   measure: `entries/s of ${payload} B against the bare pipe's`,
   target: `≥ ${least}`,
   run: (context) => throughput(context, payload, least),
@@ -24,6 +25,7 @@ export const throughputRows = [
 
 export const latencyRow = {
   name: 'latency-depth-1',
+  own: ['rate', 'depth', 'concurrency', 'minutes'],
   measure: "depth 1, one client: p50 commit latency against the bare pipe's",
   target: '≤ 1.6',
   async run(context) {

@@ -9,6 +9,7 @@ const DEPTHS = [1, 2, 4, 8, 16, 32, 64, 'auto'];
 /** What the default depth costs against the best number, near and far. */
 export const autoDepthRow = {
   name: 'auto-depth',
+  own: ['depth', 'followers-delay', 'minutes'],
   measure: "depth 'auto' against the best fixed one, at links of 0, 5 and 20 ms each way",
   target: `throughput ≥ ${AUTO_BOUNDS.throughput}, p99 ≤ ${AUTO_BOUNDS.p99} ×`,
   async run(context) {

@@ -20,6 +20,7 @@ const LIMIT_MS = 600_000;
 /** A follower that comes back, beside traffic. */
 export const catchingUpRow = {
   name: 'catching-up',
+  own: ['rate', 'data', 'runs', 'minutes'],
   measure: `a follower that catches up ${BYTES / 1e9} GB beside traffic at half the maximum, at ${RATE / 2 ** 20} MiB/s`,
   target: `traffic ≥ ${LEAST} of before; time ≤ ${MOST} × what the throttle says`,
   async run(context) {

@@ -7,6 +7,7 @@ const MOST_MS = 15;
 /** How late the main thread comes to anything else while it does all it can, with a state machine that is quick and one that is slow. */
 export const eventLoopRow = {
   name: 'event-loop',
+  own: ['rate', 'apply-us', 'minutes'],
   measure:
     'event-loop delay p99 of main threads at full load, the worst node; state machines of 0 and 20 µs an entry',
   target: `≤ ${MOST_MS} ms`,

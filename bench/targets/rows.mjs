@@ -19,6 +19,7 @@ import { stoppedFollowerRow } from './stopped-follower.mjs';
  * @property {string} name
  * @property {string} measure
  * @property {string} target
+ * @property {string[]} own flags that it takes no notice of, since it has a value of its own or none
  * @property {(context: Context) => Promise<{ figures: Figure[], settings: import('../../dist/bench/settings.js').BenchSettings, beside: string[], data: unknown }>} run
  */
 

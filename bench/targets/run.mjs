@@ -39,6 +39,7 @@ export async function targets(args) {
   if (args.includes('--help')) return output.write(helpOf(SHAPE));
   const given = new BenchArguments(SHAPE, args);
   const rows = rowsOf(given.texts('row'));
+  refuseUnheeded(given, rows);
   const workspace = new Workspace(given.directory(), given.text('profile'));
   try {
     const machine = printMachine(output, workspace.root);
@@ -63,6 +64,15 @@ function rowsOf(names) {
   throw usageError(
     `--row: expected one of ${ROWS.map(({ name }) => name).join(', ')}, received '${unknown}'`,
   );
+}
+
+/** A flag that none of the rows takes notice of would only seem to count. */
+function refuseUnheeded(given, rows) {
+  const unheeded = rows[0].own.find(
+    (flag) => given.text(flag) && rows.every(({ own }) => own.includes(flag)),
+  );
+  if (unheeded !== undefined)
+    throw usageError(`--${unheeded}: no notice is taken of it by ${rows.map(({ name }) => name).join(', ')}`);
 }
 
 function contextOf(given, output, workspace) {

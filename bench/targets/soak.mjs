@@ -26,6 +26,7 @@ const SEGMENTS_KEPT = 16;
 
 export const soakRow = {
   name: 'soak',
+  own: ['rate', 'runs'],
   measure: 'slope of RSS and heap of every node at 80 % load (--minutes, 30 by default)',
   target: `flat: below ${FLAT.rss} and ${FLAT.heap} MiB/h beyond the slope's own uncertainty`,
   async run(context) {

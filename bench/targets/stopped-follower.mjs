@@ -18,6 +18,7 @@ const MiB = 1024 * 1024;
 /** A follower that stands still, with its connections open, against one that is gone. */
 export const stoppedFollowerRow = {
   name: 'stopped-follower',
+  own: ['rate', 'minutes'],
   measure: `a follower stopped (SIGSTOP) for ${SECONDS} s at full load, against the same cluster with it killed`,
   target: `throughput ≥ ${LEAST}; the leader's RSS grows by ≤ ${GROWTH_MAX_MIB} MiB`,
   async run(context) {

@@ -51,7 +51,23 @@ describe('the benchmarks of a checkout', () => {
 
   it('say which commands, flags and rows they know', async () => {
     const wrong = [
-      [['nothing'], 2, /micro .*ratio .*targets /s],
+      [['nothing'], 2, /^bench nothing: expected one of micro, ratio, .*received 'nothing'\n$/],
+      [['--help'], 0, /micro .*ratio .*targets /s],
+      [['--runs', 'x'], 2, /^bench micro: --runs: expected a whole number from 1 to 1000, received 'x'\n$/],
+      [['--time', '10', '--runs', '1', '--only', 'walls'], 2, /--only: expected a part of ring, .*'walls'/s],
+      [['compare', '--help'], 0, /raftline compare: .*\[OLD NEW\]/s],
+      [['compare', 'one.json'], 2, /^bench compare: expected two files .*received 'one.json'\n$/],
+      [
+        ['profile', '--duration', 'x'],
+        2,
+        /^raftline bench cluster: --duration: .*received 'x' .*--help\)\n$/,
+      ],
+      [['memory', '--runs', '2'], 2, /^bench memory: unknown option '--runs'\n$/],
+      [
+        ['targets', '--row', 'entries-128', '--row', 'soak', '--rate', '9'],
+        2,
+        /^bench targets: --rate: no notice is taken of it by entries-128, soak\n$/,
+      ],
       [['targets', '--row', 'nothing'], 2, /--row: expected one of entries-16, .*soak.*received 'nothing'/],
       [['targets', '--help'], 0, /entries-128, .*--minutes N/s],
       [
