@@ -132,6 +132,31 @@ describe('a plot', () => {
     expect(new Set(dashes.map(([, dash]) => dash ?? '')).size).toBe(4);
   });
 
+  it('tells as many lines apart as a sweep may have sizes of batches, in black too', () => {
+    const lines = Array.from({ length: 25 }, (_, at) => ({ name: `${at}`, values: [value(1), value(2)] }));
+    const svg = plotSvg({ ...plot, lines });
+    const looks = [
+      ...svg.matchAll(/<line x1="[^>]*?stroke-width="2"(.*?)\/><(\w+) [^>]*?(l[^"]*|)"? fill="#ffffff"/g),
+    ];
+    expect(looks).toHaveLength(25);
+    expect(new Set(looks.map(([, dashes, shape, steps]) => `${dashes} ${shape} ${steps}`)).size).toBe(25);
+  });
+
+  it('has a legend of as many rows as its names need, and the rest below it', () => {
+    const lines = [16, 64, 256, 1024, 4096].map((kib) => ({
+      name: `batches of ${kib} KiB`,
+      values: [value(1), value(2)],
+    }));
+    const [one, all] = [lines.slice(0, 1), lines].map((some) => plotSvg({ ...plot, lines: some }));
+    const names = [...all!.matchAll(/<text x="([\d.]+)" y="(\d+)">(batches[^<]*)</g)];
+    expect(names).toHaveLength(5);
+    for (const [, x, , name] of names) expect(Number(x) + 6.6 * name!.length).toBeLessThan(720);
+    expect(new Set(names.map(([, , y]) => y)).size).toBe(2);
+    expect(one).toContain('viewBox="0 0 720 350"');
+    expect(all).toContain('viewBox="0 0 720 368"');
+    expect(all).toContain('<g transform="translate(0 18)">');
+  });
+
   it('leads no line to what stands apart', () => {
     const svg = plotSvg(plot);
     const [path] = [...svg.matchAll(/<path d="(M[^"]*)" fill="none"/g)].map(([, d]) => d!);

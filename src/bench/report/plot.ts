@@ -39,35 +39,45 @@ const FONT = 'system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif';
 const INK = '#1a1a1a';
 const FAINT = '#d4d4d4';
 
-/** Each line differs from the others in colour, dashes and marker: print it in black, it still does. Colours by Okabe and Ito. */
-const STYLES = [
-  { colour: '#0072b2', dashes: '', marker: 'circle' },
-  { colour: '#d55e00', dashes: '7 4', marker: 'square' },
-  { colour: '#009e73', dashes: '2 3', marker: 'triangle' },
-  { colour: '#8b3a8b', dashes: '10 3 2 3', marker: 'diamond' },
-  { colour: '#444444', dashes: '4 2', marker: 'cross' },
-] as const;
-type Style = (typeof STYLES)[number];
+/** By Okabe and Ito. */
+const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#8b3a8b', '#444444'] as const;
+const DASHES = ['', '7 4', '2 3', '10 3 2 3', '4 2'] as const;
+const MARKERS = ['circle', 'square', 'triangle', 'diamond', 'cross'] as const;
+
+interface Style {
+  colour: string;
+  dashes: string;
+  marker: (typeof MARKERS)[number];
+}
 
 /** A picture that stands by itself: no style sheet, no font and no script from outside. */
 export function plotSvg(plot: Plot): string {
   const x = horizontal(plot);
   const y = vertical(plot);
   const text = `font-family="${FONT}" font-size="12" fill="${INK}"`;
+  const places = legendPlaces(plot.lines);
+  // All below the legend makes room for its further rows.
+  const lower = Math.max(0, ...places.map(({ top }) => top));
+  const height = HEIGHT + lower;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" ${text}>`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" ${text}>`,
     `<title>${escaped(plot.title)}</title><desc>${escaped(plot.description)}</desc>`,
-    `<rect width="${WIDTH}" height="${HEIGHT}" fill="#ffffff"/>`,
+    `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
+    `<g transform="translate(0 ${lower})">`,
     axes(plot, x, y),
     plot.mark === undefined ? '' : markSvg(plot.mark, x),
     ...plot.lines.map((line, at) => lineSvg(plot, line, styleOf(at), shift(plot, at), x, y)),
-    legend(plot.lines),
+    '</g>',
+    legend(plot.lines, places),
     '</svg>',
   ].join('\n');
 }
 
+/** Each of 25 lines differs from the others in its colour, dashes and marker taken together: print it in black, it still does. */
 function styleOf(at: number): Style {
-  return STYLES[at % STYLES.length]!;
+  const round = Math.floor(at / COLOURS.length);
+  const of = <T>(all: readonly T[], further: number): T => all[(at + further) % all.length]!;
+  return { colour: of(COLOURS, 0), dashes: of(DASHES, round), marker: of(MARKERS, 2 * round) };
 }
 
 /** Lines stand a little beside each other, so that their spreads do not hide one another. */
@@ -199,19 +209,32 @@ function markSvg({ category, text }: { category: number; text: string }, x: Scal
 
 /** About what a letter takes. */
 const LETTER = 6.6;
+/** From one row of the legend to the next. */
+const LEGEND_ROW = 18;
 
-function legend(lines: readonly Line[]): string {
-  let left = AREA.left;
+/** Where each line's part of the legend begins, from the left edge and below the first row. */
+function legendPlaces(lines: readonly Line[]): { left: number; top: number }[] {
+  let [left, top] = [AREA.left, 0];
+  return lines.map(({ name }) => {
+    const width = 54 + name.length * LETTER;
+    if (left > AREA.left && left + width > WIDTH) [left, top] = [AREA.left, top + LEGEND_ROW];
+    const place = { left, top };
+    left += width;
+    return place;
+  });
+}
+
+function legend(lines: readonly Line[], places: readonly { left: number; top: number }[]): string {
   return lines
     .map(({ name }, order) => {
       const style = styleOf(order);
       const dashes = style.dashes === '' ? '' : ` stroke-dasharray="${style.dashes}"`;
-      const from = left;
-      left += 54 + name.length * LETTER;
+      const { left, top } = places[order]!;
+      const middle = 18 + top;
       return [
-        `<line x1="${at(from)}" x2="${at(from + 32)}" y1="18" y2="18" stroke="${style.colour}" stroke-width="2"${dashes}/>`,
-        markerSvg(style, from + 16, 18),
-        `<text x="${at(from + 38)}" y="22">${escaped(name)}</text>`,
+        `<line x1="${at(left)}" x2="${at(left + 32)}" y1="${middle}" y2="${middle}" stroke="${style.colour}" stroke-width="2"${dashes}/>`,
+        markerSvg(style, left + 16, middle),
+        `<text x="${at(left + 38)}" y="${middle + 4}">${escaped(name)}</text>`,
       ].join('');
     })
     .join('\n');
