@@ -6,20 +6,20 @@ import { clientWindow, groupIdsOf } from './cluster.js';
 import { depthOf } from './depth.js';
 import { Histogram } from './histogram.js';
 import type { LoadReport } from './load-report.js';
-import type { RunResult } from './measure.js';
+import { CATCH_UP_TIMEOUT_MS, type RunResult } from './measure.js';
 import { type Child, sleep, until, type Workspace } from './processes.js';
 import type { RemoteSettings } from './remote.js';
 import type { BenchSettings } from './settings.js';
+import { arrivedEverywhere, requireUndisturbed, type Told, watched } from './undisturbed.js';
 
 const LEADER_TIMEOUT_MS = 20_000;
-const STOP_TIMEOUT_MS = 60_000;
 
 /** Servers of a cluster that runs already, by node id. */
 export type Servers = Readonly<Record<number, string>>;
 
 interface Look {
   loaders: (LoadReport & { atMs: number })[];
-  statuses: (EngineStatus | undefined)[];
+  nodes: Told;
 }
 
 /**
@@ -98,6 +98,7 @@ function threadsOf({ threads }: EngineStatus): BenchSettings['threads'] {
 /**
  * Loads a running cluster over the network. Processor time is that of the nodes' whole processes; where one of them does not answer, or is too old to
  * tell it, it stays out of the result. The delay of an event loop is that since the node started.
+ * @throws RaftlineError when nodes or leaders were not the same throughout, or a node does not hold in the end what was acknowledged
  */
 export async function measureJoined(
   settings: BenchSettings,
@@ -115,29 +116,53 @@ export async function measureJoined(
   try {
     await Promise.all(clients.map((client) => client.ask('open', open)));
     await Promise.all(clients.map((client, at) => client.ask('load', { ...load, seed: seed + at })));
-    await sleep(settings.warmupSeconds * 1000);
-    const before = await look(clients, servers);
-    await sleep(settings.seconds * 1000);
-    const after = await look(clients, servers);
-    await Promise.all(clients.map((client) => client.ask('stop', {}, STOP_TIMEOUT_MS)));
-    return summary(settings, before, after);
+    return await measureLoaded(settings, clients, servers);
   } finally {
     await workspace.close(clients, []);
   }
 }
 
-/** A node that does not answer is left out: the cluster may well work without it. */
-async function look(clients: readonly Child[], servers: Servers): Promise<Look> {
-  const [asker] = clients as [Child];
-  const [loaders, statuses] = await Promise.all([
+async function measureLoaded(
+  settings: BenchSettings,
+  clients: readonly Child[],
+  servers: Servers,
+): Promise<RunResult> {
+  const groupIds = groupIdsOf(settings);
+  const ask = () => askNodes(clients, servers);
+  await sleep(settings.warmupSeconds * 1000);
+  const before = await look(clients, ask);
+  requireAnswers(settings, before.nodes);
+  const last = await watched(before.nodes, settings.seconds * 1000, groupIds, ask);
+  const after = await look(clients, ask);
+  requireUndisturbed(last, after.nodes, groupIds);
+  await Promise.all(clients.map((client) => client.ask('stop', {}, CATCH_UP_TIMEOUT_MS)));
+  await arrivedEverywhere(after.nodes, groupIds, ask, CATCH_UP_TIMEOUT_MS);
+  return summary(settings, before, after);
+}
+
+/** A node that never answered is left out: the cluster may well work without it. One that did is said to take part. */
+function requireAnswers({ joined }: BenchSettings, nodes: Told): void {
+  const expected = joined === undefined ? 0 : joined.syncing + joined.writing;
+  const silent = [...nodes.keys()].filter((address) => nodes.get(address) === undefined);
+  if (nodes.size - silent.length >= expected) return;
+  const message = `--peer: expected answers of ${expected} nodes, as at first, received none from ${silent.join(', ')}`;
+  throw new RaftlineError(ErrorCode.Unreachable, message, { silent: silent.join(', ') });
+}
+
+async function look(clients: readonly Child[], ask: () => Promise<Told>): Promise<Look> {
+  const [loaders, nodes] = await Promise.all([
     Promise.all(clients.map((client) => client.ask<Look['loaders'][0]>('sample', { latencies: true }))),
-    Promise.all(
-      Object.values(servers).map((address) =>
-        asker.ask<EngineStatus>('status', { address }).catch(() => undefined),
-      ),
-    ),
+    ask(),
   ]);
-  return { loaders, statuses };
+  return { loaders, nodes };
+}
+
+async function askNodes([asker]: readonly Child[], servers: Servers): Promise<Told> {
+  const answers = Object.values(servers).map(async (address) => {
+    const status = await asker!.ask<EngineStatus>('status', { address }).catch(() => undefined);
+    return [address, status] as const;
+  });
+  return new Map(await Promise.all(answers));
 }
 
 function leads({ groups }: EngineStatus): boolean {
@@ -160,9 +185,9 @@ function summary(settings: BenchSettings, before: Look, after: Look): RunResult 
     overloaded += loader.overloaded - before.loaders[at]!.overloaded;
     if (loader.latencies !== undefined) latencies.add(loader.latencies);
   });
-  const nodes = after.statuses
-    .flatMap((end, at) => {
-      const start = before.statuses[at];
+  const nodes = [...after.nodes]
+    .flatMap(([address, end]) => {
+      const start = before.nodes.get(address);
       return start === undefined || end === undefined ? [] : [{ start, end }];
     })
     .sort((a, b) => Number(leads(b.end)) - Number(leads(a.end)));

@@ -8,7 +8,8 @@ import { sleep, until } from './processes.js';
 import type { BenchSettings } from './settings.js';
 import type { Side } from './side.js';
 
-const CATCH_UP_TIMEOUT_MS = 60_000;
+/** For what is outstanding when a run ends, and for every node to hold all of it. */
+export const CATCH_UP_TIMEOUT_MS = 60_000;
 
 /** One run of one side. Lists have one figure a node, the leader's first. */
 export interface RunResult {

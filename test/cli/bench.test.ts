@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Results } from '../../src/bench/results.js';
-import { Engine, Ledger } from '../engine/world.js';
+import { Engine, Ledger, until } from '../engine/world.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
@@ -255,4 +255,33 @@ describe('raftline bench', () => {
       rmSync(directory, { recursive: true, force: true });
     }
   }, 120_000);
+
+  it('refuses a run in which a node of such a cluster was started anew', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'raftline-bench-'));
+    const dataDirectory = join(directory, 'node');
+    const open = (listen: string) =>
+      Engine.open({
+        id: 1,
+        cluster: 'running',
+        dataDirectory,
+        listen,
+        groups: [{ id: 1, stateMachine: new Ledger() }],
+      });
+    let engine = await open('127.0.0.1:0');
+    try {
+      const { address } = engine.status();
+      const load = ['--duration', '6', '--warmup', '0', '--rate', '200', '--dir', directory];
+      const ended = raftline('bench', 'cluster', '--peer', `1=${address}`, ...load);
+      await until('entries of the load', () => engine.status().groups[0]!.entriesApplied > 100);
+      await engine.close();
+      engine = await open(address);
+      const { code, stdout, stderr } = await ended;
+      expect(stderr).toMatch(/RAFTLINE_(UNREACHABLE|NOT_LEADER)\]\n$/);
+      expect(code).toBe(1);
+      expect(stdout).not.toContain('run 1');
+    } finally {
+      await engine.close();
+      rmSync(directory, { recursive: true, force: true });
+    }
+  }, 60_000);
 });
