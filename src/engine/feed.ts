@@ -1,6 +1,6 @@
 import type { RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, Term } from '../base/ids.js';
-import type { BatchHeader } from '../base/messages.js';
+import { type BatchHeader, BatchKind } from '../base/messages.js';
 import type { Applier, RawBatch, SessionRun } from './applier.js';
 import type { ApplyPace } from './apply-pace.js';
 import type { Clock } from './clock.js';
@@ -117,7 +117,8 @@ export class Feed {
     const entriesMax = snapshots?.isDue === true ? batch.count : pace.partEntries;
     const runs = applier.apply(batch, waiters, entriesMax);
     if (runs !== undefined && runs.length > 0) sessions(runs);
-    pace.note(applier.reached - before, clock.nowMs() - startedMs);
+    // What is not data never reaches the state machine, and says nothing of its pace.
+    if (batch.kind === BatchKind.Data) pace.note(applier.reached - before, clock.nowMs() - startedMs);
     return runs !== undefined;
   }
 

@@ -50,9 +50,9 @@ function makeWorld() {
   };
   const feed = new Feed(parts as unknown as FeedParts, 0);
   const slots = new Map<number, ProposalSlot>();
-  const seal = (firstIndex: number, count = 1): Waiters => {
+  const seal = (firstIndex: number, count = 1, kind: BatchKind = BatchKind.Data): Waiters => {
     const waiters = new Waiters();
-    const place = { group: 1, term: 2, firstIndex, count, kind: BatchKind.Data, flags: 0 };
+    const place = { group: 1, term: 2, firstIndex, count, kind, flags: 0 };
     const slot = { ...place, start: 0, end: count * END, ringEnd: END, waiters, kept: true };
     near.add(slot, 0);
     slots.set(firstIndex, slot);
@@ -106,6 +106,23 @@ describe('what a state machine is given next', () => {
     clock.entryMs = 0.1;
     for (let index = 41; index <= 100; index++) applyFed(index);
     expect(Math.abs(pace.batchEntriesInTime - 60)).toBeLessThanOrEqual(1);
+  });
+
+  it('is timed without what never reaches it: a new leader’s own entries do not make its first batches small', () => {
+    const { feed, log, seal, clock, pace } = makeWorld();
+    const fresh = pace.batchEntriesInTime;
+    seal(1, 1, BatchKind.NoOp);
+    seal(2);
+    log.durableIndex = 2;
+    feed.committed(2);
+    clock.nowMs = () => {
+      clock.ms += 0.5;
+      return clock.ms;
+    };
+    feed.applyNear();
+    expect(pace.batchEntriesInTime).toBe(fresh);
+    feed.applyNear();
+    expect(pace.batchEntriesInTime, 'an entry of 0.5 ms').toBeLessThan(fresh);
   });
 
   it('is told of once, with how far ahead of it others may be kept waiting', () => {
