@@ -46,13 +46,13 @@ export async function memory(args) {
   const payload = given.text('payload') === undefined ? PAYLOAD : point.payload;
   const settings = given.settings({ ...point, payload });
   const bytes = (given.integer('gb', 1, 100) ?? 1) * 1e9;
+  const json = given.resultsFile();
   const workspace = new Workspace(given.directory(), given.text('profile'));
   try {
     const machine = printMachine(output, workspace.root);
     output.line(`memory: ${figure(bytes / MB)} MB, ${conditionsText(settings)}`);
     const result = await replicate(output, settings, workspace, Math.ceil(bytes / payload));
     printResult(output, result, bytes);
-    const json = given.text('json');
     if (json !== undefined)
       writeFileSync(
         json,

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { Workspace } from '../../dist/bench/processes.js';
+import { failed } from '../../dist/bench/run.js';
 import { conditionsText } from '../../dist/bench/settings.js';
 import { helpOf, usageError } from '../../dist/cli/arguments.js';
 import { BenchArguments, CONCURRENCY_FLAG, LOAD_FLAGS, OUTPUT_FLAGS } from '../../dist/cli/bench/flags.js';
@@ -40,19 +41,19 @@ export async function targets(args) {
   const given = new BenchArguments(SHAPE, args);
   const rows = rowsOf(given.texts('row'));
   refuseUnheeded(given, rows);
+  const json = given.resultsFile();
   const workspace = new Workspace(given.directory(), given.text('profile'));
   try {
     const machine = printMachine(output, workspace.root);
     const simple = await machineFigures(workspace);
     output.line(machineText(simple));
     const context = contextOf(given, output, workspace);
-    const outcomes = [];
-    for (const row of rows) outcomes.push(await runRow(row, context));
-    printOutcomes(output, outcomes, simple);
-    const json = given.text('json');
-    const results = { benchmark: 'targets', machine, simple, outcomes };
-    if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
-    if (outcomes.some(({ met }) => !met)) process.exitCode = 1;
+    await runRows(rows, context, (outcomes) => {
+      printOutcomes(output, outcomes, simple);
+      const results = { benchmark: 'targets', machine, simple, outcomes };
+      if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
+      if (outcomes.some(({ met }) => !met)) process.exitCode = 1;
+    });
   } finally {
     workspace.dispose();
   }
@@ -89,6 +90,21 @@ function contextOf(given, output, workspace) {
       return { ...settings, rate: undefined, ...asked };
     },
   };
+}
+
+/** One after the other. `onEnd` gets the outcomes, those before a row that fails as well. */
+export async function runRows(rows, context, onEnd) {
+  const outcomes = [];
+  try {
+    for (const row of rows) {
+      const outcome = await runRow(row, context).catch((thrown) => {
+        throw failed(`row ${row.name}`, thrown);
+      });
+      outcomes.push(outcome);
+    }
+  } finally {
+    if (outcomes.length > 0) onEnd(outcomes);
+  }
 }
 
 async function runRow({ name, measure, target, run }, context) {

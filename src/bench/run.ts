@@ -1,3 +1,4 @@
+import { RaftlineError, toRaftlineError } from '../base/errors.js';
 import { startCluster } from './cluster.js';
 import { measureJoined, type Servers } from './joined.js';
 import { measure, type RunResult } from './measure.js';
@@ -15,19 +16,36 @@ export interface Plan {
   servers?: Servers | undefined;
 }
 
-/** Runs of the sides interleaved, so that both see the same moods of the machine. */
+/** Settings that nothing was measured with yet. */
+export function unmeasured(settings: BenchSettings): Measured {
+  return { settings, threads: {}, cluster: [], pipe: [] };
+}
+
+/** @returns what was thrown, with the name of what was under way before its message */
+export function failed(what: string, thrown: unknown): RaftlineError {
+  const { code, message, details } = toRaftlineError(thrown);
+  return new RaftlineError(code, `${what}: ${message}`, details, thrown);
+}
+
+/**
+ * Runs of the sides interleaved, so that both see the same moods of the machine.
+ * @param measured where each run is put once it is done: a later one that fails takes none along
+ */
 export async function runPlan(
   { settings, sides, runs, servers }: Plan,
   workspace: Workspace,
   onRun: (run: number, result: RunResult) => void,
+  measured: Measured = unmeasured(settings),
 ): Promise<Measured> {
-  const measured: Measured = { settings, threads: {}, cluster: [], pipe: [] };
   for (let run = 1; run <= runs; run++) {
     for (const name of sides) {
-      const result =
+      const running =
         servers === undefined || name === 'pipe'
-          ? await runOnce(name, measured, workspace)
-          : await measureJoined(settings, servers, workspace);
+          ? runOnce(name, measured, workspace)
+          : measureJoined(settings, servers, workspace);
+      const result = await running.catch((thrown: unknown) => {
+        throw failed(`run ${run} of ${runs}, ${name}`, thrown);
+      });
       measured[name].push(result);
       onRun(run, result);
     }

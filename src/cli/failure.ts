@@ -1,4 +1,4 @@
-import { ErrorCode, RaftlineError } from '../base/errors.js';
+import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 
 /** The exit codes of every command. */
 export const ExitCode = { Done: 0, Failed: 1, Usage: 2 } as const;
@@ -33,6 +33,14 @@ export function exitCodeOf(error: RaftlineError): ExitCode {
 export function oneLine(error: RaftlineError): string {
   const message = error.message.replace(/\s*\n\s*/g, ' ');
   return error.code === ErrorCode.UsageInvalid ? message : `${message} [${error.code}]`;
+}
+
+/** What `work` fails with, where something is still to be done then. */
+export function failureOf(work: Promise<unknown>): Promise<RaftlineError | undefined> {
+  return work.then(
+    () => undefined,
+    (thrown: unknown) => toRaftlineError(thrown),
+  );
 }
 
 /** What a file call threw, as an error about `path`. */

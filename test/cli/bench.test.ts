@@ -68,7 +68,7 @@ describe('raftline bench', () => {
         /--depth: expected different whole numbers from 1 to 1024, or auto,/,
       ],
       [['bench', 'sweep', '--batch', '64,64'], /--batch: expected different whole numbers from 1 to 16384/],
-      [['bench', 'sweep', '--html', '/nowhere/report.html'], /nowhere.report.html: no such file/],
+      [['bench', 'sweep', '--html', '/nowhere/report.html'], /--html \/nowhere\/report.html: no such file/],
       [['bench', 'compare', '--base', 'package.json'], /expected the file NEW/],
       [
         ['bench', 'cluster', '--json', '/nowhere/results.json'],

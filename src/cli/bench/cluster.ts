@@ -1,11 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import { joinedSettings } from '../../bench/joined.js';
+import type { RunResult } from '../../bench/measure.js';
 import { Workspace } from '../../bench/processes.js';
 import { RESULTS_VERSION, type Results } from '../../bench/results.js';
-import { type Plan, runPlan } from '../../bench/run.js';
+import { type Plan, runPlan, unmeasured } from '../../bench/run.js';
 import { type BenchSettings, pipeDepth } from '../../bench/settings.js';
 import { type CommandShape, usageError } from '../arguments.js';
-import { ExitCode } from '../failure.js';
+import { ExitCode, failureOf } from '../failure.js';
 import { Output } from '../output.js';
 import {
   BenchArguments,
@@ -146,9 +147,11 @@ async function run(benchmark: 'cluster' | 'limit', given: BenchArguments, plan: 
     output.line(
       `${plan.runs} × ${plan.sides.join(' and ')}, ${seconds} s after ${warmupSeconds} s of warm-up\n`,
     );
-    const measured = await runPlan(plan, workspace, (number, result) =>
-      printRun(output, plan.settings, number, result),
-    );
+    const measured = unmeasured(plan.settings);
+    const onRun = (number: number, result: RunResult): void =>
+      printRun(output, plan.settings, number, result);
+    const failure = await failureOf(runPlan(plan, workspace, onRun, measured));
+    if (measured.cluster.length + measured.pipe.length === 0) throw failure;
     printSummary(output, measured);
     const results: Results = {
       benchmark,
@@ -157,8 +160,9 @@ async function run(benchmark: 'cluster' | 'limit', given: BenchArguments, plan: 
       measured: [measured],
     };
     writeResults(output, json, results);
-    if (before !== undefined) printChanges(output, before, results);
+    if (before !== undefined && failure === undefined) printChanges(output, before, results);
     await output.flushed();
+    if (failure !== undefined) throw failure;
     return ExitCode.Done;
   } finally {
     workspace.dispose();

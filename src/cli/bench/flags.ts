@@ -182,16 +182,25 @@ export class BenchArguments extends Arguments {
     return results;
   }
 
-  /** Where results go. What cannot be written should say so before the hour is over. */
+  /** Where results go. */
   resultsFile(): string | undefined {
     const file = this.text('json');
-    if (file === undefined) return undefined;
+    return file === undefined ? undefined : this.#writable('json', file);
+  }
+
+  /** Where a report goes. */
+  reportFile(preset: string): string {
+    return this.#writable('html', resolve(this.text('html') ?? preset));
+  }
+
+  /** What cannot be written should say so before the hour is over; what is there stays until there is something to write. */
+  #writable(name: string, file: string): string {
     try {
       const found = statSync(file, { throwIfNoEntry: false });
-      if (found?.isDirectory()) throw usageError(`--json ${file}: expected a file, received a directory`);
+      if (found?.isDirectory()) throw usageError(`--${name} ${file}: expected a file, received a directory`);
       accessSync(found === undefined ? dirname(resolve(file)) : file, constants.W_OK);
     } catch (thrown) {
-      throw thrown instanceof RaftlineError ? thrown : fileError(`--json ${file}`, thrown);
+      throw thrown instanceof RaftlineError ? thrown : fileError(`--${name} ${file}`, thrown);
     }
     return file;
   }

@@ -1,14 +1,14 @@
 import { writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { adviceOf, seriesOf } from '../../bench/advice.js';
 import { Workspace } from '../../bench/processes.js';
 import { adviceText } from '../../bench/report/advice-text.js';
 import { sweepPage } from '../../bench/report/page.js';
 import { RESULTS_VERSION, type Results } from '../../bench/results.js';
+import { unmeasured } from '../../bench/run.js';
 import { type BenchSettings, storedText } from '../../bench/settings.js';
 import { type SweepPlan, type SweepProgress, sweep, sweepSeconds } from '../../bench/sweep.js';
 import type { CommandShape } from '../arguments.js';
-import { ExitCode, fileError } from '../failure.js';
+import { ExitCode, failureOf, fileError } from '../failure.js';
 import { note, Output } from '../output.js';
 import { writeResults } from './cluster.js';
 import {
@@ -50,9 +50,7 @@ export async function benchSweep(args: readonly string[]): Promise<ExitCode> {
   const plan: SweepPlan = { points: pointsOf(given), runs: given.runs() };
   const before = given.base(plan.points.map((settings) => ({ settings, sides: ['cluster'] })));
   const json = given.resultsFile();
-  const html = resolve(given.text('html') ?? REPORT);
-  // A report that cannot be written should say so before the hour is over.
-  writeReport(html, '');
+  const html = given.reportFile(REPORT);
   const output = new Output();
   const interruption = interruptible();
   const workspace = new Workspace(given.directory(), given.text('profile'), interruption.interrupt);
@@ -61,33 +59,44 @@ export async function benchSweep(args: readonly string[]): Promise<ExitCode> {
     output.line(
       `${plan.points.length} settings × ${plan.runs} runs, about ${timeText(sweepSeconds(plan))}\n`,
     );
-    const measured = await sweep(plan, workspace, interruption.interrupted, (progress) =>
-      printProgress(output, progress),
-    );
-    const complete =
-      measured.length === plan.points.length && measured.every(({ cluster }) => cluster.length === plan.runs);
+    const points = plan.points.map(unmeasured);
+    const onRun = (progress: SweepProgress): void => printProgress(output, progress);
+    const failure = await failureOf(sweep(plan, workspace, interruption.interrupted, onRun, points));
+    const measured = points.filter(({ cluster }) => cluster.length > 0);
+    const complete = points.every(({ cluster }) => cluster.length === plan.runs);
     const results: Results = {
       benchmark: 'sweep',
       version: RESULTS_VERSION,
       ...subject,
       measured,
     };
-    writeReport(html, sweepPage(results, complete));
-    for (const series of seriesOf(measured)) {
-      const { settings } = series.points[0]!;
-      output.line(`\n${settings.payload} B entries, ${settings.nodes} nodes, ${storedText(settings)}:`);
-      output.line(adviceText(series, adviceOf(series)));
-    }
-    output.line(`\n${complete ? 'report' : 'interrupted; report of what was measured'}: ${html}`);
-    writeResults(output, json, results);
-    if (before !== undefined) printChanges(output, before, results);
+    if (measured.length > 0) {
+      report(output, html, results, complete);
+      writeResults(output, json, results);
+    } else note(`nothing was measured, nothing is written to ${[html, json].filter(Boolean).join(', ')}`);
+    if (before !== undefined && complete) printChanges(output, before, results);
     await output.flushed();
+    if (failure !== undefined) throw failure;
     // The run that was under way would keep the process: it is killed with its cluster.
     if (!complete) process.exit(interruption.exitCode());
     return ExitCode.Done;
   } finally {
     workspace.dispose();
   }
+}
+
+function report(output: Output, html: string, results: Results, complete: boolean): void {
+  try {
+    writeFileSync(html, sweepPage(results, complete));
+  } catch (thrown) {
+    throw fileError(html, thrown);
+  }
+  for (const series of seriesOf(results.measured)) {
+    const { settings } = series.points[0]!;
+    output.line(`\n${settings.payload} B entries, ${settings.nodes} nodes, ${storedText(settings)}:`);
+    output.line(adviceText(series, adviceOf(series)));
+  }
+  output.line(`\n${complete ? 'report' : 'not complete; report of what was measured'}: ${html}`);
 }
 
 /** All points of one payload are measured under one load, the one that fills the deepest. */
@@ -118,21 +127,13 @@ function timeText(seconds: number): string {
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${figure(seconds / 3600)} h`;
 }
 
-function writeReport(file: string, text: string): void {
-  try {
-    writeFileSync(file, text);
-  } catch (thrown) {
-    throw fileError(file, thrown);
-  }
-}
-
 /** The first signal ends the measuring, not the command. */
 function interruptible() {
   let interrupt = (_exitCode: number): void => {};
   let exitCode = 0;
   const interrupted = new Promise<void>((done) => {
     interrupt = (code) => {
-      note('\ninterrupted: writing what was measured');
+      note('\ninterrupted');
       exitCode = code;
       done();
     };
