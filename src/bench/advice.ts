@@ -15,6 +15,7 @@ export interface Point {
   settings: BenchSettings;
   runs: RunResult[];
   throughput: Spread;
+  /** Of the runs in which latencies were taken; infinite where there is none. */
   p99: Spread;
 }
 
@@ -31,11 +32,13 @@ export interface Advice {
   /** The highest throughput of a fixed depth; the lowest p99 among those within 5 % of it, or of the rate that was offered. */
   fastest: Point;
   best: Point;
+  /** The best one, unless it is the only fixed setting that was measured. */
+  recommended: Point | undefined;
   /**
-   * The smallest depth of the best one's batch size that has 95 % of that batch size's highest throughput. Where a rate was offered: that
+   * undefined where that batch size was measured at one fixed depth only. The smallest depth of the best one's batch size that has 95 % of that batch size's highest throughput. Where a rate was offered: that
    * keeps up with it, at a p99 of at most 1.2 times the lowest.
    */
-  knee: Point;
+  knee: Point | undefined;
   /** Fixed depths whose runs overlap with the best one's, in throughput and in p99: the runs do not tell them apart. */
   alike: Point[];
   /** `good`: within its bounds. `alike`: its runs overlap with the best one's, in throughput and in p99. */
@@ -45,11 +48,11 @@ export interface Advice {
 export function seriesOf(measured: readonly Measured[]): Series[] {
   const found = new Map<string, Series>();
   for (const { settings, cluster } of measured) {
-    const [throughput, p99] = [
-      figureOf(cluster, (run) => run.entriesPerSecond),
-      figureOf(cluster, (run) => run.latency.p99Ms),
-    ];
-    if (throughput === undefined || p99 === undefined) continue;
+    const throughput = figureOf(cluster, (run) => run.entriesPerSecond);
+    if (throughput === undefined) continue;
+    const p99 =
+      figureOf(cluster.filter(hasLatencies), (run) => run.latency.p99Ms) ??
+      spreadOf([Number.POSITIVE_INFINITY]);
     const { payload, linkDelayMs } = settings;
     const key = `${payload} ${linkDelayMs}`;
     const series = found.get(key) ?? { payload, linkDelayMs, points: [] };
@@ -58,6 +61,16 @@ export function seriesOf(measured: readonly Measured[]): Series[] {
   }
   for (const { points } of found.values()) points.sort(bySettings);
   return [...found.values()].sort((a, b) => a.linkDelayMs - b.linkDelayMs || a.payload - b.payload);
+}
+
+/** A run that completed no entry of those whose latency is taken has none, which is not a latency of 0. */
+export function hasLatencies({ latency }: RunResult): boolean {
+  return latency.samples > 0;
+}
+
+/** Whether some run of it has latencies. */
+export function isTimed({ p99 }: Point): boolean {
+  return Number.isFinite(p99.median);
 }
 
 function bySettings({ settings: a }: Point, { settings: b }: Point): number {
@@ -69,16 +82,33 @@ export function depthOrder(depth: BenchSettings['depth']): number {
   return depth === 'auto' ? Number.POSITIVE_INFINITY : depth;
 }
 
-/** @returns undefined without a fixed depth: there is nothing to hold anything against */
+export function isFixed({ settings }: Point): boolean {
+  return settings.depth !== 'auto';
+}
+
+/** Whether it completes what is offered; in a closed loop nothing is. */
+export function keepsUp({ settings, throughput }: Point): boolean {
+  return throughput.median >= ENOUGH * (settings.rate ?? 0);
+}
+
+/** @returns undefined where no fixed depth has latencies, or none keeps up with the rate: there is nothing to hold anything against */
 export function adviceOf({ points }: Series): Advice | undefined {
-  const fixed = points.filter(({ settings }) => settings.depth !== 'auto');
-  if (fixed.length === 0) return undefined;
+  const timed = points.filter(isTimed);
+  const fixed = timed.filter(isFixed);
+  if (!fixed.some(keepsUp)) return undefined;
   const fastest = highest(fixed);
   const best = enough(fixed).reduce((low, each) => (each.p99.median < low.p99.median ? each : low));
   const sameBatch = fixed.filter(({ settings }) => settings.batchBytesMax === best.settings.batchBytesMax);
   const alike = fixed.filter((each) => each !== best && runsOverlap(each, best));
-  const autos = points.filter(({ settings }) => settings.depth === 'auto');
-  return { fastest, best, knee: kneeOf(enough(sameBatch)), alike, auto: autoOf(autos, best) };
+  const autos = timed.filter((each) => !isFixed(each));
+  return {
+    fastest,
+    best,
+    recommended: points.filter(isFixed).length > 1 ? best : undefined,
+    knee: sameBatch.length > 1 ? kneeOf(enough(sameBatch)) : undefined,
+    alike,
+    auto: autoOf(autos, best),
+  };
 }
 
 /** The one with the best's batch size, if it was measured. */
@@ -106,7 +136,7 @@ export function chosenDepth(runs: readonly RunResult[]): Spread | undefined {
   return depths.length === 0 ? undefined : spreadOf(depths);
 }
 
-function highest(points: readonly Point[]): Point {
+export function highest(points: readonly Point[]): Point {
   return points.reduce((high, each) => (each.throughput.median > high.throughput.median ? each : high));
 }
 

@@ -22,7 +22,7 @@ describe('what a sweep says should be set', () => {
     const advice = adviceOf(only(seriesOf(curve)))!;
     expect(advice.fastest.settings.depth).toBe(32);
     expect(advice.best.settings.depth).toBe(16);
-    expect(advice.knee.settings.depth).toBe(8);
+    expect(advice.knee!.settings.depth).toBe(8);
     expect(advice.auto).toBeUndefined();
   });
 
@@ -44,7 +44,11 @@ describe('what a sweep says should be set', () => {
   ])(
     "holds 'auto' against the best fixed depth: %d entries/s at p99 %d ms is good enough: %s",
     (entries, p99, good) => {
-      const series = only(seriesOf([...curve, measuredAt({ depth: 'auto' }, [entries, p99])]));
+      const thrice = [...curve, measuredAt({ depth: 'auto' }, [entries, p99])].map((each) => ({
+        ...each,
+        cluster: [0, 1, 2].flatMap(() => each.cluster),
+      }));
+      const series = only(seriesOf(thrice));
       const advice = adviceOf(series)!;
       expect(advice.best.settings.depth).toBe(16);
       expect(advice.auto!.good).toBe(good);
@@ -67,7 +71,7 @@ describe('what a sweep says should be set', () => {
     );
     const advice = adviceOf(series)!;
     expect(advice.best.settings.depth).toBe(8);
-    expect(advice.knee.settings.depth).toBe(4);
+    expect(advice.knee!.settings.depth).toBe(4);
     expect(adviceText(series, advice)).toContain('9,600 entries/s (of 10,000 offered) with a p99 of 40 ms');
     expect(adviceText(series, advice)).toContain(
       'less depth does not keep up, or has a p99 of more than 1.2 times',
@@ -106,8 +110,60 @@ describe('what a sweep says should be set', () => {
     ];
     const series = only(seriesOf(points));
     expect(adviceOf(series)!.best.settings.depth).toBe(2);
-    const shallow = only(seriesOf(points.slice(0, 1)));
+    const shallow = only(seriesOf([points[0]!, measuredAt({ depth: 2 }, [52_000, 40])]));
     expect(adviceText(shallow, adviceOf(shallow))).toContain('The knee is at or below depth 1, the smallest');
+  });
+
+  it("does not call a number better than 'auto' by too few runs, which never overlap", () => {
+    const auto = measuredAt({ depth: 'auto' }, [50_000, 60]);
+    const series = only(seriesOf([...curve, auto]));
+    const text = adviceText(series, adviceOf(series));
+    expect(text).toContain('but their runs are too few: take more before setting a number');
+    expect(text).not.toContain('the better choice');
+  });
+
+  it('recommends nothing of one fixed setting, and sees no knee there', () => {
+    const points = [measuredAt({ depth: 4 }, [50_000, 10]), measuredAt({ depth: 'auto' }, [51_000, 10])];
+    const series = only(seriesOf(points));
+    const advice = adviceOf(series)!;
+    expect(advice).toMatchObject({ recommended: undefined, knee: undefined });
+    const text = adviceText(series, advice);
+    expect(text).toContain('no choice: depth 4, 256 KiB, 50,000 entries/s with a p99 of 10 ms. ');
+    expect(text).toContain("leave depth at 'auto'");
+    expect(text).not.toMatch(/knee|set pipeline/);
+    const batches = only(seriesOf([points[0]!, measuredAt({ depth: 4, batchBytesMax: 65_536 }, [9, 9])]));
+    expect(adviceOf(batches)!.recommended!.settings.batchBytesMax).toBe(262_144);
+    expect(adviceText(batches, adviceOf(batches))).not.toContain('knee');
+  });
+
+  it('says that nothing kept up with a rate instead of recommending what fell behind least', () => {
+    const rate = 10_000_000;
+    const behind = [1, 4, 'auto' as const].map((depth, at) =>
+      measuredAt({ depth, rate }, [50_000 + 1000 * at, 90]),
+    );
+    const series = only(seriesOf(behind));
+    expect(adviceOf(series)).toBeUndefined();
+    const text = adviceText(series, undefined);
+    expect(text).toBe(
+      'Nothing kept up with the 10,000,000 entries/s offered; the most was 52,000 entries/s, at depth auto, 256 KiB. ' +
+        'Offer less, or leave --rate out, to see what to set.',
+    );
+    const kept = only(seriesOf([...behind.slice(0, 2), measuredAt({ depth: 'auto', rate }, [9_900_000, 9])]));
+    expect(adviceText(kept, adviceOf(kept))).toMatch(/^No fixed depth kept up .* Leave depth at 'auto'\.$/);
+  });
+
+  it('takes no setting that completed nothing for one without latency', () => {
+    const silent = measuredAt({ depth: 2 }, [0, 0]);
+    silent.cluster[0]!.latency.samples = 0;
+    const series = only(seriesOf([...curve, silent]));
+    const advice = adviceOf(series)!;
+    expect(advice.best.settings.depth).toBe(16);
+    expect(adviceText(series, advice)).toContain(
+      'to take a latency at depth 2, 256 KiB: take a longer --duration',
+    );
+    const none = only(seriesOf([silent]));
+    expect(adviceOf(none)).toBeUndefined();
+    expect(adviceText(none, undefined)).toContain('No fixed depth has a latency to go by.');
   });
 
   it('is never taken across payloads or links, and is not given without a fixed depth', () => {

@@ -84,6 +84,28 @@ describe('the report of a sweep', () => {
     expect(faultOf(sweepPage(resultsOf([]), false))).toBeUndefined();
   });
 
+  it('tells the numbers of runs where they differ', () => {
+    const some = [measuredAt({ depth: 1 }, [10, 1], [11, 1]), measuredAt({ depth: 2 }, [10, 1])];
+    expect(sweepPage(resultsOf(some), false)).toContain('1 to 2 × 1 s after 1 s of warm-up');
+  });
+
+  it('draws no latency, and tells none, where nothing was completed', () => {
+    const silent = measuredAt({ depth: 1 }, [0, 0]);
+    silent.cluster[0]!.latency.samples = 0;
+    for (const all of [[silent], [silent, ...measured]]) {
+      const shown = sweepPage(resultsOf(all), true);
+      expect(faultOf(shown)).toBeUndefined();
+      expect(shown).not.toMatch(/NaN|Infinity|∞/);
+      expect(shown).toContain('<td>–</td>');
+      expect(shown).toContain('Too few entries were completed');
+    }
+    const [, p99] = sweepPage(resultsOf([silent]), true)
+      .split('<figure>')
+      .slice(1);
+    // The one in the legend.
+    expect(p99!.match(/<circle/g)).toHaveLength(1);
+  });
+
   it('shows what a machine or a file is called as text, whatever it holds', () => {
     const hostile = sweepPage(
       resultsOf([measuredAt({ data: { file: NASTY } }, [10, 10])], { cpu: NASTY, commit: NASTY }),
@@ -155,6 +177,17 @@ describe('a plot', () => {
     expect(one).toContain('viewBox="0 0 720 350"');
     expect(all).toContain('viewBox="0 0 720 368"');
     expect(all).toContain('<g transform="translate(0 18)">');
+  });
+
+  it('has a scale where every value is 0, or there is none', () => {
+    const zero = { y: 0, low: 0, high: 0 };
+    for (const values of [[zero, zero, zero], []]) {
+      for (const log of [false, true]) {
+        const svg = plotSvg({ ...plot, lines: [{ name: 'a', values }], log });
+        expect(svg).not.toMatch(/NaN|Infinity/);
+        expect(faultOf(svg)).toBeUndefined();
+      }
+    }
   });
 
   it('leads no line to what stands apart', () => {

@@ -1,7 +1,7 @@
-import { type Advice, depthOrder, type Point, type Series } from '../advice.js';
+import { type Advice, depthOrder, hasLatencies, isTimed, type Point, type Series } from '../advice.js';
 import type { RunResult } from '../measure.js';
+import { figureOf } from '../results.js';
 import type { BenchSettings } from '../settings.js';
-import { spreadOf } from '../statistics.js';
 import type { Line, Plot, Value } from './plot.js';
 import { rounded } from './text.js';
 
@@ -15,6 +15,9 @@ const QUANTILES = [
   { name: 'p50', of: (run: RunResult) => run.latency.p50Ms },
 ] as const;
 
+/** Of several runs; undefined where none can tell. */
+type Told = (runs: readonly RunResult[]) => Value | undefined;
+
 /** What is drawn of one series: throughput, p99 and the latencies' distribution, each against depth. */
 export function plotsOf(series: Series, advice: Advice | undefined): Plot[] {
   const depths = [...new Set(series.points.map(({ settings }) => settings.depth))].sort(
@@ -23,7 +26,7 @@ export function plotsOf(series: Series, advice: Advice | undefined): Plot[] {
   const apart = depths.filter((depth) => depth !== 'auto').length;
   const common = { xLabel: 'depth: batches in flight', categories: depths.map(String), apart };
   const batches = [...new Set(series.points.map(({ settings }) => settings.batchBytesMax))];
-  const byBatch = (of: (run: RunResult) => number): Line[] =>
+  const byBatch = (of: Told): Line[] =>
     batches.map((batch) => ({
       name: `batches of ${batch / KiB} KiB`,
       values: depths.map((depth) => valueAt(series.points, batch, depth, of)),
@@ -40,16 +43,18 @@ export function plotsOf(series: Series, advice: Advice | undefined): Plot[] {
       title: 'Throughput against depth',
       description: described(series.points, 'entries a second', ({ throughput }) => throughput.median),
       yLabel: 'entries/s',
-      lines: byBatch((run) => run.entriesPerSecond),
+      lines: byBatch(toldOf((run) => run.entriesPerSecond)),
       mark: markOf(advice?.knee, 'knee'),
     },
     {
       ...common,
       title: '99th percentile of latency against depth',
-      description: described(series.points, 'milliseconds', ({ p99 }) => p99.median),
+      description: described(series.points, 'milliseconds', (point) =>
+        isTimed(point) ? point.p99.median : undefined,
+      ),
       yLabel: 'p99 of commit latency, ms',
-      lines: byBatch((run) => run.latency.p99Ms),
-      mark: markOf(advice?.best, 'recommended'),
+      lines: byBatch(latencyOf((run) => run.latency.p99Ms)),
+      mark: markOf(advice?.recommended, 'recommended'),
     },
     {
       ...common,
@@ -57,14 +62,16 @@ export function plotsOf(series: Series, advice: Advice | undefined): Plot[] {
       description: described(
         series.points,
         'milliseconds at the median',
-        ({ runs }) => runs[0]!.latency.p50Ms,
+        ({ runs }) => latencyOf((run) => run.latency.p50Ms)(runs)?.y,
       ),
       yLabel: 'commit latency, ms',
       lines: QUANTILES.map(({ name, of }) => ({
         name,
-        values: depths.map((depth) => valueAt(series.points, shown.settings.batchBytesMax, depth, of)),
+        values: depths.map((depth) =>
+          valueAt(series.points, shown.settings.batchBytesMax, depth, latencyOf(of)),
+        ),
       })),
-      mark: markOf(advice?.best, 'recommended'),
+      mark: markOf(advice?.recommended, 'recommended'),
       log: true,
     },
   ];
@@ -78,14 +85,27 @@ function valueAt(
   points: readonly Point[],
   batch: number,
   depth: BenchSettings['depth'],
-  of: (run: RunResult) => number,
+  of: Told,
 ): Value | undefined {
   const point = points.find(({ settings }) => settings.batchBytesMax === batch && settings.depth === depth);
-  if (point === undefined) return undefined;
-  const { median, min, max } = spreadOf(point.runs.map(of));
-  return { y: median, low: min, high: max };
+  return point && of(point.runs);
 }
 
-function described(points: readonly Point[], unit: string, of: (point: Point) => number): string {
-  return `${points.map((point) => `${shortText(point.settings)}: ${rounded(of(point))} ${unit}`).join('; ')}.`;
+function toldOf(of: (run: RunResult) => number): Told {
+  return (runs) => {
+    const spread = figureOf(runs, of);
+    return spread && { y: spread.median, low: spread.min, high: spread.max };
+  };
+}
+
+function latencyOf(of: (run: RunResult) => number): Told {
+  return (runs) => toldOf(of)(runs.filter(hasLatencies));
+}
+
+function described(points: readonly Point[], unit: string, of: (point: Point) => number | undefined): string {
+  const each = points.map((point) => {
+    const value = of(point);
+    return `${shortText(point.settings)}: ${value === undefined ? 'not known' : `${rounded(value)} ${unit}`}`;
+  });
+  return `${each.join('; ')}.`;
 }

@@ -1,4 +1,4 @@
-import { adviceOf, chosenDepth, type Point, type Series, seriesOf } from '../advice.js';
+import { adviceOf, chosenDepth, hasLatencies, type Point, type Series, seriesOf } from '../advice.js';
 import type { MachineFacts } from '../machine.js';
 import type { Results } from '../results.js';
 import { type BenchSettings, conditionsText } from '../settings.js';
@@ -67,7 +67,7 @@ function chapter(series: Series, first: boolean): string {
     `<h2${first ? ' class="first"' : ''}>Entries of ${payload} B, ${escaped(links)}</h2>`,
     `<p class="advice">${escaped(adviceText(series, advice))}</p>`,
     ...plots,
-    tableOf(points, advice?.best),
+    tableOf(points, advice?.recommended),
   ].join('\n');
 }
 
@@ -81,12 +81,13 @@ function captionOf(points: readonly Point[]): string {
   const values = (of: (settings: BenchSettings) => string | number): string =>
     [...new Set(points.map(({ settings }) => of(settings)))].join(', ');
   const { settings } = points[0]!;
-  const { runs } = points[0]!;
+  const { min, max } = spreadOf(points.map(({ runs }) => runs.length));
+  const runs = min === max ? String(min) : `${min} to ${max}`;
   const conditions = conditionsText(settings)
     .replace(/batch [\d.]+ KiB/, `batch ${values(({ batchBytesMax }) => batchBytesMax / KiB)} KiB`)
     .replace(/depth \w+/, `depth ${values(({ depth }) => depth)}`);
   const each = `${settings.seconds} s after ${settings.warmupSeconds} s of warm-up`;
-  return `${conditions}; seed ${settings.seed}; ${runs.length} × ${each}`;
+  return `${conditions}; seed ${settings.seed}; ${runs} × ${each}`;
 }
 
 const COLUMNS: readonly [string, (point: Point) => string][] = [
@@ -94,10 +95,10 @@ const COLUMNS: readonly [string, (point: Point) => string][] = [
   ['depth', depthText],
   ['entries/s (lowest–highest)', ({ throughput: { median, min, max } }) => rangeText(median, min, max)],
   ['MB/s', median((run) => run.mbPerSecond)],
-  ['p50, ms', median((run) => run.latency.p50Ms)],
-  ['p90, ms', median((run) => run.latency.p90Ms)],
-  ['p99, ms', median((run) => run.latency.p99Ms)],
-  ['p99.9, ms', median((run) => run.latency.p999Ms)],
+  ['p50, ms', latency((run) => run.latency.p50Ms)],
+  ['p90, ms', latency((run) => run.latency.p90Ms)],
+  ['p99, ms', latency((run) => run.latency.p99Ms)],
+  ['p99.9, ms', latency((run) => run.latency.p999Ms)],
   ['batches/s', median((run) => run.batchesPerSecond)],
   ['entries a batch', median((run) => run.entriesPerBatch)],
   ['CPU, µs an entry', median((run) => run.cpuUsPerEntry)],
@@ -115,6 +116,13 @@ function depthText({ settings, runs }: Point): string {
 
 function median(of: (run: Point['runs'][0]) => number): (point: Point) => string {
   return ({ runs }) => rounded(spreadOf(runs.map(of)).median);
+}
+
+function latency(of: (run: Point['runs'][0]) => number): (point: Point) => string {
+  return ({ runs, ...point }) => {
+    const timed = runs.filter(hasLatencies);
+    return timed.length === 0 ? '–' : median(of)({ ...point, runs: timed });
+  };
 }
 
 function rangeText(middle: number, low: number, high: number): string {

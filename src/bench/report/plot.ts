@@ -96,12 +96,16 @@ function horizontal({ categories, apart }: Plot): Scale {
 
 function vertical(plot: Plot): { of: Scale; ticks: number[] } {
   const values = plot.lines.flatMap(({ values: all }) => all.filter((each) => each !== undefined));
-  const high = Math.max(...values.map(({ high: value }) => value), Number.MIN_VALUE);
+  const most = Math.max(0, ...values.map(({ high: value }) => value));
+  // Where nothing is above 0, or there is nothing at all, any scale will do.
+  const high = most > 0 ? most : 1;
   const ticks =
-    plot.log === true ? logTicks(Math.min(...values.map(({ low }) => low)), high) : evenTicks(high);
+    plot.log === true ? logTicks(Math.min(high, ...values.map(({ low }) => low)), high) : evenTicks(high);
   const [from, to] = [ticks[0]!, ticks[ticks.length - 1]!];
   const part = (value: number): number =>
-    plot.log === true ? Math.log(value / from) / Math.log(to / from) : (value - from) / (to - from);
+    plot.log === true
+      ? Math.log(Math.max(value, from) / from) / Math.log(to / from)
+      : (value - from) / (to - from);
   return { of: (value) => HEIGHT - AREA.bottom - part(value) * (HEIGHT - AREA.top - AREA.bottom), ticks };
 }
 
