@@ -6,7 +6,7 @@ import { clientWindow, groupIdsOf } from './cluster.js';
 import { depthOf } from './depth.js';
 import { Histogram } from './histogram.js';
 import type { LoadReport } from './load-report.js';
-import { CATCH_UP_TIMEOUT_MS, type RunResult } from './measure.js';
+import { CATCH_UP_TIMEOUT_MS, cpuUsPerEntry, type RunResult } from './measure.js';
 import { type Child, sleep, until, type Workspace } from './processes.js';
 import type { RemoteSettings } from './remote.js';
 import type { BenchSettings } from './settings.js';
@@ -212,7 +212,7 @@ function summary(settings: BenchSettings, before: Look, after: Look): RunResult 
       ),
     syncsPerSecond: nodes.map(({ start, end }) => (end.disk.syncs - start.disk.syncs) / seconds),
     cores: known ? cores : [],
-    cpuUsPerEntry: known ? (cores.reduce((total, each) => total + each, 0) * seconds * 1e6) / completed : 0,
+    cpuUsPerEntry: known ? cpuUsPerEntry(cores, completed / seconds) : 0,
     rssBytes: nodes.map(({ end }) => end.rssBytes),
     loopDelayP99Ms: nodes.map(({ end }) => end.health.loop.delayMsP99),
     behind: nodes.slice(1).map(({ end }) => Math.max(0, appliedBy(nodes[0]!.end) - appliedBy(end))),

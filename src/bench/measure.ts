@@ -99,6 +99,12 @@ export async function arrived(
   }
 }
 
+/** 0, which is not known, where no entry was done: what idle nodes take is the cost of none. */
+export function cpuUsPerEntry(cores: readonly number[], entriesPerSecond: number): number {
+  if (entriesPerSecond === 0) return 0;
+  return (cores.reduce((sum, each) => sum + each, 0) * 1e6) / entriesPerSecond;
+}
+
 function summary(side: Side, settings: BenchSettings, before: Samples, after: Samples): RunResult {
   const [first, last] = [before.nodes[0]!, after.nodes[0]!];
   const failure = after.loaders.find((loader) => loader.failure !== undefined)?.failure;
@@ -129,7 +135,7 @@ function summary(side: Side, settings: BenchSettings, before: Samples, after: Sa
     compressionRatio: (last.rawBytes - first.rawBytes) / Math.max(1, last.storedBytes - first.storedBytes),
     syncsPerSecond: rates(({ syncs }) => syncs),
     cores,
-    cpuUsPerEntry: (cores.reduce((sum, each) => sum + each, 0) * 1e6) / Math.max(1, entriesPerSecond),
+    cpuUsPerEntry: cpuUsPerEntry(cores, entriesPerSecond),
     rssBytes: after.nodes.map(({ rssBytes }) => rssBytes),
     loopDelayP99Ms: after.nodes.map(({ loopDelayP99Ms }) => loopDelayP99Ms),
     behind: after.nodes.slice(1).map(({ entries }) => Math.max(0, last.entries - entries)),

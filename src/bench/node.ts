@@ -12,7 +12,7 @@ import { inTurn, LoadRunner, type LoadSettings } from './load-report.js';
 
 /** What a node is told to open. */
 export interface NodeSettings extends Omit<EngineOptions, 'groups' | 'dataDirectory'> {
-  /** Processor time that its state machines spend on an entry, µs. */
+  /** How long its state machines work on an entry, by the clock, µs. */
   applyUs: number;
   /** Data directory; goes with the process. */
   directory: string;
@@ -66,7 +66,7 @@ class Digest implements StateMachine {
   }
 }
 
-/** Keeps the processor busy. */
+/** Keeps a thread busy, by the clock: waiting for a core counts. */
 function work(ms: number): void {
   const endMs = performance.now() + ms;
   while (performance.now() < endMs);

@@ -39,7 +39,7 @@ export interface BenchSettings {
   /** Where proposals are made: in the leader's process, or in processes of their own over the network. */
   clients: 'in-process' | 'remote';
   clientProcesses: number;
-  /** Processor time that each node's state machine spends on an entry, µs. */
+  /** How long each node's state machine works on an entry, by the clock, µs. */
   applyUs: number;
   /** Added to each direction of every link between nodes, ms. */
   linkDelayMs: number;
@@ -66,7 +66,7 @@ export function conditionsText(settings: BenchSettings, side?: 'cluster' | 'pipe
   const many = groups === 1 ? '' : `, ${groups} groups`;
   const threads = side === 'pipe' ? '' : threadsText(settings);
   return (
-    `${payload} B entries (${what}), ${nodes} nodes${many}, batch ${batchBytesMax / 1024} KiB, depth ${depth}, ` +
+    `${payload} B entries (${what}), ${nodes === 1 ? '1 node' : `${nodes} nodes`}${many}, batch ${batchBytesMax / 1024} KiB, depth ${depth}, ` +
     `${storedText(settings)}, ${clientsText(settings)} ${load}${delay}${apply}${threads}`
   );
 }

@@ -243,7 +243,7 @@ describe('raftline bench', () => {
       expect(stdout).toMatch(/run 1 cluster: [\d,.]+ entries\/s/);
       expect(stdout).toMatch(/ [\d,.]+ µs CPU an entry/);
       expect(stdout).toContain(
-        '1 nodes, 2 groups, batch 64 KiB, depth 3, lz4, written, not synced, on every node, remote closed loop of 64, 2 encoders',
+        '1 node, 2 groups, batch 64 KiB, depth 3, lz4, written, not synced, on every node, remote closed loop of 64, 2 encoders',
       );
       expect(stdout).toMatch(
         /by node, leader first: syncs\/s \d+, cores \d+\.\d\d, RSS [1-9]\d* MiB, event loop p99 \d/,

@@ -37,7 +37,7 @@ export const LOAD_FLAGS: readonly Flag[] = [
   {
     name: 'apply-us',
     value: 'N',
-    help: 'µs of processor time that state machines spend on an entry (default 0)',
+    help: 'µs, by the clock, that state machines work on an entry (default 0)',
   },
   { name: 'duration', value: 'S', help: 'seconds measured of each run (default 10)' },
   { name: 'warmup', value: 'S', help: 'seconds before it (default 2)' },

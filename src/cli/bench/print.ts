@@ -59,18 +59,17 @@ export function printRun(output: Output, settings: BenchSettings, run: number, r
   const { side, entriesPerSecond, mbPerSecond, latency, depth } = result;
   const list = (values: readonly number[], digits: number): string =>
     values.length === 0 ? 'not known' : values.map((value) => value.toFixed(digits)).join('/');
+  const alone = settings.nodes === 1;
+  const toFollowers = depth === undefined || alone ? '' : `, to followers ${list(depth.messages, 0)}`;
   output.line(
     `run ${run} ${side}: ${figure(entriesPerSecond)} entries/s, ${figure(mbPerSecond)} MB/s [${conditionsText(settings, side)}]`,
   );
-  output.line(
-    `  latency p50 ${latency.p50Ms.toFixed(2)} p90 ${latency.p90Ms.toFixed(2)} p99 ${latency.p99Ms.toFixed(2)} ` +
-      `p99.9 ${latency.p999Ms.toFixed(2)} max ${latency.maxMs.toFixed(1)} ms (${figure(latency.samples)} samples)`,
-  );
+  output.line(`  ${latencyText(latency)}`);
   output.line(
     `  ${figure(result.batchesPerSecond)} batches/s of ${figure(result.entriesPerBatch)} entries, ` +
       `compressed ${result.compressionRatio.toFixed(2)} times, ${cpuText(result)}` +
       (result.overloaded > 0 ? `, ${result.overloaded} refused as overloaded` : '') +
-      (depth === undefined ? '' : `, depth ${depth.batches}, to followers ${list(depth.messages, 0)}`),
+      (depth === undefined ? '' : `, depth ${depth.batches}${toFollowers}`),
   );
   const rss = list(
     result.rssBytes.map((bytes) => bytes / MiB),
@@ -78,8 +77,14 @@ export function printRun(output: Output, settings: BenchSettings, run: number, r
   );
   output.line(
     `  by node, leader first: syncs/s ${list(result.syncsPerSecond, 0)}, cores ${list(result.cores, 2)}, ` +
-      `RSS ${rss} MiB, event loop p99 ${list(result.loopDelayP99Ms, 1)} ms, entries behind 0/${list(result.behind, 0)}`,
+      `RSS ${rss} MiB, event loop p99 ${list(result.loopDelayP99Ms, 1)} ms, entries behind 0${alone ? '' : `/${list(result.behind, 0)}`}`,
   );
+}
+
+function latencyText({ samples, p50Ms, p90Ms, p99Ms, p999Ms, maxMs }: RunResult['latency']): string {
+  if (samples === 0) return 'latency not known (0 samples)';
+  const [p50, p90, p99, p999] = [p50Ms, p90Ms, p99Ms, p999Ms].map((ms) => ms.toFixed(2));
+  return `latency p50 ${p50} p90 ${p90} p99 ${p99} p99.9 ${p999} max ${maxMs.toFixed(1)} ms (${figure(samples)} samples)`;
 }
 
 function cpuText({ cpuUsPerEntry }: RunResult): string {
