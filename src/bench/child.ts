@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 
 const RSS_EVERY_MS = 100;
 const LOOP_DELAY_RESOLUTION_MS = 2;
@@ -56,18 +56,30 @@ function sampler(): () => OwnSample {
   }, RSS_EVERY_MS).unref();
   const delays = monitorEventLoopDelay({ resolution: LOOP_DELAY_RESOLUTION_MS });
   delays.enable();
+  let sinceMs = performance.now();
   return () => {
     const { user, system } = process.cpuUsage();
     const { rss, heapUsed } = process.memoryUsage();
-    const late = Math.max(0, delays.percentile(99) / 1e6 - LOOP_DELAY_RESOLUTION_MS);
+    const atMs = performance.now();
+    const loopDelayP99Ms = loopDelayMs(delays, atMs - sinceMs);
     delays.reset();
+    sinceMs = atMs;
     return {
-      atMs: performance.now(),
+      atMs,
       cpuMs: (user + system) / 1000,
       rssBytes: rss,
       rssMax: Math.max(rssMax, rss),
       heapBytes: heapUsed,
-      loopDelayP99Ms: Number.isFinite(late) ? late : 0,
+      loopDelayP99Ms,
     };
   };
+}
+
+/** 99th percentile. A loop that never came to its timer left no sample: all of the time is its delay. */
+export function loopDelayMs(
+  delays: Pick<IntervalHistogram, 'count' | 'percentile'>,
+  elapsedMs: number,
+): number {
+  const lateMs = delays.count === 0 ? elapsedMs : delays.percentile(99) / 1e6;
+  return Math.max(0, lateMs - LOOP_DELAY_RESOLUTION_MS);
 }
