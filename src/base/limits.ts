@@ -24,6 +24,8 @@ export const CONTROL_MESSAGE_BYTES_MAX = 64 * 1024;
 export const MEMBERS_MAX = 64;
 /** Removed members that a configuration remembers; the one that went first is forgotten first. */
 export const TOMBSTONES_MAX = 256;
+/** Longest JSON in a message, characters. */
+export const JSON_CHARS_MAX = 256 * 1024;
 /** Longest address of a member, characters. */
 export const ADDRESS_CHARS_MAX = 256;
 /** Sessions that the replicated session table remembers; the one unused for longest goes first (C12). */

@@ -55,6 +55,7 @@ export function report(answers: readonly Answer[]): string {
   const followers: string[][] = [];
   const pipelines: string[] = [];
   const nodes: string[][] = [];
+  const leftOut: string[] = [];
   const paces: string[][] = [];
   for (const { id, address, status, error } of answers) {
     if (status === undefined) {
@@ -63,6 +64,9 @@ export function report(answers: readonly Answer[]): string {
     }
     nodes.push(nodeRow(id, status));
     paces.push(paceRow(id, status));
+    const { groupsLeftOut = 0 } = status;
+    if (groupsLeftOut > 0)
+      leftOut.push(`node ${id}: its answer had no room for ${groupsLeftOut} more groups`);
     for (const group of status.groups) {
       const { compressor, decompressor } = status.lz4;
       const lz4 = `${compressor}, ${decompressor}`;
@@ -71,7 +75,7 @@ export function report(answers: readonly Answer[]): string {
       for (const each of group.followers) followers.push(followerRow(group, each));
     }
   }
-  const parts = [table([MEMBERS, ...members])];
+  const parts = [table([MEMBERS, ...members]), ...leftOut];
   if (followers.length > 0) parts.push('', "the leader's view", table([FOLLOWERS, ...followers]));
   if (pipelines.length > 0) parts.push('', ...pipelines);
   if (nodes.length > 0) {

@@ -1,5 +1,5 @@
 import { SAFE_MAX, U32_MAX } from '../base/ids.js';
-import { ADDRESS_CHARS_MAX, BATCH_ENTRIES_CEILING, TOMBSTONES_MAX } from '../base/limits.js';
+import { ADDRESS_CHARS_MAX, BATCH_ENTRIES_CEILING, JSON_CHARS_MAX, TOMBSTONES_MAX } from '../base/limits.js';
 import type { ControlMessage } from '../base/messages.js';
 import { type Envelope, MEMBER_ACTIONS } from './envelope-types.js';
 import type { Field } from './fields.js';
@@ -20,7 +20,6 @@ interface Layout<Type> {
 const CLUSTER_ID_CHARS_MAX = 64;
 const CODE_CHARS_MAX = 64;
 const MESSAGE_CHARS_MAX = 1024;
-const JSON_CHARS_MAX = 256 * 1024;
 const GROUPS_MAX = 16 * 1024;
 const BATCHES_MAX = 64 * 1024;
 const PORT_MAX = 0xffff;

@@ -10,6 +10,7 @@ import type { Hub } from './hub.js';
 import type { PeerEvent } from './peer-book.js';
 import type { Replica } from './replica.js';
 import type { EngineStatus } from './status.js';
+import { statusJson } from './status-json.js';
 
 /** Inbox records that one turn takes at most. */
 const INBOX_PER_TURN = 512;
@@ -148,7 +149,7 @@ export class Inbox {
   }
 
   #answerStatus(stream: number, requestId: number): void {
-    const json = JSON.stringify(this.#parts.status());
+    const json = statusJson(this.#parts.status());
     const body = encodeEnvelope({ type: 'statusReply', requestId, json }).bytes;
     this.#parts.hub.command({ type: 'clientReply', stream, body });
   }

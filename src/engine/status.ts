@@ -94,6 +94,8 @@ export interface EngineStatus {
   /** Processor time of the whole process since it started, all threads, ms. */
   cpuMs: number;
   groups: GroupStatus[];
+  /** Groups that a remote client's answer had no room for; missing where it has all. */
+  groupsLeftOut?: number;
 }
 
 export function groupStatus(

@@ -74,6 +74,13 @@ describe('the status in text', () => {
     for (const line of text.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100);
   });
 
+  it('says of how many groups an answer says nothing', () => {
+    const notes = report([answer(leader([])), { ...answer(leader([], { groupsLeftOut: 35 })), id: 2 }])
+      .split('\n')
+      .filter((line) => line.includes('no room'));
+    expect(notes).toEqual(['node 2: its answer had no room for 35 more groups']);
+  });
+
   it('of a member that does not answer is one line', () => {
     const error = new Error('no') as never;
     expect(report([{ id: 3, address: 'host:3', status: undefined, error }]).split('\n').length).toBe(3);
