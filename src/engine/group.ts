@@ -78,7 +78,7 @@ export class Group {
 
   /**
    * Asks for leadership to pass to another voter, which is first brought up to date; proposals wait meanwhile, for one election
-   * timeout at most. Whether it worked shows as a `leadership` event.
+   * timeout at most, and are refused as `RAFTLINE_NOT_LEADER` once they fill a batch. Whether it worked shows as a `leadership` event.
    * @throws RaftlineError `RAFTLINE_NOT_LEADER`, `RAFTLINE_MEMBERS_BUSY` while another transfer is under way (both retryable), or
    * `RAFTLINE_OPTION_INVALID` for a node that cannot take it
    */

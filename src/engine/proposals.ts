@@ -16,7 +16,7 @@ import { OpenBatch } from './open-batch.js';
 import type { Config } from './options.js';
 import type { GroupPipeline } from './pipeline.js';
 import type { ProposalSlot } from './proposal-slots.js';
-import { overloaded } from './refusals.js';
+import { handingOver, overloaded } from './refusals.js';
 import { type Listener, type Proposed, Waiters } from './waiters.js';
 
 /** Batches that wait beyond those that a commit keeps busy: one, to be taken up as soon as one of those is done. */
@@ -24,6 +24,15 @@ const HEADROOM = 1;
 
 /** Entries of a group that wait for their commit: each may have a promise, which takes memory of its own. */
 const UNCOMMITTED_ENTRIES_MAX = 1 << 20;
+
+/** Why a batch cannot be sealed: main has decided more than it could hand over, there is no room for it, or leadership is being handed over. */
+type KeptOpen = 'blocked' | 'ringFull' | 'transferring';
+
+/** In words for who proposes. */
+const FULL = {
+  blocked: 'a ring from the main thread to another is full',
+  ringFull: 'the proposal ring is full',
+};
 
 /** What proposals ask of the replica whose they are. */
 export interface Leadership {
@@ -107,7 +116,7 @@ export class Proposals {
   /** Entries of a remote client, packed. False: no room now, try again later; the order of the stream is kept. */
   proposePacked(packed: Buffer, count: number): boolean {
     if (this.#excess(packed.length, count) !== undefined) return false;
-    if (!this.#makeRoom(packed.length, count)) return false;
+    if (this.#makeRoom(packed.length, count) !== undefined) return false;
     this.#open.addPacked(packed, count);
     if (this.#open.full) this.seal();
     return true;
@@ -168,21 +177,21 @@ export class Proposals {
     return Math.max(0, this.#lingersSinceMs + lingerUs / 1000 - nowMs);
   }
 
-  /** Closes the open batch and gives it its place in the log. False: the rings are full, it stays open. */
-  seal(): boolean {
+  /** Closes the open batch and gives it its place in the log. Returns what keeps it open, undefined if nothing does. */
+  seal(): KeptOpen | undefined {
     const open = this.#open;
-    if (open.count === 0) return true;
+    if (open.count === 0) return undefined;
+    if (this.#hub.blocked) return 'blocked';
     const byteLength = BATCH_PAYLOAD_OFFSET + open.length;
-    if (this.#hub.blocked || !this.#hub.claim(byteLength, this.#leadership.group, this.near.bytes))
-      return false;
+    if (!this.#hub.claim(byteLength, this.#leadership.group, this.near.bytes)) return 'ringFull';
     this.#lingersSinceMs = undefined;
     const batch = this.#leadership.place(open.count, open.length);
     if ('refused' in batch) {
       this.#hub.proposals.abandon();
       // Leadership is being handed over: what is open waits until that is decided, within one election timeout.
-      if (batch.refused === 'transferring') return false;
+      if (batch.refused === 'transferring') return 'transferring';
       open.take().reject(this.#leadership.notLeader(), 'none');
-      return true;
+      return undefined;
     }
     const { bytes, offset } = this.#hub.proposals;
     open.copyTo(bytes, offset + BATCH_PAYLOAD_OFFSET);
@@ -191,7 +200,7 @@ export class Proposals {
     this.#leadership.carryOut();
     // Callers may go on proposing for a while before the next turn; the encoder need not wait for it.
     this.#hub.wake();
-    return true;
+    return undefined;
   }
 
   /** Who still waits for an open batch is told; nothing of it was sealed. */
@@ -261,8 +270,10 @@ export class Proposals {
     if (!leads) throw this.#leadership.notLeader();
     const excess = this.#excess(packedBytes, entries);
     if (excess !== undefined) throw overloaded(group, excess, this.retryAfterMs());
-    if (!this.#makeRoom(packedBytes, entries))
-      throw overloaded(group, 'the proposal ring is full', this.retryAfterMs());
+    const kept = this.#makeRoom(packedBytes, entries);
+    if (kept === undefined) return;
+    if (kept === 'transferring') throw handingOver(group);
+    throw overloaded(group, FULL[kept], this.retryAfterMs());
   }
 
   /** Which bound so much more would go beyond. Where nothing is held, anything may come. */
@@ -288,9 +299,9 @@ export class Proposals {
     return retryAfterHint(Math.max(this.commitMs, waitedMs));
   }
 
-  /** Room in the open batch, if need be by sealing it. */
-  #makeRoom(packedBytes: number, entries: number): boolean {
-    return this.#open.fits(packedBytes, entries) || this.seal();
+  /** Room in the open batch, if need be by sealing it; what stands in the way, if anything does. */
+  #makeRoom(packedBytes: number, entries: number): KeptOpen | undefined {
+    return this.#open.fits(packedBytes, entries) ? undefined : this.seal();
   }
 
   /** What the encoder may use: as the option says, and no more than every configuration that may be in force allows. */

@@ -24,6 +24,12 @@ export function notLeader(group: GroupId, leader: NodeId, leaderAddress: string)
   });
 }
 
+/** Nothing was taken; who leads next is decided within one election timeout, and it may be this node again. */
+export function handingOver(group: GroupId): RaftlineError {
+  const message = `group ${group}: this node is handing the leadership over; try again when that is decided`;
+  return new RaftlineError(ErrorCode.NotLeader, message, { leader: 0, leaderAddress: undefined });
+}
+
 /** It may be asked for again where another one is under way; the others are the caller's mistake. */
 export function transferRefused(to: NodeId, reason: 'self' | 'notVoter' | 'transferring'): RaftlineError {
   const what = `transfer to node ${to}`;
