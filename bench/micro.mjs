@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { seededRandom } from '../dist/base/prng.js';
-import { versionsNote } from '../dist/bench/machine.js';
+import { differenceNotes } from '../dist/bench/machine.js';
 import { Workspace } from '../dist/bench/processes.js';
 import { noResult, readJson } from '../dist/bench/results.js';
-import { compareRuns, nothingShown, spreadOf } from '../dist/bench/statistics.js';
+import { compareRuns, intervalText, nothingShown, spreadOf } from '../dist/bench/statistics.js';
 import { helpOf, usageError } from '../dist/cli/arguments.js';
 import { BenchArguments, LOAD_FLAGS, OUTPUT_FLAGS, POINT_FLAGS } from '../dist/cli/bench/flags.js';
 import { figure, printMachine } from '../dist/cli/bench/print.js';
@@ -119,17 +119,17 @@ function printComparison(output, before, after) {
   const [from, to] = [before, after].map(({ settings }) => conditionsOf(settings));
   if (from !== to) throw usageError(`nothing was measured alike: expected ${to}, received ${from}`);
   output.line(`\n${to}: ${before.machine.commit} → ${after.machine.commit}; below 1 is faster\n`);
-  const note = versionsNote(before.machine, after.machine);
-  if (note !== undefined) output.line(`${note}\n`);
+  for (const note of differenceNotes(before.machine, after.machine)) output.line(`${note}\n`);
   const rows = after.parts.flatMap(({ name, runs }) => {
     const old = before.parts.find((part) => part.name === name);
     if (old === undefined) return [];
     const medians = [old.runs, runs].map((each) => each.map(({ medianMs }) => medianMs));
     const quotient = compareRuns(...medians, seededRandom(1));
-    const { ratio, low, high, significant } = quotient;
+    const { ratio, significant } = quotient;
+    const interval = intervalText(quotient);
     const verdict = significant ? (ratio < 1 ? 'faster' : 'slower') : nothingShown(quotient);
     const times = medians.map((each) => timeText(spreadOf(each).median)).join(' → ');
-    return [[name, times, `${ratio.toFixed(3)} (${low.toFixed(3)}–${high.toFixed(3)})`, verdict]];
+    return [[name, times, `${ratio.toFixed(3)}${interval && ` (${interval})`}`, verdict]];
   });
   output.line(table([['', 'a call', 'new / old (95 %)', ''], ...rows]));
 }

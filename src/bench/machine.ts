@@ -59,17 +59,31 @@ export function machineFacts(directory: string): MachineFacts {
   };
 }
 
-/** Where two results were not taken with the same Node and packages, in words; undefined where they were. */
-export function versionsNote(base: MachineFacts, changed: MachineFacts): string | undefined {
+/** Where two results were not taken on the same machine, with the same Node and packages: in words, one line each. */
+export function differenceNotes(base: MachineFacts, changed: MachineFacts): string[] {
+  const machine = differences(base, changed, ({ cpu, cores, system, fileSystem }) => ({
+    processor: cpu,
+    cores,
+    system,
+    'file system': fileSystem,
+  }));
+  const notes = machine === '' ? [] : [`not of the same machine: ${machine}`];
   if (base.versions === undefined || changed.versions === undefined)
-    return 'versions of V8 and of packages are not known of both: one of the files is older';
-  const [from, to] = [base, changed].map(
-    ({ node, versions }) => ({ node, ...versions }) as Record<string, string>,
-  );
-  const names = Object.keys({ ...from, ...to }).filter((name) => from![name] !== to![name]);
-  if (names.length === 0) return undefined;
-  const known = (version: string | undefined): string => version ?? 'not known';
-  return `not of the same versions: ${names.map((name) => `${name} ${known(from![name])} → ${known(to![name])}`).join(', ')}`;
+    return [...notes, 'versions of V8 and of packages are not known of both: one of the files is older'];
+  const versions = differences(base, changed, ({ node, versions }) => ({ node, ...versions }));
+  return versions === '' ? notes : [...notes, `not of the same versions: ${versions}`];
+}
+
+function differences(
+  base: MachineFacts,
+  changed: MachineFacts,
+  of: (facts: MachineFacts) => Record<string, string | number>,
+): string {
+  const [from, to] = [of(base), of(changed)];
+  return Object.keys({ ...from, ...to })
+    .filter((name) => from[name] !== to[name])
+    .map((name) => `${name} ${from[name] ?? 'not known'} → ${to[name] ?? 'not known'}`)
+    .join(', ');
 }
 
 function version(): string {

@@ -5,7 +5,7 @@ import type { MachineFacts } from './machine.js';
 import type { RunResult } from './measure.js';
 import { type BenchSettings, conditionsText } from './settings.js';
 import type { Side } from './side.js';
-import { compareRuns, type Quotient, type Spread, spreadOf } from './statistics.js';
+import { compareRuns, nothingShown, type Quotient, type Spread, spreadOf } from './statistics.js';
 
 /** Of the format of result files. */
 export const RESULTS_VERSION = 1;
@@ -31,14 +31,14 @@ export interface Results {
 
 const SIDES = ['cluster', 'pipe'] as const;
 
-/** The figures that are summed up over runs: name, how to read it from a run, and whether more is better. */
+/** The figures that are summed up over runs: name, how to read it from a run, and whether more is better; undefined: it is neither. */
 export const FIGURES = [
   { name: 'entries/s', of: (run: RunResult) => run.entriesPerSecond, more: true },
   { name: 'MB/s', of: (run: RunResult) => run.mbPerSecond, more: true },
   { name: 'latency p50, ms', of: (run: RunResult) => run.latency.p50Ms, more: false },
   { name: 'latency p99, ms', of: (run: RunResult) => run.latency.p99Ms, more: false },
   { name: 'latency p99.9, ms', of: (run: RunResult) => run.latency.p999Ms, more: false },
-  { name: 'batches/s', of: (run: RunResult) => run.batchesPerSecond, more: true },
+  { name: 'batches/s', of: (run: RunResult) => run.batchesPerSecond, more: undefined },
   { name: 'CPU, µs an entry, all nodes', of: (run: RunResult) => run.cpuUsPerEntry, more: false },
 ] as const;
 
@@ -61,7 +61,7 @@ export interface Change {
   base: number;
   changed: number;
   quotient: Quotient;
-  /** undefined: no difference that the runs could show. */
+  /** undefined: no difference that the runs could show, or one that is neither better nor worse. */
   better: boolean | undefined;
 }
 
@@ -127,10 +127,28 @@ function changesOf(
     const [from, to] = [before.map(of), after.map(of)];
     if ([...from, ...to].some((value) => value <= 0)) return [];
     const quotient = compareRuns(from, to, seededRandom(1));
-    const better = quotient.significant ? quotient.ratio > 1 === more : undefined;
+    const better = quotient.significant && more !== undefined ? quotient.ratio > 1 === more : undefined;
     const medians = { base: spreadOf(from).median, changed: spreadOf(to).median };
     return [{ conditions, side, figure: name, ...medians, quotient, better }];
   });
+}
+
+export function verdictText({ better, quotient }: Change): string {
+  if (!quotient.significant) return nothingShown(quotient);
+  return better === undefined ? 'a difference, neither better nor worse' : better ? 'better' : 'worse';
+}
+
+/**
+ * Where two results were taken with data that LZ4 makes smaller by more than a twentieth otherwise, in words: a file may have changed
+ * under its name. Another size of batch, or another LZ4, makes less of a difference.
+ */
+export function dataNote(base: Results, changed: Results): string | undefined {
+  const others = Object.entries(changed.compressibility).flatMap(([payload, ratio]) => {
+    const before = base.compressibility[payload];
+    if (before === undefined || Math.max(before / ratio, ratio / before) < 1.05) return [];
+    return [`full batches of ${payload} B entries ${before.toFixed(2)} → ${ratio.toFixed(2)} times smaller`];
+  });
+  return others.length === 0 ? undefined : `not of the same data: LZ4 makes ${others.join(', ')}`;
 }
 
 /** @throws RaftlineError `RAFTLINE_USAGE_INVALID` for a file that is missing, no result of ours, or one without runs */

@@ -57,6 +57,11 @@ export function nothingShown({ runs }: Quotient): string {
   return runs < RUNS_FOR_VERDICT ? `no verdict below ${RUNS_FOR_VERDICT} runs` : 'no difference shown';
 }
 
+/** The ends of the interval; none of a single run on either side, which has nothing to vary. */
+export function intervalText({ low, high, runs }: Quotient): string {
+  return runs > 1 ? `${low.toFixed(3)}–${high.toFixed(3)}` : '';
+}
+
 function resampled(values: readonly number[], random: () => number): number[] {
   return values.map(() => values[Math.floor(random() * values.length)]!);
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { expect, it } from 'vitest';
-import { type MachineFacts, machineFacts, versionsNote } from '../../src/bench/machine.js';
+import { differenceNotes, type MachineFacts, machineFacts } from '../../src/bench/machine.js';
 import { sweepPage } from '../../src/bench/report/page.js';
 import { MACHINE, measuredAt, resultsOf } from './figures.js';
 
@@ -25,16 +25,23 @@ it('names the versions of V8 and of the packages that figures depend on, as they
 });
 
 it('says where two results were not taken with the same versions, or where one of them does not say', () => {
-  expect(versionsNote(of(VERSIONS), of({ ...VERSIONS }))).toBeUndefined();
+  expect(differenceNotes(of(VERSIONS), of({ ...VERSIONS }))).toEqual([]);
   const changed = { ...of({ ...VERSIONS, 'lz4-napi': 'absent' }), node: 'v20.1.0' };
-  expect(versionsNote(of(VERSIONS), changed)).toBe(
+  expect(differenceNotes(of(VERSIONS), changed)).toEqual([
     'not of the same versions: node v20.0.0 → v20.1.0, lz4-napi 2.10.0 → absent',
-  );
-  expect(versionsNote(of(VERSIONS), of({ v8: '11.3', '@grpc/grpc-js': '1.14.7' }))).toMatch(
-    /lz4-napi 2.10.0 → not known$/,
-  );
-  expect(versionsNote(MACHINE, of(VERSIONS))).toMatch(/not known of both/);
-  expect(versionsNote(of(VERSIONS), MACHINE)).toMatch(/not known of both/);
+  ]);
+  expect(differenceNotes(of(VERSIONS), of({ v8: '11.3', '@grpc/grpc-js': '1.14.7' }))).toEqual([
+    'not of the same versions: lz4-napi 2.10.0 → not known',
+  ]);
+  for (const [base, other] of [[MACHINE, of(VERSIONS)] as const, [of(VERSIONS), MACHINE] as const])
+    expect(differenceNotes(base, other).join()).toMatch(/not known of both/);
+});
+
+it('says where two results were not taken on the same machine', () => {
+  const other = { cpu: 'another', cores: 8, system: 'darwin', fileSystem: 'tmpfs', loadAverage: [9, 9, 9] };
+  expect(differenceNotes(of(VERSIONS), { ...of(VERSIONS), ...other })).toEqual([
+    'not of the same machine: processor a processor → another, cores 2 → 8, system linux → darwin, file system ext4 → tmpfs',
+  ]);
 });
 
 it('stand in a report, and are left out where a file does not have them', () => {

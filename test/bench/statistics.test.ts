@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/base/prng.js';
-import { compareResults, type Results } from '../../src/bench/results.js';
+import { compareResults, dataNote, type Results, verdictText } from '../../src/bench/results.js';
 import type { BenchSettings } from '../../src/bench/settings.js';
-import { compareRuns, nothingShown, slopeOf, spreadOf } from '../../src/bench/statistics.js';
+import { compareRuns, intervalText, nothingShown, slopeOf, spreadOf } from '../../src/bench/statistics.js';
 import { SETTINGS } from './figures.js';
 
 /** Results in which a run's every figure is `scale` times the last one's. */
@@ -50,6 +50,18 @@ describe('figures of several runs', () => {
     expect(verdicts['entries/s']).toBe(true);
     expect(verdicts['latency p99, ms']).toBe(false);
     expect(verdicts['CPU, µs an entry, all nodes']).toBe(false);
+    const texts = Object.fromEntries(changes.map((change) => [change.figure, verdictText(change)]));
+    expect(texts['entries/s']).toBe('better');
+    expect(texts['latency p99, ms']).toBe('worse');
+    expect(texts['batches/s']).toBe('a difference, neither better nor worse');
+  });
+
+  it('of data that compress otherwise are said to be so', () => {
+    const of = (compressibility: Record<string, number>) => ({ ...results([1]), compressibility });
+    expect(dataNote(of({ 128: 1, 16: 2 }), of({ 128: 200, 16: 2.05, 64: 3 }))).toBe(
+      'not of the same data: LZ4 makes full batches of 128 B entries 1.00 → 200.00 times smaller',
+    );
+    expect(dataNote(of({ 128: 3.79 }), of({ 128: 3.75 }))).toBeUndefined();
   });
 
   it('of too few runs get an interval, but no verdict', () => {
@@ -57,8 +69,10 @@ describe('figures of several runs', () => {
     expect(quotient.low).toBeGreaterThan(1.9);
     expect(quotient.significant).toBe(false);
     expect(nothingShown(quotient)).toBe('no verdict below 4 runs');
+    expect(intervalText(quotient)).toMatch(/^[12]\.\d{3}–2\.\d{3}$/);
     const [change] = compareResults(results([1]), results([2]));
     expect(change!.better).toBeUndefined();
+    expect(intervalText(change!.quotient)).toBe('');
   });
 
   it('that grow have a slope, and one that is no more than noise is not larger than twice its error', () => {

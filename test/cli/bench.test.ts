@@ -132,9 +132,9 @@ describe('raftline bench', () => {
       const compared = await raftline('bench', 'compare', '--base', file, file);
       expect(compared.code, compared.stderr).toBe(0);
       expect(compared.stdout).toMatch(
-        /cluster: 128 B entries[\s\S]*entries\/s .* 1\.000 times .*no verdict below 4 runs/,
+        /cluster: 128 B entries[\s\S]*entries\/s .* 1\.000 times, no verdict below 4 runs/,
       );
-      expect(again.stdout).toMatch(/entries\/s +[\d,.]+ → [\d,.]+: [\d.]+ times \(95 %: [\d.]+–[\d.]+\)/);
+      expect(again.stdout).toMatch(/entries\/s +[\d,.]+ → [\d,.]+: [\d.]+ times, no verdict below 4 runs/);
     } finally {
       rmSync(directory, { recursive: true, force: true });
     }

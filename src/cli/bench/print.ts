@@ -1,16 +1,18 @@
 import { compressibility, makePool } from '../../bench/data.js';
-import { type MachineFacts, machineFacts, versionsNote } from '../../bench/machine.js';
+import { differenceNotes, type MachineFacts, machineFacts } from '../../bench/machine.js';
 import type { RunResult } from '../../bench/measure.js';
 import {
   compareResults,
+  dataNote,
   FIGURES,
   figureOf,
   limitRatio,
   type Measured,
   type Results,
+  verdictText,
 } from '../../bench/results.js';
 import { type BenchSettings, conditionsText } from '../../bench/settings.js';
-import { nothingShown } from '../../bench/statistics.js';
+import { intervalText } from '../../bench/statistics.js';
 import { note, type Output } from '../output.js';
 import { table } from '../table.js';
 
@@ -115,19 +117,18 @@ export function printSummary(output: Output, measured: Measured): void {
 /** @throws RaftlineError `RAFTLINE_USAGE_INVALID` when the two have nothing in common */
 export function printChanges(output: Output, base: Results, changed: Results): void {
   const changes = compareResults(base, changed);
-  const versions = versionsNote(base.machine, changed.machine);
-  if (versions !== undefined) output.line(versions);
+  for (const difference of differenceNotes(base.machine, changed.machine)) output.line(difference);
+  const data = dataNote(base, changed);
+  if (data !== undefined) output.line(data);
   let conditions = '';
   for (const change of changes) {
     const title = `${change.side}: ${change.conditions}`;
     if (title !== conditions) output.line(`\nagainst the other results, ${title}`);
     conditions = title;
-    const { ratio, low, high } = change.quotient;
-    const verdict =
-      change.better === undefined ? nothingShown(change.quotient) : change.better ? 'better' : 'worse';
+    const interval = intervalText(change.quotient);
     output.line(
       `  ${change.figure.padEnd(28)} ${figure(change.base)} → ${figure(change.changed)}: ` +
-        `${ratio.toFixed(3)} times (95 %: ${low.toFixed(3)}–${high.toFixed(3)}), ${verdict}`,
+        `${change.quotient.ratio.toFixed(3)} times${interval && ` (95 %: ${interval})`}, ${verdictText(change)}`,
     );
   }
 }
