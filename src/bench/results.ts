@@ -3,6 +3,7 @@ import { ErrorCode, RaftlineError } from '../base/errors.js';
 import { seededRandom } from '../base/prng.js';
 import type { MachineFacts } from './machine.js';
 import type { RunResult } from './measure.js';
+import { faultOfResults } from './results-shape.js';
 import { type BenchSettings, conditionsText } from './settings.js';
 import type { Side } from './side.js';
 import { compareRuns, nothingShown, type Quotient, type Spread, spreadOf } from './statistics.js';
@@ -159,10 +160,10 @@ export function readResults(file: string): Results {
     throw refuse(`received ${JSON.stringify(results).slice(0, 60)}`);
   }
   if (results.measured.length === 0) throw refuse('received one without any run');
-  if (typeof results.machine !== 'object' || !results.measured.every(isMeasured)) {
-    throw refuse('received one that lacks machine, settings or runs');
-  }
-  return results as Results;
+  const measured = results.measured.map(withOlderDefaults);
+  const fault = faultOfResults(results.machine, results.compressibility, measured);
+  if (fault !== undefined) throw refuse(`received one with ${fault}`);
+  return { ...results, measured } as Results;
 }
 
 /** About a file that `program` is to have written. */
@@ -185,12 +186,9 @@ export function readJson(file: string, refuse: (why: string) => RaftlineError): 
   }
 }
 
-function isMeasured(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const { settings, cluster, pipe } = value as Partial<Measured>;
-  const { nodes, concurrency } = settings ?? {};
-  if (typeof nodes !== 'number' || typeof concurrency !== 'number') return false;
-  return [cluster, pipe].every(
-    (runs) => Array.isArray(runs) && runs.every((run) => run?.latency !== undefined),
-  );
+/** Before there were options for them, every node synced, and no state machine had work to do. */
+const OLDER_DEFAULTS: Pick<BenchSettings, 'durability' | 'applyUs'> = { durability: 'sync', applyUs: 0 };
+
+function withOlderDefaults(measured: Measured | null): unknown {
+  return { ...measured, settings: { ...OLDER_DEFAULTS, ...measured?.settings } };
 }
