@@ -16,6 +16,8 @@ import { isDead, type Truncation, truncationsIn } from './truncations.js';
  */
 export const READER_WINDOW_BYTES: Record<ReadPattern, number> = { once: 1024 * 1024, anyhow: 256 * 1024 };
 const OPEN_FILES_MAX = 4;
+/** More than any segment has bytes. */
+const SEGMENT_STRIDE = 2 ** 32;
 
 export interface FarRead {
   /** As stored; valid until the reader's next call. */
@@ -54,6 +56,9 @@ export class LogReader {
   private readonly window: ReadWindow;
   private readonly pattern: ReadPattern;
   private room: Buffer;
+  /** Of the current read. */
+  private fillsLeft = Number.POSITIVE_INFINITY;
+  private stopped = false;
 
   constructor(
     private readonly disk: Disk,
@@ -70,17 +75,44 @@ export class LogReader {
    * Whole batches of `group`, as stored, beginning with the one that contains `from`, none with an entry beyond
    * `last`, up to `bytesMax` bytes but at least one. undefined: none that is written fits, or the log was just being
    * truncated; ask again later. Also undefined where `from` is gone (see `isGone`). Throws LogDamaged{file, offset}, DiskFailed.
+   *
+   * `fillsMax`: how often the window may be filled on the way; where that is not enough `wantsFill` says so, and the walk goes on from there the next
+   * time. Groups whose records lie between each other's are so read together: each in turn without a fill, and one fill for whose walk is the furthest back.
    */
-  read(group: GroupId, from: LogIndex, last: LogIndex, bytesMax: number): FarRead | undefined {
+  read(
+    group: GroupId,
+    from: LogIndex,
+    last: LogIndex,
+    bytesMax: number,
+    fillsMax = Number.POSITIVE_INFINITY,
+  ): FarRead | undefined {
     const base = this.index.base(group);
+    this.fillsLeft = fillsMax;
+    this.stopped = false;
     try {
       return this.readWhole(group, from, last, bytesMax);
     } catch (thrown) {
       this.walks.delete(group);
       // The log has got another start meanwhile: the file may have been deleted under this walk. Nothing is damaged, look again.
-      if (this.index.base(group) > base) return this.read(group, from, last, bytesMax);
+      if (this.index.base(group) > base) return this.read(group, from, last, bytesMax, fillsMax);
       throw diskError(thrown, 'reading', this.directory);
     }
+  }
+
+  /** Bytes that were read from the disk, ever: others' records on the way to a group's are read as well. */
+  get bytesRead(): number {
+    return this.window.bytesRead;
+  }
+
+  /** Whether the last read ended where it did because it was allowed no further fill. */
+  get wantsFill(): boolean {
+    return this.stopped;
+  }
+
+  /** Where in the log the group's walk stands, to be compared with others'; before all where it has not begun. */
+  placeOf(group: GroupId): number {
+    const walk = this.walks.get(group);
+    return walk === undefined ? -1 : walk.segment * SEGMENT_STRIDE + walk.position;
   }
 
   /** Whether the entry is no longer in the log: only a snapshot holds it. */
@@ -99,6 +131,8 @@ export class LogReader {
     if (walk === undefined) return undefined;
     const end = Math.min(last, walk.location.writtenLast);
     const { truncations } = walk.location;
+    // Such a walk begins at its anchor each time: it has to arrive.
+    if (walk.location.anchor.crossesTruncation) this.fillsLeft = Number.POSITIVE_INFINITY;
     const read: FarRead = { batches: [], headers: [] };
     let wanted = from;
     let bytes = 0;
@@ -107,7 +141,9 @@ export class LogReader {
         walk = this.begin(group, walk.index);
         if (walk === undefined || walk.location.truncations !== truncations) break;
       }
-      const { record, header } = this.nextBatch(group, walk);
+      const next = this.nextBatch(group, walk);
+      if (next === undefined) break;
+      const { record, header } = next;
       if (lastIndexOf(header) >= wanted) {
         if (lastIndexOf(header) > end) break;
         if (bytes > 0 && bytes + record.bodyLength > bytesMax) break;
@@ -150,10 +186,12 @@ export class LogReader {
     };
   }
 
-  /** Walks to the group's next live batch, which must begin with `walk.index`. Its body is not verified yet. */
-  private nextBatch(group: GroupId, walk: Walk): { record: LocatedRecord; header: BatchHeader } {
+  /** Walks to the group's next live batch, which must begin with `walk.index`. Its body is not verified yet. undefined: there are no fills left to get to it. */
+  private nextBatch(group: GroupId, walk: Walk): { record: LocatedRecord; header: BatchHeader } | undefined {
     for (;;) {
+      if (!this.within(walk, RECORD_HEADER_BYTES + BATCH_PAYLOAD_OFFSET)) return undefined;
       const record = this.recordAt(walk);
+      if (record.group === group && !this.within(walk, record.end - walk.position)) return undefined;
       if (record.group === group && record.kind === RecordKind.Batch) {
         const header = this.headerOf(walk, record);
         if (header?.firstIndex === walk.index && !isDead(walk.truncations, walk.segment, record, header)) {
@@ -166,6 +204,14 @@ export class LogReader {
       }
       this.pass(walk, record);
     }
+  }
+
+  /** Whether the next bytes of the walk stand in the window, or may be read into it. */
+  private within(walk: Walk, length: number): boolean {
+    if (this.files.get(walk.segment)?.holds(walk.position, length) === true) return true;
+    this.stopped = this.fillsLeft <= 0;
+    this.fillsLeft--;
+    return !this.stopped;
   }
 
   private pass(walk: Walk, record: LocatedRecord): void {

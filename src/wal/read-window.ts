@@ -11,6 +11,8 @@ export class ReadWindow {
   #fd = -1;
   #start = 0;
   #end = 0;
+  /** Bytes that were read from files, ever. */
+  bytesRead = 0;
 
   /** @param byteLength a multiple of BLOCK_BYTES, two blocks or more */
   constructor(
@@ -23,10 +25,15 @@ export class ReadWindow {
     return this.byteLength - BLOCK_BYTES;
   }
 
+  /** Whether these bytes can be had without reading. */
+  holds(fd: number, position: number, length: number): boolean {
+    return fd === this.#fd && position >= this.#start && position + length <= this.#end;
+  }
+
   /** `length` bytes at `position`; fewer where the file ends. */
   view(fd: number, position: number, length: number): Buffer {
     if (length > this.viewBytesMax) return this.#large(fd, position, length);
-    if (fd !== this.#fd || position < this.#start || position + length > this.#end) this.#fill(fd, position);
+    if (!this.holds(fd, position, length)) this.#fill(fd, position);
     const from = Math.min(position, this.#end) - this.#start;
     return this.#bytes!.subarray(from, Math.min(from + length, this.#end - this.#start));
   }
@@ -45,6 +52,7 @@ export class ReadWindow {
     this.#bytes.copyWithin(0, start - this.#start, start - this.#start + kept);
     this.#fd = -1;
     const count = this.disk.read(fd, this.#bytes, kept, this.byteLength - kept, start + kept);
+    this.bytesRead += count;
     this.#fd = fd;
     this.#start = start;
     this.#end = start + kept + count;

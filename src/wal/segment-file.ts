@@ -68,6 +68,11 @@ export class SegmentFile {
     return this.window.view(this.fd, position, length);
   }
 
+  /** Whether these bytes can be had without reading. */
+  holds(position: number, length: number): boolean {
+    return this.window.holds(this.fd, position, length);
+  }
+
   /** Forgets what was read. */
   refresh(): void {
     this.window.forget();

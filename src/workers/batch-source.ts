@@ -30,6 +30,8 @@ export interface BatchRun {
 export class BatchSource {
   readonly #near: Near;
   readonly #far: LogReader;
+  /** Whether what `next` gave last ends where it does, or is nothing, for want of a further fill. */
+  wantsFill = false;
 
   constructor(near: Near, far: LogReader) {
     this.#near = near;
@@ -38,7 +40,8 @@ export class BatchSource {
 
   /**
    * Whole batches, starting with the one that contains `from`, up to `bytesMax`, or `farBytesMax` if they are read from
-   * the disk (one always, but none where that is not above 0). Undefined: not there yet, or not now.
+   * the disk (one always, but none where that is not above 0). Undefined: not there yet, or not now. `fillsMax`: how often something may be read from
+   * the disk for it; where more would have been needed `wantsFill` says so.
    * @throws RaftlineError `RAFTLINE_LOG_DAMAGED` when our own disk gives back something else than was written.
    */
   next(
@@ -47,10 +50,19 @@ export class BatchSource {
     from: LogIndex,
     bytesMax: number,
     farBytesMax = bytesMax,
+    fillsMax?: number,
   ): BatchRun | undefined {
+    this.wantsFill = false;
     const near = this.#nearRun(group, term, from, bytesMax);
     if (near !== undefined || farBytesMax <= 0) return near;
-    return this.#farRun(group, term, from, Math.min(bytesMax, farBytesMax));
+    const far = this.#farRun(group, term, from, Math.min(bytesMax, farBytesMax), fillsMax);
+    this.wantsFill = this.#far.wantsFill;
+    return far;
+  }
+
+  /** Where in the log the reading for a group stands, to be compared with others'. */
+  farPlaceOf(group: GroupId): number {
+    return this.#far.placeOf(group);
   }
 
   /** The batch that contains `from` is there, and near. */
@@ -100,8 +112,14 @@ export class BatchSource {
   }
 
   /** Nothing of a later term: then this leadership is over, and main has not closed its session yet (A9, H24). */
-  #farRun(group: GroupId, term: Term, from: LogIndex, bytesMax: number): BatchRun | undefined {
-    const read = this.#far.read(group, from, Number.MAX_SAFE_INTEGER, bytesMax);
+  #farRun(
+    group: GroupId,
+    term: Term,
+    from: LogIndex,
+    bytesMax: number,
+    fillsMax?: number,
+  ): BatchRun | undefined {
+    const read = this.#far.read(group, from, Number.MAX_SAFE_INTEGER, bytesMax, fillsMax);
     if (read === undefined) return undefined;
     const headers = read.headers.filter((header) => header.term <= term);
     if (headers.length === 0) return undefined;

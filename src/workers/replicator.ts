@@ -16,7 +16,7 @@ const MESSAGE_BYTES = 256 * 1024;
 /** Messages that one poll sends in one session at most. */
 const MESSAGES_PER_POLL = 16;
 /**
- * Bytes that one poll reads back from the disk for one session at most, but for a batch that is larger: who waits for the disk sends nothing to
+ * Bytes read back from the disk that one poll sends in one session at most, but for a batch that is larger: who waits for the disk sends nothing to
  * the others meanwhile, and what was sent at once comes back at once.
  */
 const FAR_BYTES_PER_POLL = 1024 * 1024;
@@ -82,6 +82,10 @@ export class Replicator implements Program {
   readonly name: string;
   readonly #ports: ReplicatorPorts;
   readonly #sessions = new Map<GroupId, Session>();
+  /** Of this poll: the session whose reading waits the furthest back in the log for more to be read. */
+  #behind: { session: Session; place: number } | undefined;
+  /** Of this poll: whether something was sent that had been read back. */
+  #farSent = false;
 
   constructor(ports: ReplicatorPorts) {
     this.#ports = ports;
@@ -181,15 +185,28 @@ export class Replicator implements Program {
   poll(nowMs: number): boolean {
     const { link } = this.#ports;
     let worked = link.poll(nowMs);
+    this.#behind = undefined;
+    this.#farSent = false;
     for (const session of this.#sessions.values()) {
       takeIn(session, nowMs);
       if (this.#report(session)) worked = true;
       if (!link.up || session.broken) continue;
       if (session.mode === 'probe') worked = this.#probe(session, nowMs) || worked;
-      else if (session.mode === 'stream') worked = this.#stream(session, nowMs) || worked;
+      else if (session.mode === 'stream') worked = this.#stream(session, nowMs, 0) || worked;
       this.#watch(session, nowMs);
     }
-    return worked;
+    return this.#readOn(nowMs) || worked;
+  }
+
+  /**
+   * The groups' records lie between each other's in one log, so what was read for one group is first looked through for all; then who stands furthest
+   * back reads on, once a poll. Each stretch is so read once for all groups that are equally far, and nothing else waits for more than one read.
+   */
+  #readOn(nowMs: number): boolean {
+    const behind = this.#behind;
+    if (behind === undefined || this.#farSent) return false;
+    this.#stream(behind.session, nowMs, 1);
+    return true;
   }
 
   close(): void {
@@ -226,7 +243,8 @@ export class Replicator implements Program {
     return this.#sendEmpty(session, nowMs);
   }
 
-  #stream(session: Session, nowMs: number): boolean {
+  /** `fillsMax`: how often something may be read from the disk for it. */
+  #stream(session: Session, nowMs: number, fillsMax: number): boolean {
     const { source } = this.#ports;
     const { catchUp, group, flow } = session;
     const allowed = catchUp.allowance(nowMs, flow.catchUpBytesPerSecond, source.grown(group));
@@ -240,10 +258,19 @@ export class Replicator implements Program {
         session.pressed ||= window.messages <= SHALLOW && source.isNear(group, term, next);
         break;
       }
-      const run = source.next(group, session.term, session.next, Math.min(room, MESSAGE_BYTES), far);
+      const run = source.next(
+        group,
+        session.term,
+        session.next,
+        Math.min(room, MESSAGE_BYTES),
+        far,
+        sent === 0 ? fillsMax : 0,
+      );
+      if (run === undefined && source.wantsFill) this.#waits(session);
       if (run === undefined || !this.#sendRun(session, run, nowMs)) break;
       sent++;
       if (!run.far) continue;
+      this.#farSent = true;
       catchUp.spent(run.byteLength);
       far -= run.byteLength;
     }
@@ -252,6 +279,11 @@ export class Replicator implements Program {
       if (nowMs - session.commitHeldSinceMs >= COMMIT_ALONE_MS) return this.#sendEmpty(session, nowMs);
     }
     return sent > 0;
+  }
+
+  #waits(session: Session): void {
+    const place = this.#ports.source.farPlaceOf(session.group);
+    if (place < (this.#behind?.place ?? Number.POSITIVE_INFINITY)) this.#behind = { session, place };
   }
 
   #sendRun(session: Session, run: BatchRun, nowMs: number): boolean {

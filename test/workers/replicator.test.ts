@@ -28,9 +28,11 @@ async function makeWorld(
     inflightBytesMax?: number;
     catchUpBytesPerSecond?: number;
     receiveWindowBytes?: number;
+    groups?: number[];
+    segmentBytes?: number;
   } = {},
 ) {
-  const { receiveWindowBytes } = options;
+  const { receiveWindowBytes, groups = [1], segmentBytes = 64 * 1024 } = options;
   const meeting = new Meeting({
     messageBytesMax: 1 << 22,
     queuedBytesMax: 1 << 23,
@@ -61,8 +63,8 @@ async function makeWorld(
   const { region, producer, consumer } = ringPair(1 << 20);
   const near = new NearIndex(new RingObserver(region));
   const disk = new FaultyDisk(1);
-  const { wal, index } = openLog(disk, '/data');
-  const far = new LogReader(disk, '/data', index);
+  const { wal, index } = openLog(disk, '/data', { groups, segmentBytes });
+  const far = new LogReader(disk, '/data', index, { pattern: 'once' });
   const inbox = new Inbox();
   let flow: FollowerFlow = {
     depth: options.depth ?? 4,
@@ -97,10 +99,11 @@ async function makeWorld(
     },
     followers,
     /** Writes a batch that is no longer in the ring. */
-    write(batch: Buffer) {
-      wal.stageBatch(1, batch);
+    write(batch: Buffer, group = 1) {
+      wal.stageBatch(group, batch);
       flushAll(wal);
     },
+    far,
     tune(changes: Partial<typeof flow>) {
       flow = { ...flow, ...changes };
       replicator.retune(1);
@@ -346,6 +349,7 @@ describe('the replicator', () => {
       depth: 1000,
       inflightBytesMax: 1 << 26,
       catchUpBytesPerSecond: 1e10,
+      segmentBytes: 1 << 24,
     });
     for (let at = 0; at < 200; at++) world.write(batchAt(at + 1, { entryBytes: 20_000 }));
     const total = 200 * 20_000;
@@ -580,6 +584,37 @@ describe('the replicator', () => {
     world.replicator.stream({ group: 2, session: 2, next: 5 });
     expect(world.heard()).toMatchObject([{ group: 2, prevIndex: 4, batches: 1 }]);
     expect(readBatchHeader(world.follower.bodies[0] ?? batchAt(1), 0).term).toBeGreaterThan(0);
+  });
+
+  it('reads what lies between each other’s records in the log once for all groups that are equally far behind', async () => {
+    const groups = [1, 2, 3, 4, 5, 6, 7, 8];
+    const batches = 100;
+    const world = await makeWorld({ depth: 64, inflightBytesMax: 1 << 22, groups, segmentBytes: 1 << 24 });
+    let written = 0;
+    for (let firstIndex = 1; firstIndex <= batches; firstIndex++) {
+      for (const group of groups) {
+        const batch = batchAt(firstIndex, { group, entryBytes: 10_000, fill: group * firstIndex });
+        world.write(batch, group);
+        written += batch.length;
+      }
+    }
+    for (const group of groups) {
+      world.replicator.open({ group, session: 1, term: 3, prevIndex: 0, prevTerm: 0 });
+      world.heard();
+      world.reply({ group, term: 3, match: 0 });
+    }
+    for (const group of groups) world.replicator.stream({ group, session: 1, next: 1 });
+    const had = new Map(groups.map((group) => [group, 0]));
+    for (let rounds = 0; [...had.values()].some((index) => index < batches); rounds++) {
+      expect(rounds, 'no group comes to a stand').toBeLessThan(100);
+      world.now += 10;
+      for (const { group, prevIndex, batches: count } of world.heard()) {
+        expect(prevIndex, 'nothing is left out').toBe(had.get(group));
+        had.set(group, prevIndex + count);
+      }
+      for (const [group, match] of had) world.reply({ group, term: 3, kind: 'received', match });
+    }
+    expect(world.far.bytesRead / written).toBeLessThan(1.5);
   });
 
   it('B12 closing an older session does not end the newer one', async () => {
