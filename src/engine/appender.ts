@@ -38,8 +38,8 @@ export interface AppenderPorts {
   readonly append: (bytes: Uint8Array, listener: Listener) => void;
   /** How long it may take until there is room, ms. */
   readonly retryAfterMs: () => number;
-  /** Calls back when what is due now is done. */
-  readonly soon: (run: () => void) => void;
+  /** Calls back once, after so many ms. */
+  readonly after: (delayMs: number, run: () => void) => void;
 }
 
 const PIPELINE_DEFAULT = 65_536;
@@ -112,11 +112,17 @@ export class GroupAppender {
     return undefined;
   }
 
-  /** Resolves when it is worth appending again after a refusal as overloaded. */
+  /**
+   * Resolves when it is worth appending again after a refusal as overloaded: when outcomes have made room, or, where it is others who fill the group,
+   * after a pause of `details.retryAfterMs`.
+   */
   drained(): Promise<void> {
     if (this.#hasRoom()) return Promise.resolve();
-    // No outcome of ours will tell that others have made room.
-    if (this.outstanding === 0) this.#ports.soon(() => this.#drain());
+    // No outcome of ours will tell that others have made room. Whoever waits already has begun the pause.
+    if (this.outstanding === 0 && this.#drainWaiters.length === 0) {
+      const { after, retryAfterMs } = this.#ports;
+      after(retryAfterMs(), () => this.#drain());
+    }
     return new Promise((resolve) => this.#drainWaiters.push(resolve));
   }
 

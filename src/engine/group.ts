@@ -58,7 +58,7 @@ export class Group {
       group: this.id,
       append: (bytes, listener) => this.#calls.append(this.id, bytes, listener),
       retryAfterMs: () => this.#turn.replica(this.id).proposals.retryAfterMs(),
-      soon: systemClock.soon,
+      after: systemClock.after,
     };
     return new GroupAppender(ports, options);
   }

@@ -3,6 +3,7 @@ import { ErrorCode, RaftlineError } from '../../src/base/errors.js';
 import { type AppenderRun, GroupAppender } from '../../src/engine/appender.js';
 import type { Engine as EngineType } from '../../src/engine/engine.js';
 import type { EngineOptions } from '../../src/engine/options.js';
+import { overloaded } from '../../src/engine/refusals.js';
 import { type Listener, Waiters } from '../../src/engine/waiters.js';
 import { Cluster, Engine, Ledger, leads, single, temporaryDirectory, until } from './world.js';
 
@@ -154,12 +155,41 @@ describe('an appender whose leader is deposed', () => {
 });
 
 describe('an appender over a batch polled by hand', () => {
+  it('D2 waits as long as the refusal says where others fill the group, and goes on at once after outcomes of its own', async () => {
+    const waiters = new Waiters();
+    let isFull = true;
+    const append = (_: Uint8Array, listener: Listener): void => {
+      if (isFull) throw overloaded(1, 'others fill it', 7);
+      waiters.listen(0, 1, listener);
+    };
+    const pauses: [number, () => void][] = [];
+    const after = (delayMs: number, run: () => void): unknown => pauses.push([delayMs, run]);
+    const appender = new GroupAppender({ group: 1, append, retryAfterMs: () => 7, after }, {});
+    const add = () => appender.append(Buffer.alloc(0), () => {})?.code;
+    const seen: string[] = [];
+    expect(add()).toBe(ErrorCode.Overloaded);
+    for (const name of ['one', 'two']) void appender.drained().then(() => seen.push(name));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([seen, pauses.map(([delayMs]) => delayMs)], 'one pause for all').toEqual([[], [7]]);
+    pauses[0]![1]();
+    await appender.drained();
+    expect(seen).toEqual(['one', 'two']);
+    isFull = false;
+    expect(add()).toBeUndefined();
+    isFull = true;
+    expect(add()).toBe(ErrorCode.Overloaded);
+    const drained = appender.drained();
+    waiters.resolve(5, 1, undefined);
+    await drained;
+    expect(pauses.length, 'its own outcome tells').toBe(1);
+  });
+
   it('D2 counts an entry until its callback has returned, and a callback that throws costs no other its answer', async () => {
     const waiters = new Waiters();
     let position = 0;
     const append = (_: Uint8Array, listener: Listener): void => waiters.listen(position++, 1, listener);
     const appender = new GroupAppender(
-      { group: 1, append, retryAfterMs: () => 7, soon: setImmediate },
+      { group: 1, append, retryAfterMs: () => 7, after: () => expect.unreachable() },
       { pipeline: 3 },
     );
     const seen: string[] = [];
