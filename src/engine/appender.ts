@@ -1,5 +1,6 @@
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, Term } from '../base/ids.js';
+import { checkObject, shownAs } from './option-checks.js';
 import { overloaded } from './refusals.js';
 import type { Fate, Listener, ProposedMany } from './waiters.js';
 
@@ -71,7 +72,7 @@ export class GroupAppender {
 
   /** @throws RaftlineError `RAFTLINE_OPTION_INVALID` */
   constructor(ports: AppenderPorts, options: AppenderOptions) {
-    const { pipeline = PIPELINE_DEFAULT, callback } = options;
+    const { pipeline = PIPELINE_DEFAULT, callback } = checkObject('options', options);
     if (!Number.isSafeInteger(pipeline) || pipeline < 1 || pipeline > PIPELINE_MAX)
       throw invalid('pipeline', `a whole number from 1 to ${PIPELINE_MAX}`, pipeline);
     if (callback !== undefined && typeof callback !== 'function')
@@ -209,7 +210,7 @@ function outcomeOf(error: Error, fate: Fate): RaftlineError {
 }
 
 function invalid(path: string, expected: string, value: unknown): RaftlineError {
-  const received = String(value).slice(0, 80);
+  const received = shownAs(value);
   const message = `appender ${path}: expected ${expected}, received ${received}`;
   return new RaftlineError(ErrorCode.OptionInvalid, message, { path, expected, received });
 }

@@ -1,7 +1,13 @@
 import { ErrorCode, RaftlineError, toRaftlineError } from '../base/errors.js';
 import type { GroupId, NodeId } from '../base/ids.js';
 import type { Loop } from './loop.js';
-import type { ChangeOptions, MembersRequest, MembersView } from './members-request.js';
+import {
+  type ChangeOptions,
+  checkRequest,
+  type MembersRequest,
+  type MembersView,
+} from './members-request.js';
+import { checkObject, invalid } from './option-checks.js';
 import type { Pipelines } from './pipeline.js';
 import type { PipelineOptions } from './pipeline-options.js';
 import type { Proposals } from './proposals.js';
@@ -11,7 +17,7 @@ import type { Listener, Proposed } from './waiters.js';
 
 /**
  * What callers in this process ask of its groups, between two turns. A refusal is thrown, and is the caller's: then nothing was done. A broken
- * invariant ends the engine as it would in a turn.
+ * invariant ends the engine as it would in a turn; what a caller gives is looked at before that counts.
  */
 export class Calls {
   readonly #loop: Loop;
@@ -46,6 +52,7 @@ export class Calls {
 
   /** As `propose`, for several entries of one batch. */
   proposeMany(group: GroupId, entries: readonly Uint8Array[], listener: Listener): void {
+    if (!Array.isArray(entries)) throw invalid('entries', 'an array of Uint8Array', entries);
     for (const bytes of entries) checkBytes('entries', bytes);
     this.#guarded(() => this.#replica(group).proposals.proposeMany(entries, listener));
   }
@@ -56,13 +63,15 @@ export class Calls {
     resolve: (point: ReadPoint) => void,
     reject: (error: Error) => void,
   ): void {
-    this.#guarded(() => this.#replica(group).read(options, resolve, reject));
+    const { policy } = checkObject('options', options);
+    this.#guarded(() => this.#replica(group).read({ policy }, resolve, reject));
   }
 
   /** Changes the pipeline of one group, or of all: at once, and nothing in flight is lost. */
   tune(group: GroupId | undefined, changes: PipelineOptions): void {
+    if (this.#loop.stopped !== undefined) throw this.#loop.stopped;
+    this.#pipelines.tune(group, changes);
     this.#guarded(() => {
-      this.#pipelines.tune(group, changes);
       const replicas = group === undefined ? this.#replicas.values() : [this.#replica(group)];
       for (const replica of replicas) replica.tune(this.#pipelines);
     });
@@ -79,6 +88,7 @@ export class Calls {
     resolve: (view: MembersView) => void,
     reject: (error: Error) => void,
   ): void {
+    checkRequest(request, options);
     this.#guarded(() => this.#replica(group).members.begin(request, options, resolve, reject));
   }
 

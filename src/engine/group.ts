@@ -3,6 +3,7 @@ import { type AppenderOptions, type AppenderPorts, GroupAppender } from './appen
 import type { Calls } from './calls.js';
 import { systemClock } from './clock.js';
 import type { ChangeOptions, MembersRequest, MembersView } from './members-request.js';
+import { checkObject } from './option-checks.js';
 import type { PipelineOptions } from './pipeline-options.js';
 import type { ReadOptions, ReadPoint } from './reads.js';
 import { type GroupStatus, groupStatus } from './status.js';
@@ -102,11 +103,11 @@ export class Group {
    * `RAFTLINE_MEMBER_INVALID`, `RAFTLINE_MEMBER_REMOVED`, `RAFTLINE_UNREACHABLE`, `RAFTLINE_HANDSHAKE_REFUSED`, `RAFTLINE_MEMBER_LAGGING`,
    * `RAFTLINE_TIMEOUT`, `RAFTLINE_OPTION_INVALID`.
    */
-  addMember(
+  async addMember(
     member: { id: NodeId; address: string; as?: 'voter' | 'learner' },
     options: ChangeOptions = {},
   ): Promise<MembersView> {
-    const { id, address, as = 'voter' } = member;
+    const { id, address, as = 'voter' } = checkObject('member', member);
     return this.#change({ type: 'add', id, address, as }, options);
   }
 
@@ -127,11 +128,11 @@ export class Group {
    * Any set of voters to any other in one step (joint consensus, Raft §6), of nodes that are members already. Who is in neither list is
    * removed. Outcomes as of `addMember`.
    */
-  changeMembers(
+  async changeMembers(
     members: { voters: readonly NodeId[]; learners?: readonly NodeId[] },
     options: ChangeOptions = {},
   ): Promise<MembersView> {
-    const { voters, learners = [] } = members;
+    const { voters, learners = [] } = checkObject('members', members);
     return this.#change({ type: 'set', voters, learners }, options);
   }
 

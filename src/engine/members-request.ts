@@ -2,6 +2,7 @@ import { ErrorCode, RaftlineError } from '../base/errors.js';
 import { type Incarnation, type LogIndex, type NodeId, U32_MAX } from '../base/ids.js';
 import { ADDRESS_CHARS_MAX } from '../base/limits.js';
 import { CompressionLevel, type MemberIncarnation } from '../base/messages.js';
+import { checkObject, shownAs } from './option-checks.js';
 
 /** The members of a group, as this node's log has them: on the leader the newest, elsewhere perhaps behind. */
 export interface MembersView {
@@ -37,6 +38,7 @@ export type MembersRequest =
 
 /** Input from outside. @throws RaftlineError `RAFTLINE_OPTION_INVALID` */
 export function checkRequest(request: MembersRequest, options: ChangeOptions): void {
+  checkObject('options', options);
   for (const id of namedIn(request)) checkWhole('id', id, 1, U32_MAX);
   if (request.type === 'compression') checkWhole('level', request.level, 0, CompressionLevel.Deflate);
   if (request.type === 'add') {
@@ -52,7 +54,11 @@ export function checkRequest(request: MembersRequest, options: ChangeOptions): v
 
 function namedIn(request: MembersRequest): readonly NodeId[] {
   if (request.type === 'compression') return [];
-  return request.type === 'set' ? [...request.voters, ...request.learners] : [request.id];
+  if (request.type !== 'set') return [request.id];
+  const { voters, learners } = request;
+  for (const [path, ids] of Object.entries({ voters, learners }))
+    if (!Array.isArray(ids)) throw refused(path, 'an array of ids', ids);
+  return [...voters, ...learners];
 }
 
 function checkWhole(path: string, value: number, min: number, max: number): void {
@@ -61,7 +67,7 @@ function checkWhole(path: string, value: number, min: number, max: number): void
 }
 
 function refused(path: string, expected: string, value: unknown): RaftlineError {
-  const received = String(value).slice(0, 80);
+  const received = shownAs(value);
   const message = `change of members: ${path}: expected ${expected}, received ${received}`;
   return new RaftlineError(ErrorCode.OptionInvalid, message, { path, expected, received });
 }

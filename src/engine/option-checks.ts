@@ -4,7 +4,7 @@ import type { OptionRow } from './option-table.js';
 
 /** The error of an option that does not hold: its path, what was expected and what was received. */
 export function invalid(path: string, expected: string, received: unknown): RaftlineError {
-  const shown = describe(received);
+  const shown = shownAs(received);
   return new RaftlineError(
     ErrorCode.OptionInvalid,
     `option ${path}: expected ${expected}, received ${shown}`,
@@ -16,11 +16,28 @@ export function invalid(path: string, expected: string, received: unknown): Raft
   );
 }
 
-function describe(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (typeof value === 'function') return 'a function';
-  const text = typeof value === 'bigint' ? `${value}n` : JSON.stringify(value);
+/** Whatever it is, in at most 80 characters. */
+export function shownAs(value: unknown): string {
+  const text = textOf(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+function textOf(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (typeof value === 'bigint') return `${value}n`;
+  const kind = typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+  try {
+    return JSON.stringify(value) ?? kind;
+  } catch {
+    // A circle, or what JSON has no word for.
+    return kind;
+  }
+}
+
+/** @throws RaftlineError `RAFTLINE_OPTION_INVALID` */
+export function checkObject<Given extends object>(path: string, given: Given): Given {
+  if (typeof given === 'object' && given !== null && !Array.isArray(given)) return given;
+  throw invalid(path, 'an object', given);
 }
 
 /** The value of one option, or its default. @throws RaftlineError `RAFTLINE_OPTION_INVALID` */

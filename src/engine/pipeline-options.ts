@@ -1,5 +1,5 @@
 import { type NodeId, U32_MAX } from '../base/ids.js';
-import { checkRow, invalid } from './option-checks.js';
+import { checkObject, checkRow, invalid } from './option-checks.js';
 import { type OptionRow, optionTable } from './option-table.js';
 
 /** What of the pipeline may be set for one follower alone. */
@@ -21,6 +21,8 @@ export interface PipelineOptions extends FollowerPipelineOptions {
   followers?: Readonly<Record<number, FollowerPipelineOptions>>;
 }
 
+/** Followers that may have settings of their own, in the engine's and in each group's. */
+const FOLLOWERS_MAX = 1024;
 const FOLLOWER_NAMES = ['depth', 'inflightBytesMax', 'catchUpBytesPerSecond'];
 const rows: ReadonlyMap<string, OptionRow> = new Map(
   optionTable
@@ -33,24 +35,29 @@ const rows: ReadonlyMap<string, OptionRow> = new Map(
  * @throws RaftlineError `RAFTLINE_OPTION_INVALID` with `path`, `expected` and `received` of the first fault
  */
 export function checkPipeline(path: string, given: unknown): PipelineOptions {
-  const { followers, ...own } = objectAt(path, given);
+  const { followers, ...own } = settingsAt(path, given);
   const checked: PipelineOptions = checkNames(path, own, [...rows.keys()]);
   if (followers === undefined) return checked;
   const byId: Record<NodeId, FollowerPipelineOptions> = {};
-  for (const [key, settings] of Object.entries(objectAt(`${path}.followers`, followers))) {
+  for (const [key, settings] of Object.entries(settingsAt(`${path}.followers`, followers))) {
     const id = Number(key);
     const at = `${path}.followers.${key}`;
     if (!Number.isSafeInteger(id) || id < 1 || id > U32_MAX)
       throw invalid(at, `an id from 1 to ${U32_MAX}`, key);
-    byId[id] = checkNames(at, objectAt(at, settings), FOLLOWER_NAMES);
+    byId[id] = checkNames(at, settingsAt(at, settings), FOLLOWER_NAMES);
   }
+  checkFollowers(path, byId);
   return { ...checked, followers: byId };
 }
 
-function objectAt(path: string, given: unknown): Record<string, unknown> {
-  if (typeof given === 'object' && given !== null && !Array.isArray(given))
-    return given as Record<string, unknown>;
-  throw invalid(path, 'an object', given);
+function settingsAt(path: string, given: unknown): Record<string, unknown> {
+  return checkObject(path, given as Record<string, unknown>);
+}
+
+/** The settings of a group, all of them, go to another thread in one record. */
+export function checkFollowers(path: string, followers: PipelineOptions['followers'] = {}): void {
+  const count = Object.keys(followers).length;
+  if (count > FOLLOWERS_MAX) throw invalid(`${path}.followers`, `at most ${FOLLOWERS_MAX} followers`, count);
 }
 
 function checkNames(path: string, given: Record<string, unknown>, names: readonly string[]): object {

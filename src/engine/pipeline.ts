@@ -2,7 +2,12 @@ import type { GroupId, NodeId } from '../base/ids.js';
 import { type FollowerFlow, flowOf, type GroupFlow } from '../workers/settings.js';
 import { invalid } from './option-checks.js';
 import { batchBytesCeiling, type Config } from './options.js';
-import { checkPipeline, type FollowerPipelineOptions, type PipelineOptions } from './pipeline-options.js';
+import {
+  checkFollowers,
+  checkPipeline,
+  type FollowerPipelineOptions,
+  type PipelineOptions,
+} from './pipeline-options.js';
 
 /** What of a group's pipeline the main thread goes by. */
 export interface GroupPipeline {
@@ -72,8 +77,10 @@ export class Pipelines {
       const expected = `no more than makes ${this.#batchBytesSumMax} over all groups, which is what memory.budgetBytes leaves for their open batches`;
       throw invalid('pipeline.batchBytesMax', expected, batchBytesMax);
     }
-    if (group === undefined) this.#engine = merged(this.#engine, changes);
-    else this.#groups.set(group, merged(this.#groups.get(group) ?? {}, changes));
+    const next = merged(group === undefined ? this.#engine : (this.#groups.get(group) ?? {}), changes);
+    checkFollowers('pipeline', next.followers);
+    if (group === undefined) this.#engine = { ...this.#engine, ...next };
+    else this.#groups.set(group, next);
   }
 
   /** The `batchBytesMax` of all groups together after such a change. */
@@ -87,10 +94,7 @@ export class Pipelines {
   }
 }
 
-function merged<Level extends PipelineOptions>(
-  level: Level,
-  { followers = {}, ...changes }: PipelineOptions,
-): Level {
+function merged(level: PipelineOptions, { followers = {}, ...changes }: PipelineOptions): PipelineOptions {
   const both: Record<NodeId, FollowerPipelineOptions> = { ...level.followers };
   for (const [id, settings] of Object.entries(followers))
     both[Number(id)] = { ...both[Number(id)], ...settings };

@@ -3,6 +3,7 @@ import type { GroupId, LogIndex } from '../base/ids.js';
 import type { Raft } from '../core/raft.js';
 import type { Ready } from '../core/ready.js';
 import type { Clock } from './clock.js';
+import { shownAs } from './option-checks.js';
 import type { Config, ReadPolicy } from './options.js';
 import { overloaded } from './refusals.js';
 
@@ -13,7 +14,7 @@ export interface ReadPoint {
 
 export interface ReadOptions {
   /** Default: the engine's option `reads.policy`. `lease` needs that option; `readIndex` is always possible. */
-  policy?: ReadPolicy;
+  policy?: ReadPolicy | undefined;
 }
 
 /** Reads that may wait at a time in one group. */
@@ -84,8 +85,8 @@ export class Reads {
       : "'readIndex' or 'lease'";
     throw new RaftlineError(
       ErrorCode.OptionInvalid,
-      `read: policy: expected ${expected}, received '${String(wanted)}'`,
-      { path: 'policy', expected, received: String(wanted) },
+      `read: policy: expected ${expected}, received ${shownAs(wanted)}`,
+      { path: 'policy', expected, received: shownAs(wanted) },
     );
   }
 

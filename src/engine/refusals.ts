@@ -1,5 +1,6 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { GroupId, NodeId } from '../base/ids.js';
+import { shownAs } from './option-checks.js';
 
 /**
  * Nothing was taken; the same call may go through later, `retryAfterMs` from now at the earliest as far as can be told. `bound` is given where it is
@@ -32,7 +33,7 @@ export function handingOver(group: GroupId): RaftlineError {
 
 /** It may be asked for again where another one is under way; the others are the caller's mistake. */
 export function transferRefused(to: NodeId, reason: 'self' | 'notVoter' | 'transferring'): RaftlineError {
-  const what = `transfer to node ${to}`;
+  const what = `transfer to node ${shownAs(to)}`;
   if (reason === 'transferring')
     return new RaftlineError(ErrorCode.MembersBusy, `${what}: another one is under way; try again later`);
   const why = reason === 'self' ? 'it leads already' : 'it is no voter of the configuration in force';

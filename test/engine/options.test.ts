@@ -106,6 +106,15 @@ describe('options', () => {
     for (const options of [undefined, null, 3, 'x']) refused(options);
   });
 
+  it('what is received is shown whatever it is', () => {
+    const circular: { self?: object } = {};
+    circular.self = circular;
+    const shown = (id: unknown) => refused({ ...minimal, id }).details.received;
+    expect([circular, Symbol('s'), [1n], Object.create(null), globalThis].map(shown)).toEqual([
+      ...['an object', 'a symbol', 'an object', '{}', 'an object'],
+    ]);
+  });
+
   it('what is received is shown, capped', () => {
     const error = refused({ ...minimal, threads: 'x'.repeat(5000) });
     expect(String(error.details.received).length).toBeLessThanOrEqual(80);

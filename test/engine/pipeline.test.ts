@@ -17,6 +17,11 @@ function pipelinesOf(pipeline: PipelineOptions, group: PipelineOptions, sumMax?:
   return new Pipelines(parseOptions({ id: 1, cluster: 'c', dataDirectory: 'd', pipeline, groups }), sumMax);
 }
 
+/** Settings of so many followers. */
+function followersFrom(first: number, count: number): Required<PipelineOptions>['followers'] {
+  return Object.fromEntries(Array.from({ length: count }, (_, at) => [first + at, { depth: 2 }]));
+}
+
 describe('the settings of the pipeline in force', () => {
   it('the narrower place counts: group and follower, engine and follower, group, engine', () => {
     const pipelines = pipelinesOf(
@@ -45,6 +50,8 @@ describe('the settings of the pipeline in force', () => {
       ['pipeline.followers.5.depth', { lingerUs: 9, followers: { 5: { depth: -1 } } }],
       ['pipeline.batchBytesMax', { lingerUs: 9, batchBytesMax: 1024 * 1024 + 1 }],
       ['pipeline', 3],
+      ['pipeline.followers', { lingerUs: 9, followers: followersFrom(1, 1025) }],
+      ['pipeline.followers', { lingerUs: 9, followers: followersFrom(1001, 1024) }],
       ['pipeline', undefined],
     ] as const) {
       const error = expectCode(() => pipelines.tune(1, changes as PipelineOptions), ErrorCode.OptionInvalid);

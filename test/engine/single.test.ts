@@ -52,6 +52,50 @@ describe('an engine of one node', () => {
     expect(most).toBeLessThanOrEqual(2 * (ANSWERS_PER_TURN + 512));
   });
 
+  it('refuses arguments of a wrong kind, whatever they are, and goes on', async () => {
+    const engine = await open(new Ledger());
+    await leads(engine);
+    const group = engine.group(1);
+    const circular: { self?: object } = {};
+    circular.self = circular;
+    const nothing = Object.create(null) as never;
+    const mine = new Error('of the caller');
+    const calls: Record<string, (given: never) => unknown> = {
+      'tune depth': (depth) => group.tune({ depth }),
+      'tune an unknown name': (name) => engine.tune({ name } as never),
+      'read policy': (policy) => group.read({ policy }),
+      'transfer to': (to) => group.transferLeadership(to),
+      level: (level) => group.setCompressionLevel(level),
+      voters: (voters) => group.changeMembers({ voters }),
+      timeoutMs: (timeoutMs) => group.removeMember(7, { timeoutMs }),
+      'appender pipeline': (pipeline) => group.appender({ pipeline }),
+      proposeMany: (entries) => group.proposeMany(entries),
+    };
+    const given = [circular, Symbol('s'), [1n], nothing, new Set([Buffer.from('x')])] as never[];
+    const whole: Record<string, () => unknown> = {
+      read: () => group.read(null as never),
+      addMember: () => group.addMember(null as never),
+      changeMembers: () => group.changeMembers(null as never),
+      'no voters': () => group.changeMembers({ voters: null as never }),
+      'options of a change': () => group.setCompressionLevel(2, null as never),
+      appender: () => group.appender(null as never),
+      tune: () => group.tune(null as never),
+      generator: () => group.proposeMany([Buffer.from('x')].values() as never),
+    };
+    for (const [name, call] of Object.entries(calls))
+      for (const [at, each] of given.entries()) whole[`${name} ${at}`] = () => call(each);
+    for (const [name, call] of Object.entries(whole))
+      expect(await codeOf((async () => call())()), name).toBe(ErrorCode.OptionInvalid);
+    const fault = {
+      get depth(): number {
+        throw mine;
+      },
+    };
+    expect(() => engine.tune(fault)).toThrow(mine);
+    expect(engine.status().state).toBe('running');
+    expect((await group.proposeMany([Buffer.from('after')])).count).toBe(1);
+  });
+
   it('E10 leads by itself; entries from nothing to the largest are applied and answered, one byte more is refused', async () => {
     const ledger = new Ledger();
     const engine = await open(ledger, { entryBytesMax: 300_000 });
