@@ -138,7 +138,9 @@ export class PeerBook {
       for (const { configuration } of configurations) {
         for (const id of idsOf(configuration)) {
           const incarnation = configuration.incarnations.find((member) => member.id === id)?.incarnation ?? 0;
-          rows.set(id, { id, address: this.addressOf(id), incarnation, invited: false });
+          // Asked for once a member and not once a group: to find it takes a look at every group.
+          const address = rows.get(id)?.address ?? this.addressOf(id);
+          rows.set(id, { id, address, incarnation, invited: false });
         }
       }
     }

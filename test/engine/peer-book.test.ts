@@ -52,6 +52,25 @@ describe('where a member is', () => {
   });
 });
 
+describe('of very many groups', () => {
+  it('looks at each a few times only, whenever a group changes', () => {
+    let looks = 0;
+    const only = [{ index: 5, term: 1, configuration: members([1, 2, 3], []) }];
+    const replica = (group: number): Membership => ({
+      ...{ group, commitIndex: 9 },
+      get configurations() {
+        looks++;
+        return only;
+      },
+    });
+    const replicas = new Map(Array.from({ length: 1024 }, (_, at) => [at + 1, replica(at + 1)]));
+    const hub = { command: () => {}, wake: () => {} } as unknown as Hub;
+    const facts = { incarnation: 11, joined: false, peers: [] };
+    new PeerBook({ self: 1, address: 'n1:1', hints: new Map(), facts, hub, replicas }).update();
+    expect(looks).toBeLessThanOrEqual(10 * 1024);
+  });
+});
+
 describe('who was removed, in an engine with several groups', () => {
   const gone = [{ id: 3, incarnation: 33 }];
   const without = members([1, 2], [], gone);
