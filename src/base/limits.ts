@@ -16,8 +16,10 @@ export const BATCH_RAW_BYTES_CEILING = ENTRY_BYTES_CEILING + 64;
 export const PROPOSE_BYTES_MAX = 256 * 1024;
 /** Most entries in one batch. */
 export const BATCH_ENTRIES_CEILING = 1 << 20;
+/** What stands in a message around the payload of a batch, at most: its head and an envelope. */
+export const ENVELOPE_BYTES_MAX = 64 * 1024;
 /** Largest message on any stream, bytes: a largest batch, its head and an envelope. */
-export const MESSAGE_BYTES_CEILING = BATCH_RAW_BYTES_CEILING + 64 * 1024;
+export const MESSAGE_BYTES_CEILING = BATCH_RAW_BYTES_CEILING + ENVELOPE_BYTES_MAX;
 /** Largest handshake or control message, bytes. */
 export const CONTROL_MESSAGE_BYTES_MAX = 64 * 1024;
 /** Most members in a configuration. */

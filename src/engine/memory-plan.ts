@@ -11,6 +11,8 @@ export const SENDING_BYTES_MAX = 64 * MiB;
 /** Of that for the streams to peers; the rest is for tails and answers to clients. */
 const SENDING_TO_PEERS_BYTES = 32 * MiB;
 const STREAM_QUEUE_BYTES = { min: 1 * MiB, max: 16 * MiB };
+/** Every member takes batches of this payload, however small its own are: members may differ while options are changed. */
+const BATCH_TAKEN_BYTES = 1 * MiB;
 /** Aligned memory of the log's writer: for the segment that it writes, and for the one before, until that is collected. */
 const WRITER_BYTES = 2 * MiB;
 
@@ -41,6 +43,11 @@ export function streamQueueBytes(peers: number): number {
   return Math.max(STREAM_QUEUE_BYTES.min, Math.min(STREAM_QUEUE_BYTES.max, share));
 }
 
+/** The largest payload of a batch from a leader that the plan has room for, where one's own have at most `batchRawBytesMax`. */
+export function batchTakenBytes(batchRawBytesMax: number): number {
+  return Math.max(batchRawBytesMax, BATCH_TAKEN_BYTES);
+}
+
 /**
  * Divides `memory.budgetBytes`. Bounds that hold at every moment are what keeps a stuck follower, a slow disk or a crowd of clients from
  * growing memory; so all of them must fit at once.
@@ -51,7 +58,7 @@ export function streamQueueBytes(peers: number): number {
  */
 export function planMemory(config: Config, rings: number, batchRawBytesMax: number): MemoryParts {
   const { limits, peers, transport, memory, pipeline, groups } = config;
-  const message = batchRawBytesMax + MiB / 4;
+  const message = batchTakenBytes(batchRawBytesMax) + MiB / 4;
   const senders = peers.size + limits.tailStreams;
   const parts = {
     rings,

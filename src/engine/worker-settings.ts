@@ -1,8 +1,13 @@
-import { BATCH_ENTRIES_CEILING, BATCH_RAW_BYTES_CEILING, PROPOSE_BYTES_MAX } from '../base/limits.js';
+import {
+  BATCH_ENTRIES_CEILING,
+  BATCH_RAW_BYTES_CEILING,
+  MESSAGE_BYTES_CEILING,
+  PROPOSE_BYTES_MAX,
+} from '../base/limits.js';
 import type { Configuration } from '../base/messages.js';
 import type { WorkerSettings } from '../workers/settings.js';
 import { leaseMsOf } from './lease.js';
-import { SENDING_BYTES_MAX, streamQueueBytes } from './memory-plan.js';
+import { batchTakenBytes, SENDING_BYTES_MAX, streamQueueBytes } from './memory-plan.js';
 import { batchBytesCeiling, type Config } from './options.js';
 import { Pipelines } from './pipeline.js';
 
@@ -20,6 +25,7 @@ export function workerSettings(config: Config): WorkerSettings {
   };
   // What a client may send in one message goes into one batch, however small this node's own batches are (H69).
   const largest = Math.max(config.entryBytesMax, batchBytesCeiling(config), PROPOSE_BYTES_MAX) + 64 * 1024;
+  const batchRawBytesMax = Math.min(BATCH_RAW_BYTES_CEILING, largest);
   return {
     id: config.id,
     cluster: config.cluster,
@@ -31,7 +37,9 @@ export function workerSettings(config: Config): WorkerSettings {
     compression: config.compression,
     lz4: config.lz4,
     entryBytesMax: config.entryBytesMax,
-    batchRawBytesMax: Math.min(BATCH_RAW_BYTES_CEILING, largest),
+    batchRawBytesMax,
+    batchTakenBytesMax: batchTakenBytes(batchRawBytesMax),
+    messageBytesMax: Math.min(MESSAGE_BYTES_CEILING, batchRawBytesMax + 1024 * 1024),
     batchEntriesMax: BATCH_ENTRIES_CEILING,
     flows: Object.fromEntries(config.groups.map(({ id }) => [id, pipelines.flow(id)])),
     durability: config.durability,

@@ -8,9 +8,19 @@ import { MESSAGE_OVERHEAD_BYTES, type MessageStream, type TransportOptions } fro
 const HANDED_MESSAGES_MAX = 16;
 const HANDED_BYTES_MAX = 1024 * 1024;
 
+/** Of what is said about bytes that were refused. */
+const REASON_CHARS_MAX = 200;
+
 interface Queued {
   readonly bytes: Buffer;
   readonly done: (() => void) | undefined;
+}
+
+/** What the other end is told. Who sent what cannot be used hears what that is: a misfit of options shows nowhere else there. */
+export function reasonOf({ code, message }: RaftlineError): string {
+  if (code !== ErrorCode.BytesInvalid) return code;
+  // It travels in a header.
+  return `${code}: ${message.slice(0, REASON_CHARS_MAX).replace(/[^ -~]/g, '?')}`;
 }
 
 /**

@@ -15,7 +15,7 @@ import {
 } from '@grpc/grpc-js';
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import { foreignText, formatAddress, insecureRefused, isLoopback, parseAddress } from './address.js';
-import { BaseStream } from './base-stream.js';
+import { BaseStream, reasonOf } from './base-stream.js';
 import { bindError, probe } from './bind-probe.js';
 import { type HttpSession, prepareServer, watchSessions } from './grpc-server-seam.js';
 import {
@@ -344,7 +344,7 @@ class GrpcListener implements Listener {
     const session = this.#sessions.get(remote);
     if (unwritten && session !== undefined) session.destroy();
     else if (cause.code === ErrorCode.Closed) call.end();
-    else call.emit('error', { code: Status.ABORTED, details: cause.code });
+    else call.emit('error', { code: Status.ABORTED, details: reasonOf(cause) });
   }
 }
 

@@ -2,7 +2,7 @@ import { assert } from '../base/assert.js';
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { Random } from '../base/prng.js';
 import { formatAddress, parseAddress } from './address.js';
-import { BaseStream } from './base-stream.js';
+import { BaseStream, reasonOf } from './base-stream.js';
 import {
   type Lane,
   type Listener,
@@ -252,7 +252,7 @@ class MemoryStream extends BaseStream {
     this.#transmit();
   }
 
-  protected override release(): void {
+  protected override release(cause: RaftlineError): void {
     const peer = this.#peer;
     this.#peer = undefined;
     this.#waiting = [];
@@ -260,7 +260,7 @@ class MemoryStream extends BaseStream {
     this.released();
     if (peer === undefined || peer.closed) return;
     peer.#peer = undefined;
-    this.#network.happen(peer.#hangUps, () => peer.unreachable('the peer closed it'));
+    this.#network.happen(peer.#hangUps, () => peer.unreachable(`the peer closed it: ${reasonOf(cause)}`));
   }
 
   /** Puts on the wire what the peer's window has room for. */

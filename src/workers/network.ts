@@ -1,5 +1,7 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex } from '../base/ids.js';
+import { ENTRY_BYTES_CEILING } from '../base/limits.js';
+import { BATCH_PAYLOAD_OFFSET } from '../codec/batch.js';
 import { type Lz4Implementations, loadCompression } from '../codec/compression.js';
 import { noDecompress, type TryDecompress, wasmDecompressor } from '../codec/lz4-wasm.js';
 import { RingConsumer } from '../ring/consumer.js';
@@ -92,6 +94,7 @@ export class Network implements Program {
       push: (record: InboxRecord) => this.#push(record),
       compression,
       entryBytesMax: settings.entryBytesMax,
+      log: (message: string) => this.#log(message),
       // Main is woken at the end of the poll that follows: once, however much has come for it.
       wake: () => {
         this.#news = true;
@@ -124,17 +127,18 @@ export class Network implements Program {
           this.#control.expel(peer, cause);
           this.#receiver.expel(peer, cause);
         },
-        log: (message) => this.#log(message),
+        messageBytesMax: settings.messageBytesMax,
       },
       firstRoster(settings),
     );
-    const limits = { rawBytesMax: settings.batchRawBytesMax, entriesMax: settings.batchEntriesMax };
+    const receive = new RingProducer(memory.rings.receive);
     this.#receiver = new Receiver({
       ...shared,
       self: id,
       groups,
-      receive: new RingProducer(memory.rings.receive),
-      limits,
+      receive,
+      // What is in the receive ring fits into the apply ring too: they have one size.
+      batchRawBytesMax: Math.min(settings.batchTakenBytesMax, receive.recordBytesMax - BATCH_PAYLOAD_OFFSET),
     });
     this.#control = new Control({ ...shared, links: this.#peers.controlLinks });
     this.#pulse = new Pulse({
@@ -149,6 +153,8 @@ export class Network implements Program {
       reader: feederReader,
       received: this.#received,
       apply: new RingProducer(memory.rings.apply),
+      // What is committed is applied, whatever this node takes from its own clients.
+      entryBytesMax: ENTRY_BYTES_CEILING,
       alone: groups.length === 1,
     });
     const clientRing = new RingProducer(memory.rings.client);

@@ -20,6 +20,10 @@ import { flowOf, type GroupFlow } from './settings.js';
 const ACK_TIMEOUT_MS = 10_000;
 /** How long the streams that a removed node has open still serve it: a removed leader has to hand over first. */
 const FAREWELL_MS = 2000;
+/** How a stream ends whose other end refuses what came, by what it says, or unread, by its length: that is how gRPC says it. */
+const REFUSED = { read: 'RAFTLINE_BYTES_INVALID', unread: 'message larger than max' };
+/** What a follower refused: texts that are remembered, so that one that only repeats is not told again. */
+const TOLD_MAX = 256;
 /** Memory that rests between messages, all followers together. */
 export const RESTING_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -39,6 +43,7 @@ export interface PeersPorts {
   /** Ends the streams that a node has open to this one. */
   expel: (peer: NodeId, cause: RaftlineError) => void;
   log: (message: string) => void;
+  messageBytesMax: number;
 }
 
 /** The outgoing side of one other node: two lanes, and what replicates over one of them. */
@@ -258,9 +263,21 @@ export class Peers implements Program, Acquaintances {
     this.#ports.wakeSelf();
   }
 
+  /** Logs each text once: what is refused is sent again as soon as the link is up. */
+  #teller(): (message: string) => void {
+    const told = new Set<string>();
+    return (message) => {
+      if (told.has(message)) return;
+      if (told.size >= TOLD_MAX) told.clear();
+      told.add(message);
+      this.#ports.log(message);
+    };
+  }
+
   #replicator(link: PeerLink, peer: NodeId, reader: LogReader): Replicator {
-    const { near, push, self, wakeSelf } = this.#ports;
+    const { near, push, self, wakeSelf, messageBytesMax } = this.#ports;
     const { onDown } = link;
+    const tell = this.#teller();
     const replicator = new Replicator({
       self: self.node,
       peer,
@@ -270,8 +287,15 @@ export class Peers implements Program, Acquaintances {
       push,
       flow: (group) => flowOf(this.#flows.get(group)!, peer),
       ackTimeoutMs: ACK_TIMEOUT_MS,
+      messageBytesMax,
+      tooLarge: (message) => tell(`node ${peer} cannot be sent what comes next: ${message}`),
     });
     link.onDown = (cause, wasUp) => {
+      const { message } = cause;
+      const isLong = message.includes(REFUSED.unread);
+      const hint = isLong ? '; give every member the larger pipeline.batchBytesMax' : '';
+      if (wasUp && (isLong || message.includes(REFUSED.read)))
+        tell(`node ${peer} refused what it was sent: ${message}${hint}`);
       replicator.streamBroke();
       onDown(cause, wasUp);
     };

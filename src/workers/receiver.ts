@@ -3,7 +3,7 @@ import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { GroupId, LogIndex, NodeId } from '../base/ids.js';
 import { ENTRY_BYTES_CEILING } from '../base/limits.js';
 import { type BatchHeader, BatchKind, Codec, lastIndexOf } from '../base/messages.js';
-import { BATCH_PAYLOAD_OFFSET, type BatchLimits, verifyBatch } from '../codec/batch.js';
+import { BATCH_PAYLOAD_OFFSET, CEILING_LIMITS, verifyBatch } from '../codec/batch.js';
 import { decodeConfiguration } from '../codec/configuration.js';
 import { EntryCursor, verifyEntries } from '../codec/entries.js';
 import { decodeEnvelope, encodeEnvelope } from '../codec/envelope.js';
@@ -55,10 +55,12 @@ export interface ReceiverPorts {
   groups: readonly GroupId[];
   receive: RingProducer;
   push: (record: Parameters<typeof inboxCodec.push>[1]) => boolean;
-  limits: BatchLimits;
+  /** The largest payload of a batch that is taken, whatever size those of this node have. */
+  batchRawBytesMax: number;
   /** How far the state machine of a group is, as main last said. */
   applied: (group: GroupId) => LogIndex;
   wake: () => void;
+  log: (message: string) => void;
 }
 
 /**
@@ -75,6 +77,8 @@ export class Receiver implements Program {
    * main is told must have the same order. Non-empty only while a ring is full; the streams are paused then.
    */
   readonly #waiting: Verified[] = [];
+  /** Of which peer and group it was told that a batch is too large: the peer comes with it again and again. */
+  readonly #tooLargeTold = new Set<string>();
   readonly #litter = new Litter();
 
   constructor(ports: ReceiverPorts) {
@@ -145,11 +149,25 @@ export class Receiver implements Program {
         `append for group ${envelope.group}, which is not on this node`,
       );
     }
-    const headers = verifyBatches(envelope, bytes, bodyOffset, this.#ports.limits);
+    const headers = verifyBatches(envelope, bytes, bodyOffset);
+    for (const header of headers) this.#verifySize(inbound.peer, header);
     this.#waiting.push({ inbound, envelope, bytes, headers, bodyOffset, copied: 0 });
     this.#drain();
     if (this.#waiting.length > 0) inbound.stream.pause();
     this.#ports.wake();
+  }
+
+  /** Whose options let a leader seal larger batches than this node can take cannot be followed; people have to learn why. */
+  #verifySize(peer: NodeId, { group, rawLength }: BatchHeader): void {
+    const { self, batchRawBytesMax } = this.#ports;
+    if (rawLength <= batchRawBytesMax) return;
+    const message =
+      `group ${group}: a batch of ${rawLength} bytes, node ${self} takes at most ${batchRawBytesMax}; ` +
+      'give every member the larger pipeline.batchBytesMax';
+    const key = `${peer} ${group}`;
+    if (!this.#tooLargeTold.has(key)) this.#ports.log(`append of node ${peer} refused: ${message}`);
+    this.#tooLargeTold.add(key);
+    throw new RaftlineError(ErrorCode.BytesInvalid, message);
   }
 
   #drain(): boolean {
@@ -214,19 +232,14 @@ export class Receiver implements Program {
 }
 
 /** Checks every batch of an append and that together they are what the envelope says. */
-function verifyBatches(
-  envelope: AppendEnvelope,
-  bytes: Buffer,
-  bodyOffset: number,
-  limits: BatchLimits,
-): BatchHeader[] {
+function verifyBatches(envelope: AppendEnvelope, bytes: Buffer, bodyOffset: number): BatchHeader[] {
   const headers: BatchHeader[] = [];
   let at = bodyOffset;
   let index = envelope.prevIndex;
   let term = envelope.prevTerm;
   let headsBytes = 0;
   while (at < bytes.length) {
-    const header = verifyBatch(bytes, at, bytes.length - at, limits);
+    const header = verifyBatch(bytes, at, bytes.length - at, CEILING_LIMITS);
     const follows =
       header.firstIndex === index + 1 && header.prevTerm === term && header.group === envelope.group;
     if (!follows || header.term > envelope.term) {

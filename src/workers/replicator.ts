@@ -1,5 +1,7 @@
 import type { GroupId, LogIndex, NodeId, SessionCounter, Term } from '../base/ids.js';
+import { ENVELOPE_BYTES_MAX } from '../base/limits.js';
 import type { SessionMode } from '../base/messages.js';
+import { BATCH_PAYLOAD_OFFSET } from '../codec/batch.js';
 import { encodeEnvelope } from '../codec/envelope.js';
 import type { AppendReplyEnvelope } from '../codec/envelope-types.js';
 import type { PeerLink } from '../transport/link.js';
@@ -56,6 +58,8 @@ interface Session {
   /** The newest durable or refused acknowledgement that main has not been told of. */
   reply: AppendReplyEnvelope | undefined;
   broken: boolean;
+  /** Where a batch begins that fits into no message: it is not read again. */
+  tooLargeAt: LogIndex | undefined;
   /** The settings in force. */
   flow: FollowerFlow;
   readonly window: SendWindow;
@@ -75,6 +79,9 @@ export interface ReplicatorPorts {
   flow: (group: GroupId) => FollowerFlow;
   /** Without a `received` for so long the stream is given up as stuck (H42). */
   ackTimeoutMs: number;
+  messageBytesMax: number;
+  /** A batch of the log does not fit into a message. Called once in every session. */
+  tooLarge: (message: string) => void;
 }
 
 /** Drives the streaming append pipeline of one follower: the sessions of all groups over one stream. Decides nothing. */
@@ -120,6 +127,7 @@ export class Replicator implements Program {
       applied: 0,
       reply: undefined,
       broken: false,
+      tooLargeAt: undefined,
       catchUp: new CatchUp(),
       flow,
       window: new SendWindow(flow),
@@ -250,7 +258,7 @@ export class Replicator implements Program {
     const allowed = catchUp.allowance(nowMs, flow.catchUpBytesPerSecond, source.grown(group));
     let far = Math.min(allowed, FAR_BYTES_PER_POLL);
     let sent = 0;
-    while (sent < MESSAGES_PER_POLL) {
+    while (sent < MESSAGES_PER_POLL && session.next !== session.tooLargeAt) {
       const room = session.window.room();
       if (room === 0) {
         const { window, term, next } = session;
@@ -267,7 +275,7 @@ export class Replicator implements Program {
         sent === 0 ? fillsMax : 0,
       );
       if (run === undefined && source.wantsFill) this.#waits(session);
-      if (run === undefined || !this.#sendRun(session, run, nowMs)) break;
+      if (run === undefined || this.#isTooLarge(session, run) || !this.#sendRun(session, run, nowMs)) break;
       sent++;
       if (!run.far) continue;
       this.#farSent = true;
@@ -284,6 +292,19 @@ export class Replicator implements Program {
   #waits(session: Session): void {
     const place = this.#ports.source.farPlaceOf(session.group);
     if (place < (this.#behind?.place ?? Number.POSITIVE_INFINITY)) this.#behind = { session, place };
+  }
+
+  /** Whoever sealed it had larger batches: this node while it was opened with other options, or another leader. */
+  #isTooLarge(session: Session, { byteLength }: BatchRun): boolean {
+    const most = this.#ports.messageBytesMax - ENVELOPE_BYTES_MAX;
+    const payload = byteLength - BATCH_PAYLOAD_OFFSET;
+    if (payload <= most) return false;
+    session.tooLargeAt = session.next;
+    this.#ports.tooLarge(
+      `group ${session.group}: a batch of ${payload} bytes, this node sends at most ${most}; ` +
+        'give every member the larger pipeline.batchBytesMax',
+    );
+    return true;
   }
 
   #sendRun(session: Session, run: BatchRun, nowMs: number): boolean {

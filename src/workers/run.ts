@@ -1,6 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
 import { ErrorCode, type PlainError, RaftlineError, toRaftlineError } from '../base/errors.js';
-import { MESSAGE_BYTES_CEILING } from '../base/limits.js';
 import { type Lz4Implementations, loadCompression } from '../codec/compression.js';
 import { Compressor } from '../codec/compressor.js';
 import { RingConsumer } from '../ring/consumer.js';
@@ -190,7 +189,7 @@ function makeCompressor({ compression, lz4 }: WorkerSettings): Compressor | unde
 
 function makeTransport(settings: WorkerSettings, queue: SharedQueue): GrpcTransport {
   return new GrpcTransport({
-    messageBytesMax: Math.min(MESSAGE_BYTES_CEILING, settings.batchRawBytesMax + 1024 * 1024),
+    messageBytesMax: settings.messageBytesMax,
     queuedBytesMax: settings.streamQueueBytes,
     queue,
     receiveWindowBytes: settings.receiveWindowBytes,

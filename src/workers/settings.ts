@@ -34,8 +34,13 @@ export interface WorkerSettings {
   readonly compression: 'auto' | 'lz4' | 'deflate' | 'none';
   readonly lz4: 'auto' | 'native' | 'pure';
   readonly entryBytesMax: number;
-  /** The largest payload of one batch, and the most entries in it; the same on every node. */
+  /** The largest payload of one batch of this node. */
   readonly batchRawBytesMax: number;
+  /** That of a batch from another leader, as far as the rings hold it; at most what fits into a message. */
+  readonly batchTakenBytesMax: number;
+  /** The largest message that this node sends and takes. */
+  readonly messageBytesMax: number;
+  /** The most entries in a batch; the same on every node. */
   readonly batchEntriesMax: number;
   /** By group: how much may be in flight. */
   readonly flows: Readonly<Record<GroupId, GroupFlow>>;

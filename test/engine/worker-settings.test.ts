@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { PROPOSE_BYTES_MAX } from '../../src/base/limits.js';
+import { ENVELOPE_BYTES_MAX, PROPOSE_BYTES_MAX } from '../../src/base/limits.js';
 import { parseOptions } from '../../src/engine/options.js';
 import { workerSettings } from '../../src/engine/worker-settings.js';
+
+const MiB = 1024 * 1024;
 
 const OPTIONS = {
   id: 1,
@@ -21,6 +23,16 @@ describe('what the threads are told', () => {
     expect(leaseMs({ policy: 'lease', clockDriftMax: 2 })).toBe(450);
     expect(leaseMs({ policy: 'lease' }, { timeoutMsMin: 600 })).toBe(550);
     expect(leaseMs({ policy: 'lease' }, { heartbeatIntervalMs: 40 })).toBe(480);
+  });
+
+  it('a batch of 1 MiB of another leader is taken and sent on, however small batches are here, and larger ones where they are', () => {
+    const settingsOf = (batchBytesMax: number) =>
+      workerSettings(parseOptions({ ...OPTIONS, entryBytesMax: 1024, pipeline: { batchBytesMax } }));
+    const small = settingsOf(1024);
+    expect(small.batchTakenBytesMax).toBe(MiB);
+    expect(small.messageBytesMax).toBeGreaterThanOrEqual(MiB + ENVELOPE_BYTES_MAX);
+    const large = settingsOf(4 * MiB);
+    expect(large.batchTakenBytesMax).toBe(large.batchRawBytesMax);
   });
 
   it('H69: a full message of a remote client fits, however small entries and batches may be here', () => {

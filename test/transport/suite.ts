@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { ErrorCode, type RaftlineError } from '../../src/base/errors.js';
+import { ErrorCode, RaftlineError } from '../../src/base/errors.js';
 import type {
   Lane,
   Listener,
@@ -137,6 +137,18 @@ export function transportSuite(name: string, makePair: MakePair): void {
       const again = new Witness(pair.a.connect(address, 'append'));
       again.stream.send(Buffer.from('still there'), () => again.messages.push(Buffer.from('written')));
       await until(() => again.messages.length === 1);
+    });
+
+    it('who sent what is refused learns what that is', async () => {
+      const { near, far } = await join(pairOf(LIMITS));
+      far.stream.onMessage = () => {
+        throw new RaftlineError(ErrorCode.BytesInvalid, 'a batch: expected at most 1 byte, received 4');
+      };
+      near.stream.send(Buffer.from('much'));
+      await until(() => near.closes.length === 1);
+      expect(near.closes[0]!.message).toContain(
+        'RAFTLINE_BYTES_INVALID: a batch: expected at most 1 byte, received 4',
+      );
     });
 
     it('a client loses its stream in the same way when the server sends too much', async () => {

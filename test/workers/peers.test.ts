@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ErrorCode } from '../../src/base/errors.js';
+import { ErrorCode, RaftlineError } from '../../src/base/errors.js';
 import { encodeEnvelope } from '../../src/codec/envelope.js';
 import type { HelloReply } from '../../src/codec/envelope-types.js';
 import { RingObserver } from '../../src/ring/byte-ring.js';
@@ -77,6 +77,7 @@ async function makeWorld(first: Roster) {
       answered: (peer, bytes) => answered.push(`${peer} ${bytes}`),
       expel: (peer, { code }) => expelled.push(`${peer} ${code}`),
       log: (message) => logs.push(message),
+      messageBytesMax: 1 << 22,
     },
     first,
   );
@@ -303,6 +304,19 @@ describe('the other nodes', () => {
     control().take();
     expect(beat(10)).toBe(10);
     expect(control().take()).toHaveLength(10);
+  });
+
+  it('refuse what they are sent in words that are logged once, however often it is sent again', async () => {
+    const { streams, logs, pass } = await makeWorld(roster([row(2)]));
+    for (const limit of [5, 5, 6]) {
+      const { stream } = streams.findLast(({ lane }) => lane === 'append')!.remote;
+      stream.close(
+        new RaftlineError(ErrorCode.BytesInvalid, `a batch of 7 bytes, node 2 takes at most ${limit}`),
+      );
+      pass(10_000);
+    }
+    expect(logs).toHaveLength(2);
+    expect(logs[0]).toMatch(/^node 2 refused .*RAFTLINE_BYTES_INVALID.*7 bytes, node 2 takes at most 5/);
   });
 
   it('S7 what is no answer of that peer costs its append stream', async () => {

@@ -21,13 +21,15 @@ async function makeWorld(options: { ring?: number; receiveWindowBytes?: number }
   });
   const receive = ringPair(options.ring ?? 65_536);
   const inbox = new Inbox();
+  const logs: string[] = [];
   const state = { wakes: 0, nowMs: 0, applied: 0 };
   const receiver = new Receiver({
     self: 2,
     groups: [1, 2],
     receive: receive.producer,
     push: inbox.push,
-    limits: { rawBytesMax: 1 << 20, entriesMax: 1 << 16 },
+    batchRawBytesMax: 1 << 20,
+    log: (message) => logs.push(message),
     wake: () => state.wakes++,
     applied: (group) => (group === 1 ? state.applied : 0),
   });
@@ -43,7 +45,7 @@ async function makeWorld(options: { ring?: number; receiveWindowBytes?: number }
       idle = receiver.poll(state.nowMs) || meeting.network.settle() > 0 ? 0 : idle + 1;
     }
   };
-  return { receiver, receive, inbox, open, settle, state, network: meeting.network };
+  return { receiver, receive, inbox, logs, open, settle, state, network: meeting.network };
 }
 
 const envelopeOf = (batches: readonly Buffer[], changes: Partial<Parameters<typeof append>[0]> = {}) => {
@@ -165,6 +167,21 @@ describe('the receiver', () => {
     expect(world.inbox.take('append')).toEqual([]);
     expect(remote.heard).toEqual([]);
     expect(remote.closed?.code).toBe(ErrorCode.Unreachable);
+  });
+
+  it('a batch that is too large is refused in words that name the option and both figures, for each leader and group once', async () => {
+    const { open, settle, inbox, logs } = await makeWorld();
+    for (const group of [1, 2, 1]) {
+      const remote = open(1);
+      send(remote, [batchAt(1, { group, entryBytes: 1 << 20 })], { group });
+      settle();
+      expect(remote.closed?.code).toBe(ErrorCode.Unreachable);
+    }
+    const text = (group: number): string =>
+      `append of node 1 refused: group ${group}: a batch of 1048580 bytes, node 2 takes at most 1048576; ` +
+      'give every member the larger pipeline.batchBytesMax';
+    expect(logs).toEqual([text(1), text(2)]);
+    expect(inbox.take('append')).toEqual([]);
   });
 
   it('an empty append is received at its previous index', async () => {

@@ -64,6 +64,7 @@ export async function makeWorld(
   const { wal, index } = openLog(disk, '/data', { groups, segmentBytes });
   const far = new LogReader(disk, '/data', index, { pattern: 'once' });
   const inbox = new Inbox();
+  const tooLarge: string[] = [];
   let flow: FollowerFlow = {
     depth: options.depth ?? 4,
     inflightBytesMax: options.inflightBytesMax ?? 1 << 20,
@@ -78,6 +79,8 @@ export async function makeWorld(
     push: inbox.push,
     flow: () => flow,
     ackTimeoutMs: ACK_TIMEOUT_MS,
+    messageBytesMax: 1 << 20,
+    tooLarge: (message) => tooLarge.push(message),
   });
   link.onDown = () => replicator.streamBroke();
   link.onMessage = (bytes) => {
@@ -90,6 +93,7 @@ export async function makeWorld(
     replicator,
     inbox,
     link,
+    tooLarge,
     now: 0,
     /** The follower's end of the stream that is up now. */
     get follower() {

@@ -24,6 +24,22 @@ describe('the replicator', () => {
     expect(world.heard()).toMatchObject([{ prevIndex: 9, prevTerm: 2, batches: 1 }]);
   });
 
+  it('a batch that fits into no message is told of and holds up only its own group', async () => {
+    const world = await makeWorld();
+    for (const group of [1, 2]) {
+      world.replicator.open({ group, session: group, term: 3, prevIndex: 0, prevTerm: 0 });
+      world.heard();
+      world.reply({ group, session: group, term: 3, match: 0 });
+      world.replicator.stream({ group, session: group, next: 1 });
+    }
+    world.write(batchAt(1, { entryBytes: 1 << 20 }));
+    world.publish(batchAt(1, { group: 2 }));
+    expect(world.heard()).toMatchObject([{ group: 2, batches: 1 }]);
+    expect(world.tooLarge[0]).toMatch(
+      /^group 1: a batch of 10485\d\d bytes, this node sends at most 983040;.*batchBytesMax/,
+    );
+  });
+
   it('A15 E3 a refusal is reported with its hint, and the session says nothing more', async () => {
     const world = await makeWorld();
     world.replicator.open({ group: 1, session: 7, term: 3, prevIndex: 9, prevTerm: 2 });
