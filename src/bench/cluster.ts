@@ -1,18 +1,22 @@
 import { CompressionLevel } from '../base/messages.js';
 import { freePorts } from './free-ports.js';
 import type { NodeSettings } from './node.js';
+import { type Parts, startSide } from './parts.js';
 import { type Child, until, type Workspace } from './processes.js';
-import { DelayProxy } from './proxy.js';
 import type { RemoteSettings } from './remote.js';
 import type { BenchSettings } from './settings.js';
 import type { Side } from './side.js';
 
 const MiB = 1024 * 1024;
 const START_TIMEOUT_MS = 30_000;
+/** How often a link is passed, at most, until a leader streams to its followers. */
+const START_PASSES = 40;
 const CLUSTER = 'bench';
 /** Node 1 is elected, and nobody stands for election because a loaded machine starved somebody for a second. */
 const FIRST_ELECTION = { timeoutMsMin: 500, timeoutMsMax: 600, heartbeatIntervalMs: 100 };
 const OTHER_ELECTION = { timeoutMsMin: 4000, timeoutMsMax: 6000, heartbeatIntervalMs: 100 };
+/** How often links are passed within an election timeout: a campaign that is repeated after half of it has its answers by then. */
+const ELECTION_PASSES = { first: 6, other: 12 };
 /** What the engine lets a group hold, unless the load needs more. */
 const UNCOMMITTED_BYTES_MIN = 16 * MiB;
 const RING_BYTES = { min: 16 * MiB, max: 512 * MiB };
@@ -33,25 +37,30 @@ export function clientWindow(entriesMax: number, payload: number): { entriesMax:
 }
 
 /** Real processes over loopback, every batch synced on each, all of them applying. */
-export async function startCluster(settings: BenchSettings, workspace: Workspace): Promise<Side> {
+export function startCluster(settings: BenchSettings, workspace: Workspace): Promise<Side> {
+  return startSide(workspace, (parts) => startNodes(settings, parts));
+}
+
+/** With a delay each node is reached by the others through a proxy of its own. */
+async function startNodes(settings: BenchSettings, parts: Parts): Promise<Omit<Side, 'close'>> {
   const ids = Array.from({ length: settings.nodes }, (_, at) => at + 1);
   const ports = await freePorts(ids.length);
-  const { proxies, seen } = await delayed(settings.linkDelayMs, ports);
+  const seen = await parts.delayed(settings.linkDelayMs, ports);
   const peers = Object.fromEntries(ids.map((id, at) => [id, `127.0.0.1:${seen[at]}`]));
-  const directories = ids.map((id) => workspace.directory(`node-${id}`));
-  const nodes = ids.map((id) => workspace.fork(`node-${id}`, './node.js'));
+  const directories = ids.map((id) => parts.directory(`node-${id}`));
+  const nodes = ids.map((id) => parts.fork(`node-${id}`, './node.js'));
   await Promise.all(
     nodes.map((node, at) =>
       node.ask('open', nodeSettings(settings, ids[at]!, directories[at]!, peers, ports[at]!)),
     ),
   );
-  const { leader, threads, address } = await until('a leader with its followers', START_TIMEOUT_MS, () =>
-    findLeader(nodes),
-  );
+  const timeoutMs = START_TIMEOUT_MS + START_PASSES * settings.linkDelayMs;
+  const found = await until('a leader with its followers', timeoutMs, () => findLeader(nodes));
+  const { leader, threads, address } = found;
   if (settings.compression === 'deflate')
     await leader.ask('allowCompression', { level: CompressionLevel.Deflate });
   const servers = Object.fromEntries(ids.map((id, at) => [id, `127.0.0.1:${ports[at]}`]));
-  const clients = settings.clients === 'remote' ? await startClients(settings, workspace, servers) : [];
+  const clients = settings.clients === 'remote' ? await startClients(settings, parts, servers) : [];
   return {
     name: 'cluster',
     threads,
@@ -59,18 +68,7 @@ export async function startCluster(settings: BenchSettings, workspace: Workspace
     leaderAddress: address,
     followers: nodes.filter((node) => node !== leader),
     loaders: settings.clients === 'remote' ? clients : [leader],
-    close: async () => {
-      await workspace.close([...clients, ...nodes], directories);
-      for (const proxy of proxies) proxy.close();
-    },
   };
-}
-
-/** With a delay each node is reached by the others through a proxy of its own. */
-async function delayed(linkDelayMs: number, ports: readonly number[]) {
-  if (linkDelayMs === 0) return { proxies: [], seen: ports };
-  const proxies = ports.map((port) => new DelayProxy(linkDelayMs, port));
-  return { proxies, seen: await Promise.all(proxies.map((proxy) => proxy.listen())) };
 }
 
 function nodeSettings(
@@ -98,8 +96,14 @@ function nodeSettings(
     memory: { ringBytes: within(RING_BYTES, 2 * outstanding), budgetBytes: BUDGET_BYTES },
     uncommittedBytesMax: Math.max(UNCOMMITTED_BYTES_MIN, 4 * outstanding),
     applyUs,
-    election: id === 1 ? FIRST_ELECTION : OTHER_ELECTION,
+    election: electionOf(id, settings.linkDelayMs),
   };
+}
+
+export function electionOf(id: number, linkDelayMs: number): NonNullable<NodeSettings['election']> {
+  const { timeoutMsMin, timeoutMsMax, ...rest } = id === 1 ? FIRST_ELECTION : OTHER_ELECTION;
+  const longerMs = (id === 1 ? ELECTION_PASSES.first : ELECTION_PASSES.other) * linkDelayMs;
+  return { ...rest, timeoutMsMin: timeoutMsMin + longerMs, timeoutMsMax: timeoutMsMax + longerMs };
 }
 
 function within({ min, max }: { min: number; max: number }, value: number): number {
@@ -116,12 +120,12 @@ async function findLeader(nodes: readonly Child[]) {
 
 async function startClients(
   settings: BenchSettings,
-  workspace: Workspace,
+  parts: Parts,
   servers: Record<number, string>,
 ): Promise<Child[]> {
   const { clientProcesses, concurrency, payload } = settings;
   const clients = Array.from({ length: clientProcesses }, (_, at) =>
-    workspace.fork(`client-${at + 1}`, './remote.js'),
+    parts.fork(`client-${at + 1}`, './remote.js'),
   );
   const entriesMax = Math.max(1, Math.ceil(concurrency / clientProcesses));
   const window = clientWindow(entriesMax, payload);

@@ -75,6 +75,10 @@ describe('raftline bench', () => {
         /--json \/nowhere\/results.json: no such file/,
       ],
       [['bench', 'cluster', '--json', '.'], /--json .: expected a file, received a directory/],
+      [
+        ['bench', 'cluster', '--followers-delay', '501'],
+        /--followers-delay: expected a whole number from 0 to 500/,
+      ],
       [['bench', 'cluster', '--followers-delay', '-5'], /is written --followers-delay=-5/],
       [
         ['bench', 'sweep', '--payload', '8,100000', '--data', 'package.json', '--html', REPORT],

@@ -1,5 +1,5 @@
+import { type Parts, startSide } from '../parts.js';
 import type { Workspace } from '../processes.js';
-import { DelayProxy } from '../proxy.js';
 import { type BenchSettings, pipeDepth } from '../settings.js';
 import type { Side } from '../side.js';
 import type { PipeFollowerSettings } from './follower.js';
@@ -10,14 +10,18 @@ import type { PipeLeaderSettings } from './leader.js';
  * Raft, checksums, sessions and applying. What it reaches is what this machine gives. Always three processes and one group,
  * driven from the leader's process.
  */
-export async function startPipe(settings: BenchSettings, workspace: Workspace): Promise<Side> {
+export function startPipe(settings: BenchSettings, workspace: Workspace): Promise<Side> {
+  return startSide(workspace, (parts) => startProcesses(settings, parts));
+}
+
+async function startProcesses(settings: BenchSettings, parts: Parts): Promise<Omit<Side, 'close'>> {
   const { batchBytesMax, compression, durability, concurrency, payload, linkDelayMs } = settings;
   const depth = pipeDepth(settings);
   const windowBytes = (depth + 2) * (batchBytesMax + 1024) + 2 * concurrency * (payload + 8);
   const names = ['pipe-leader', 'pipe-follower-1', 'pipe-follower-2'];
-  const directories = names.map((name) => workspace.directory(name));
-  const leader = workspace.fork('pipe-leader', './pipe/leader.js');
-  const followers = names.slice(1).map((name) => workspace.fork(name, './pipe/follower.js'));
+  const directories = names.map((name) => parts.directory(name));
+  const leader = parts.fork('pipe-leader', './pipe/leader.js');
+  const followers = names.slice(1).map((name) => parts.fork(name, './pipe/follower.js'));
   const answers = await Promise.all(
     followers.map((child, at) => {
       const open: PipeFollowerSettings = {
@@ -29,8 +33,8 @@ export async function startPipe(settings: BenchSettings, workspace: Workspace): 
       return child.ask<{ port: number }>('open', open);
     }),
   );
-  const proxies = linkDelayMs === 0 ? [] : answers.map(({ port }) => new DelayProxy(linkDelayMs, port));
-  const ports = proxies.length === 0 ? answers.map(({ port }) => port) : await listenAll(proxies);
+  const followerPorts = answers.map(({ port }) => port);
+  const ports = await parts.delayed(linkDelayMs, followerPorts);
   const addresses = ports.map((port) => `127.0.0.1:${port}`);
   const open: PipeLeaderSettings = {
     directory: directories[0]!,
@@ -49,13 +53,5 @@ export async function startPipe(settings: BenchSettings, workspace: Workspace): 
     leaderAddress: '',
     followers,
     loaders: [leader],
-    close: async () => {
-      await workspace.close([leader, ...followers], directories);
-      for (const proxy of proxies) proxy.close();
-    },
   };
-}
-
-function listenAll(proxies: readonly DelayProxy[]): Promise<number[]> {
-  return Promise.all(proxies.map((proxy) => proxy.listen()));
 }

@@ -12,6 +12,8 @@ const OUTSTANDING_MAX = 1_048_576;
 const OUTSTANDING_DEFAULT_MAX = 131_072;
 const OUTSTANDING_BYTES_DEFAULT_MAX = 8 * KiB * KiB;
 const DEPTH_MAX = 1024;
+/** Longer ones come too near to the two seconds after which nodes take a connection for dead. */
+const LINK_DELAY_MS_MAX = 500;
 
 /** Flags that say what is measured. */
 export const LOAD_FLAGS: readonly Flag[] = [
@@ -32,7 +34,7 @@ export const LOAD_FLAGS: readonly Flag[] = [
   {
     name: 'followers-delay',
     value: 'MS',
-    help: 'delay each direction of every link between nodes (default 0)',
+    help: `delay each direction of every link between nodes (0 to ${LINK_DELAY_MS_MAX}, default 0)`,
   },
   {
     name: 'apply-us',
@@ -147,8 +149,12 @@ export class BenchArguments extends Arguments {
       payload: this.integer('payload', 1, KiB * KiB) ?? 128,
       depth: this.text('depth') === 'auto' ? 'auto' : (this.integer('depth', 1, DEPTH_MAX) ?? 'auto'),
       batchBytesMax: (this.integer('batch', 1, 16_384) ?? 256) * KiB,
-      linkDelayMs: this.integer('followers-delay', 0, 10_000) ?? 0,
+      linkDelayMs: this.linkDelayMs(),
     };
+  }
+
+  linkDelayMs(): number {
+    return this.integer('followers-delay', 0, LINK_DELAY_MS_MAX) ?? 0;
   }
 
   /** @throws RaftlineError `RAFTLINE_USAGE_INVALID` when flags ask for more than can be meant */

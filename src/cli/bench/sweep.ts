@@ -105,7 +105,7 @@ function pointsOf(given: BenchArguments): BenchSettings[] {
   const batches = given.list('batch', 1, 16_384, [256]).map((kib) => kib * KiB);
   const payloads = given.list('payload', 1, KiB * KiB, [128]);
   const nodes = given.integer('nodes', 1, 15) ?? 3;
-  const linkDelayMs = given.integer('followers-delay', 0, 10_000) ?? 0;
+  const linkDelayMs = given.linkDelayMs();
   const points = payloads.flatMap((payload) => {
     const all = batches.flatMap((batchBytesMax) =>
       depths.map((depth) => given.settings({ payload, depth, batchBytesMax, linkDelayMs }, nodes)),
