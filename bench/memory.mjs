@@ -47,7 +47,7 @@ export async function memory(args) {
   const settings = given.settings({ ...point, payload });
   const bytes = (given.integer('gb', 1, 100) ?? 1) * 1e9;
   const json = given.resultsFile();
-  const workspace = new Workspace(given.directory(), given.text('profile'));
+  const workspace = new Workspace(given.directory(), given.profileDirectory());
   try {
     const machine = printMachine(output, workspace.root);
     output.line(`memory: ${figure(bytes / MB)} MB, ${conditionsText(settings)}`);

@@ -42,7 +42,7 @@ export async function targets(args) {
   const rows = rowsOf(given.texts('row'));
   refuseUnheeded(given, rows);
   const json = given.resultsFile();
-  const workspace = new Workspace(given.directory(), given.text('profile'));
+  const workspace = new Workspace(given.directory(), given.profileDirectory());
   try {
     const machine = printMachine(output, workspace.root);
     const simple = await machineFigures(workspace);

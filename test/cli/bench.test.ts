@@ -84,6 +84,18 @@ describe('raftline bench', () => {
         ['bench', 'sweep', '--payload', '8,100000', '--data', 'package.json', '--html', REPORT],
         /expected at least one entry of 100000 bytes/,
       ],
+      [
+        ['bench', 'limit', '--dir', '/proc'],
+        /--dir \/proc: /,
+      ],
+      [
+        ['bench', 'limit', '--profile', 'package.json'],
+        /--profile .*package.json: expected a directory that can be written, received/,
+      ],
+      [
+        ['bench', 'cluster', '--peer', '1=127.0.0.1:1', '--clients', 'in-process'],
+        /--clients: expected remote for the cluster at --peer, received 'in-process'/,
+      ],
       [['bench', 'limit', '--dir', '/nowhere'], /--dir \/nowhere: no such file/],
       [['bench', 'limit', '--dir', 'package.json'], /package.json: expected a directory, received a file/],
     ] as const;

@@ -68,7 +68,7 @@ export async function benchCluster(args: readonly string[]): Promise<ExitCode> {
       given.integer('nodes', 1, 15) ?? 3,
       given.integer('groups', 1, 64) ?? 1,
     ),
-    clients: joins ? 'remote' : given.choice('clients', ['in-process', 'remote'], 'in-process'),
+    clients: given.choice('clients', ['in-process', 'remote'], joins ? 'remote' : 'in-process'),
     clientProcesses: given.integer('client-processes', 1, 64) ?? 1,
   };
   refuseCombinations(given, settings, joins);
@@ -101,6 +101,8 @@ function pointOf(given: BenchArguments): Point {
 /** What would be measured otherwise than the flags say. */
 function refuseCombinations(given: BenchArguments, settings: BenchSettings, joins: boolean): void {
   if (joins) {
+    if (settings.clients === 'in-process')
+      throw usageError("--clients: expected remote for the cluster at --peer, received 'in-process'");
     for (const name of [
       'nodes',
       'followers-delay',
@@ -140,7 +142,7 @@ async function run(benchmark: 'cluster' | 'limit', given: BenchArguments, plan: 
   const before = given.base([plan]);
   const json = given.resultsFile();
   const output = new Output();
-  const workspace = new Workspace(given.directory(), given.text('profile'));
+  const workspace = new Workspace(given.directory(), given.profileDirectory());
   try {
     const subject = printSubject(output, workspace.root, [plan.settings]);
     const { seconds, warmupSeconds } = plan.settings;

@@ -1,5 +1,5 @@
-import { accessSync, constants, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { accessSync, constants, mkdirSync, mkdtempSync, rmdirSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { RaftlineError } from '../../base/errors.js';
 import { type Results, readResults, requireAlike, type Subject } from '../../bench/results.js';
 import { type BenchSettings, pipeDepth } from '../../bench/settings.js';
@@ -94,6 +94,20 @@ function fillingOf({ payload, depth, batchBytesMax }: Point): number {
   return Math.max(1, Math.min(OUTSTANDING_DEFAULT_MAX, bytesMax, filling));
 }
 
+/** The only proof that something can be made somewhere is to make it. */
+function tryDirectory(name: string, path: string): void {
+  try {
+    rmdirSync(mkdtempSync(join(path, 'bench-')));
+  } catch (thrown) {
+    throw unwritable(name, path, thrown);
+  }
+}
+
+function unwritable(name: string, path: string, thrown: unknown): RaftlineError {
+  const { code } = thrown as NodeJS.ErrnoException;
+  return usageError(`--${name} ${path}: expected a directory that can be written, received ${code}`);
+}
+
 export class BenchArguments extends Arguments {
   constructor(shape: CommandShape, args: readonly string[]) {
     super(shape, args);
@@ -176,6 +190,21 @@ export class BenchArguments extends Arguments {
     } catch (thrown) {
       throw thrown instanceof RaftlineError ? thrown : fileError(`--dir ${path}`, thrown);
     }
+    tryDirectory('dir', path);
+    return path;
+  }
+
+  /** Where CPU profiles go. Processes that cannot write theirs would only complain at their end. */
+  profileDirectory(): string | undefined {
+    const text = this.text('profile');
+    if (text === undefined) return undefined;
+    const path = resolve(text);
+    try {
+      mkdirSync(path, { recursive: true });
+    } catch (thrown) {
+      throw unwritable('profile', path, thrown);
+    }
+    tryDirectory('profile', path);
     return path;
   }
 

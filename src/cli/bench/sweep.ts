@@ -53,7 +53,7 @@ export async function benchSweep(args: readonly string[]): Promise<ExitCode> {
   const html = given.reportFile(REPORT);
   const output = new Output();
   const interruption = interruptible();
-  const workspace = new Workspace(given.directory(), given.text('profile'), interruption.interrupt);
+  const workspace = new Workspace(given.directory(), given.profileDirectory(), interruption.interrupt);
   try {
     const subject = printSubject(output, workspace.root, plan.points);
     output.line(
