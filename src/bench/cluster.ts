@@ -1,5 +1,6 @@
 import { CompressionLevel } from '../base/messages.js';
 import { freePorts } from './free-ports.js';
+import { sharesOf } from './load-report.js';
 import type { NodeSettings } from './node.js';
 import { type Parts, startSide } from './parts.js';
 import { type Child, until, type Workspace } from './processes.js';
@@ -127,9 +128,14 @@ async function startClients(
   const clients = Array.from({ length: clientProcesses }, (_, at) =>
     parts.fork(`client-${at + 1}`, './remote.js'),
   );
-  const entriesMax = Math.max(1, Math.ceil(concurrency / clientProcesses));
-  const window = clientWindow(entriesMax, payload);
-  const open: RemoteSettings = { servers, cluster: CLUSTER, groupIds: groupIdsOf(settings), ...window };
-  await Promise.all(clients.map((client) => client.ask('open', open)));
+  const open: Omit<RemoteSettings, 'entriesMax' | 'bytesMax'> = {
+    servers,
+    cluster: CLUSTER,
+    groupIds: groupIdsOf(settings),
+  };
+  const shares = sharesOf(concurrency, clientProcesses);
+  await Promise.all(
+    clients.map((client, at) => client.ask('open', { ...open, ...clientWindow(shares[at]!, payload) })),
+  );
   return clients;
 }

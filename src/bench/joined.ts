@@ -5,7 +5,7 @@ import type { EngineStatus } from '../engine/status.js';
 import { clientWindow, groupIdsOf } from './cluster.js';
 import { depthOf } from './depth.js';
 import { Histogram } from './histogram.js';
-import type { LoadReport } from './load-report.js';
+import { type LoadReport, sharesOf } from './load-report.js';
 import { CATCH_UP_TIMEOUT_MS, cpuUsPerEntry, type RunResult } from './measure.js';
 import { type Child, sleep, until, type Workspace } from './processes.js';
 import type { RemoteSettings } from './remote.js';
@@ -109,13 +109,18 @@ export async function measureJoined(
   const clients = Array.from({ length: clientProcesses }, (_, at) =>
     workspace.fork(`client-${at + 1}`, './remote.js'),
   );
-  const share = Math.max(1, Math.ceil(concurrency / clientProcesses));
-  const window = clientWindow(share, payload);
-  const open: RemoteSettings = { servers: { ...servers }, groupIds: groupIdsOf(settings), ...window };
-  const load = { payload, data, concurrency: share, rate: rate && rate / clientProcesses };
+  const shares = sharesOf(concurrency, clientProcesses);
+  const load = { payload, data, rate: rate && rate / clientProcesses };
   try {
-    await Promise.all(clients.map((client) => client.ask('open', open)));
-    await Promise.all(clients.map((client, at) => client.ask('load', { ...load, seed: seed + at })));
+    const open = (share: number): RemoteSettings => ({
+      servers: { ...servers },
+      groupIds: groupIdsOf(settings),
+      ...clientWindow(share, payload),
+    });
+    await Promise.all(clients.map((client, at) => client.ask('open', open(shares[at]!))));
+    await Promise.all(
+      clients.map((client, at) => client.ask('load', { ...load, concurrency: shares[at], seed: seed + at })),
+    );
     return await measureLoaded(settings, clients, servers);
   } finally {
     await workspace.close(clients, []);

@@ -17,6 +17,12 @@ export interface LoadSettings {
   entriesMax?: number | undefined;
 }
 
+/** What each of some processes keeps outstanding, so that it is `concurrency` together. */
+export function sharesOf(concurrency: number, processes: number): number[] {
+  const [each, rest] = [Math.floor(concurrency / processes), concurrency % processes];
+  return Array.from({ length: processes }, (_, at) => (at < rest ? each + 1 : each));
+}
+
 type Propose = (bytes: Buffer) => Promise<unknown>;
 
 /** One after the other, over and over. */

@@ -2,7 +2,7 @@ import { ErrorCode, RaftlineError } from '../base/errors.js';
 import { groupIdsOf } from './cluster.js';
 import type { DepthNow } from './depth.js';
 import { Histogram, type Percentiles } from './histogram.js';
-import type { LoadReport, LoadSettings } from './load-report.js';
+import { type LoadReport, sharesOf } from './load-report.js';
 import type { NodeSample } from './node.js';
 import { sleep, until } from './processes.js';
 import type { BenchSettings } from './settings.js';
@@ -60,12 +60,11 @@ export async function measure(side: Side, settings: BenchSettings): Promise<RunR
 
 async function startLoad({ loaders }: Side, settings: BenchSettings): Promise<void> {
   const { payload, data, seed, concurrency, rate } = settings;
-  const share: LoadSettings = {
-    concurrency: Math.max(1, Math.ceil(concurrency / loaders.length)),
-    rate: rate === undefined ? undefined : rate / loaders.length,
-  };
-  const load = { payload, data, ...share, groupIds: groupIdsOf(settings) };
-  await Promise.all(loaders.map((loader, at) => loader.ask('load', { ...load, seed: seed + at })));
+  const load = { payload, data, rate: rate && rate / loaders.length, groupIds: groupIdsOf(settings) };
+  const shares = sharesOf(concurrency, loaders.length);
+  await Promise.all(
+    loaders.map((loader, at) => loader.ask('load', { ...load, concurrency: shares[at], seed: seed + at })),
+  );
 }
 
 /** Latencies start anew with each. */

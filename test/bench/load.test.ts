@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ErrorCode, RaftlineError } from '../../src/base/errors.js';
 import { makePool } from '../../src/bench/data.js';
 import { Load } from '../../src/bench/load.js';
+import { sharesOf } from '../../src/bench/load-report.js';
 
 const pool = [Buffer.from('a'), Buffer.from('b'), Buffer.from('c')];
 
@@ -71,6 +72,13 @@ describe('a load', () => {
     expect(load.latencies.samples).toBe(40);
     // Every one was meant to be sent within 40 ms and none was answered before 120.
     expect(load.latencies.quantile(0.01)).toBeGreaterThan(75);
+  });
+});
+
+describe('processes that load together', () => {
+  it('keep as many outstanding as was said, none more than one above another', () => {
+    expect(sharesOf(10, 4)).toEqual([3, 3, 2, 2]);
+    expect(sharesOf(8, 1)).toEqual([8]);
   });
 });
 

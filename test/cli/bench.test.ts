@@ -58,6 +58,10 @@ describe('raftline bench', () => {
         /--apply-us: the bare pipe .* applies nothing/,
       ],
       [['bench', 'cluster', '--client-processes', '2'], /--client-processes: only with --clients remote/],
+      [
+        ['bench', 'cluster', '--clients', 'remote', '--client-processes', '8', '--concurrency', '1'],
+        /--client-processes: expected at most one for each of 1 entries outstanding .* received 8/,
+      ],
       [['bench', 'limit', '--threads', 'auto'], /--threads: the bare pipe has its own threads/],
       [['bench', 'limit', '--apply-us', '20'], /--apply-us: the bare pipe .* applies nothing/],
       [['bench', 'limit', '--compare', 'package.json'], /package.json: expected a result of raftline bench/],

@@ -120,6 +120,11 @@ function refuseCombinations(given: BenchArguments, settings: BenchSettings, join
   }
   if (settings.clients === 'in-process' && given.text('client-processes') !== undefined)
     throw usageError('--client-processes: only with --clients remote');
+  const { clientProcesses, concurrency } = settings;
+  if (clientProcesses > concurrency)
+    throw usageError(
+      `--client-processes: expected at most one for each of ${concurrency} entries outstanding (--concurrency), received ${clientProcesses}`,
+    );
   if (!given.flag('with-limit')) return;
   if (joins) throw usageError('--with-limit: the pipe is of this machine, the cluster at --peer may not be');
   const different: [boolean, string][] = [
