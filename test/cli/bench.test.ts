@@ -62,8 +62,8 @@ describe('raftline bench', () => {
         ['bench', 'cluster', '--clients', 'remote', '--client-processes', '8', '--concurrency', '1'],
         /--client-processes: expected at most one for each of 1 entries outstanding .* received 8/,
       ],
-      [['bench', 'limit', '--threads', 'auto'], /--threads: the bare pipe has its own threads/],
-      [['bench', 'limit', '--apply-us', '20'], /--apply-us: the bare pipe .* applies nothing/],
+      [['bench', 'limit', '--threads', 'auto'], /unknown option '--threads'/],
+      [['bench', 'limit', '--rate', '20'], /unknown option '--rate'/],
       [['bench', 'limit', '--compare', 'package.json'], /package.json: expected a result of raftline bench/],
       [['bench', 'cluster', '--threads', '5'], /--threads: expected one of auto, shared, spread, or 1 to 4,/],
       [['bench', 'cluster', '--depth', 'all'], /--depth: expected a whole number from 1 to 1024/],
@@ -147,6 +147,10 @@ describe('raftline bench', () => {
       const other = await raftline('bench', 'limit', ...flags, '--depth', '4', '--compare', file);
       expect(other.stderr).toMatch(
         /nothing was measured alike: expected pipe with .*depth 4.*received cluster with /,
+      );
+      const deep = await raftline('bench', 'limit', ...flags, '--seed', '2', '--compare', file);
+      expect(deep.stderr, 'the depth that the pipe has, told or not').toMatch(
+        /expected pipe with .*depth 8,.*received /,
       );
       expect(other, 'refused before anything is measured').toMatchObject({ code: 2, stdout: '' });
       const compared = await raftline('bench', 'compare', '--base', file, file);

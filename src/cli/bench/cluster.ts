@@ -5,7 +5,7 @@ import { Workspace } from '../../bench/processes.js';
 import { RESULTS_VERSION, type Results } from '../../bench/results.js';
 import { type Plan, runPlan, unmeasured } from '../../bench/run.js';
 import { type BenchSettings, pipeDepth } from '../../bench/settings.js';
-import { type CommandShape, usageError } from '../arguments.js';
+import { type CommandShape, type Flag, usageError } from '../arguments.js';
 import { ExitCode, failureOf } from '../failure.js';
 import { Output } from '../output.js';
 import {
@@ -48,10 +48,21 @@ export const benchClusterShape: CommandShape = {
   notes: SIDE_NOTES,
 };
 
+/** What the bare pipe has otherwise than a cluster, and what it has not. */
+const LIMIT_FLAGS: Readonly<Record<string, Flag | undefined>> = {
+  depth: { name: 'depth', value: 'N', help: 'batches in flight (default 8)' },
+  compression: { name: 'compression', value: 'lz4|none', help: 'of the batches (default lz4)' },
+  rate: undefined,
+  threads: undefined,
+  'apply-us': undefined,
+};
+
 export const benchLimitShape: CommandShape = {
   name: 'bench limit',
   summary: 'measures the bare pipe: what this machine gives to the same bytes without Raft',
-  flags: [...POINT_FLAGS, CONCURRENCY_FLAG, ...LOAD_FLAGS, ...OUTPUT_FLAGS],
+  flags: [...POINT_FLAGS, CONCURRENCY_FLAG, ...LOAD_FLAGS, ...OUTPUT_FLAGS].flatMap((flag) =>
+    flag.name in LIMIT_FLAGS ? (LIMIT_FLAGS[flag.name] ?? []) : flag,
+  ),
   notes: [
     'Three processes with the same threads, rings, codec, streams, files and syncs; no Raft and no applying.',
     ...SIDE_NOTES.slice(1),
@@ -80,13 +91,9 @@ export async function benchCluster(args: readonly string[]): Promise<ExitCode> {
 
 export function benchLimit(args: readonly string[]): Promise<ExitCode> {
   const given = new BenchArguments(benchLimitShape, args);
-  const settings = given.settings(given.point());
+  const point = given.point();
+  const settings = given.settings({ ...point, depth: pipeDepth(point) });
   given.choice('compression', ['lz4', 'none'], 'lz4');
-  if (settings.rate !== undefined) throw usageError('--rate: the limit is measured with a closed loop');
-  for (const name of ['threads', 'apply-us'] as const) {
-    if (given.text(name) !== undefined)
-      throw usageError(`--${name}: the bare pipe has its own threads and applies nothing`);
-  }
   return run('limit', given, { settings, sides: ['pipe'], runs: given.runs() });
 }
 
