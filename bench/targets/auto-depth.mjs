@@ -5,6 +5,16 @@ import { figure, printRun } from '../../dist/cli/bench/print.js';
 
 const DELAYS_MS = [0, 5, 20];
 const DEPTHS = [1, 2, 4, 8, 16, 32, 64, 'auto'];
+const POINT = { payload: 128, batchBytesMax: 256 * 1024 };
+
+/** All under one load, the one that fills the deepest. */
+export function autoDepthPoints({ rate, settings }) {
+  const points = DELAYS_MS.flatMap((linkDelayMs) =>
+    DEPTHS.map((depth) => ({ ...settings({ ...POINT, linkDelayMs, depth }), rate })),
+  );
+  const concurrency = Math.max(...points.map((each) => each.concurrency));
+  return points.map((each) => ({ ...each, concurrency }));
+}
 
 /** What the default depth costs against the best number, near and far. */
 export const autoDepthRow = {
@@ -13,14 +23,7 @@ export const autoDepthRow = {
   measure: "depth 'auto' against the best fixed one, at links of 0, 5 and 20 ms each way",
   target: `throughput ≥ ${AUTO_BOUNDS.throughput}, p99 ≤ ${AUTO_BOUNDS.p99} ×`,
   async run(context) {
-    const point = { payload: 128, batchBytesMax: 256 * 1024 };
-    const points = DELAYS_MS.flatMap((linkDelayMs) =>
-      DEPTHS.map((depth) => ({
-        ...context.settings({ ...point, linkDelayMs }),
-        rate: context.rate,
-        depth,
-      })),
-    );
+    const points = autoDepthPoints(context);
     const never = new Promise(() => {});
     const measured = await sweep({ points, runs: context.runs }, context.workspace, never, (progress) =>
       printRun(context.output, progress.settings, progress.done, progress.result),
@@ -47,6 +50,6 @@ export const autoDepthRow = {
           `${chosen === undefined ? '' : `, at a depth of ${chosen.median} in the end`}`,
       );
     }
-    return { figures, settings: context.settings(point), beside, data: measured };
+    return { figures, settings: points[DEPTHS.length - 1], beside, data: measured };
   },
 };

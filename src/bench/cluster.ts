@@ -19,7 +19,7 @@ const OTHER_ELECTION = { timeoutMsMin: 4000, timeoutMsMax: 6000, heartbeatInterv
 /** How often links are passed within an election timeout: a campaign that is repeated after half of it has its answers by then. */
 const ELECTION_PASSES = { first: 6, other: 12 };
 /** What the engine lets a group hold, unless the load needs more. */
-const UNCOMMITTED_BYTES_MIN = 16 * MiB;
+const UNCOMMITTED_BYTES = { min: 16 * MiB, max: 1024 * MiB };
 const RING_BYTES = { min: 16 * MiB, max: 512 * MiB };
 const BUDGET_BYTES = 16 * 1024 * MiB;
 /** What the client's option allows. */
@@ -79,8 +79,8 @@ function nodeSettings(
   peers: Record<number, string>,
   port: number,
 ): NodeSettings {
-  const { depth, batchBytesMax, compression, threads, concurrency, payload, applyUs } = settings;
-  const outstanding = concurrency * (payload + 4);
+  const { depth, batchBytesMax, compression, threads, applyUs } = settings;
+  const { inflightBytesMax, ringBytes, uncommittedBytesMax } = nodeBounds(settings);
   return {
     id,
     cluster: CLUSTER,
@@ -89,13 +89,13 @@ function nodeSettings(
     peers,
     groupIds: groupIdsOf(settings),
     // Depth is to be what limits the pipeline, and not some other bound.
-    pipeline: { depth, batchBytesMax, inflightBytesMax: within(INFLIGHT_BYTES, 2 * outstanding) },
+    pipeline: { depth, batchBytesMax, inflightBytesMax },
     compression,
     durability: settings.durability,
     threads,
     // The budget is to be no bound of what is measured, either.
-    memory: { ringBytes: within(RING_BYTES, 2 * outstanding), budgetBytes: BUDGET_BYTES },
-    uncommittedBytesMax: Math.max(UNCOMMITTED_BYTES_MIN, 4 * outstanding),
+    memory: { ringBytes, budgetBytes: BUDGET_BYTES },
+    uncommittedBytesMax,
     applyUs,
     election: electionOf(id, settings.linkDelayMs),
   };
@@ -105,6 +105,16 @@ export function electionOf(id: number, linkDelayMs: number): NonNullable<NodeSet
   const { timeoutMsMin, timeoutMsMax, ...rest } = id === 1 ? FIRST_ELECTION : OTHER_ELECTION;
   const longerMs = (id === 1 ? ELECTION_PASSES.first : ELECTION_PASSES.other) * linkDelayMs;
   return { ...rest, timeoutMsMin: timeoutMsMin + longerMs, timeoutMsMax: timeoutMsMax + longerMs };
+}
+
+/** Room for a load, as far as the engine's options allow. */
+export function nodeBounds({ concurrency, payload }: Pick<BenchSettings, 'concurrency' | 'payload'>) {
+  const outstanding = concurrency * (payload + 4);
+  return {
+    inflightBytesMax: within(INFLIGHT_BYTES, 2 * outstanding),
+    ringBytes: within(RING_BYTES, 2 * outstanding),
+    uncommittedBytesMax: within(UNCOMMITTED_BYTES, 4 * outstanding),
+  };
 }
 
 function within({ min, max }: { min: number; max: number }, value: number): number {

@@ -65,6 +65,18 @@ describe('raftline bench', () => {
       [['bench', 'limit', '--threads', 'auto'], /unknown option '--threads'/],
       [['bench', 'limit', '--rate', '20'], /unknown option '--rate'/],
       [['bench', 'limit', '--compare', 'package.json'], /package.json: expected a result of raftline bench/],
+      [
+        ['bench', 'cluster', '--payload', '1048576', '--concurrency', '1024'],
+        /--concurrency: expected at most 1023 entries of 1048576 bytes, 1 GiB, received '1024'/,
+      ],
+      [
+        ['bench', 'limit', '--depth', '1024', '--batch', '16384'],
+        /--depth, --batch, --concurrency: expected at most 512 MiB under way in the bare pipe, received \d+ MiB/,
+      ],
+      [
+        ['bench', 'cluster', '--with-limit', '--payload', '1024', '--concurrency', '1000000'],
+        /--concurrency: expected at most 512 MiB under way in the bare pipe/,
+      ],
       [['bench', 'cluster', '--threads', '5'], /--threads: expected one of auto, shared, spread, or 1 to 4,/],
       [['bench', 'cluster', '--depth', 'all'], /--depth: expected a whole number from 1 to 1024/],
       [
@@ -88,10 +100,7 @@ describe('raftline bench', () => {
         ['bench', 'sweep', '--payload', '8,100000', '--data', 'package.json', '--html', REPORT],
         /expected at least one entry of 100000 bytes/,
       ],
-      [
-        ['bench', 'limit', '--dir', '/proc'],
-        /--dir \/proc: /,
-      ],
+      [['bench', 'limit', '--dir', '/proc'], /--dir \/proc: /],
       [
         ['bench', 'limit', '--profile', 'package.json'],
         /--profile .*package.json: expected a directory that can be written, received/,

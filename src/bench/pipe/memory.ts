@@ -40,8 +40,10 @@ export interface PipeMemory {
 
 const RING_BYTES_MIN = 16 * 1024 * 1024;
 const LINE_BYTES = 64;
+/** A ring is twice as large, and no ring is larger than 1 GiB. */
+export const PIPE_WINDOW_BYTES_MAX = 512 * 1024 * 1024;
 
-/** @param windowBytes what may be under way at a time */
+/** @param windowBytes what may be under way at a time, at most `PIPE_WINDOW_BYTES_MAX` */
 export function createPipeMemory(windowBytes: number): PipeMemory {
   const ringBytes = Math.max(RING_BYTES_MIN, 2 ** Math.ceil(Math.log2(2 * windowBytes)));
   const lines = LINE_BYTES * (CURSORS.length + GATES.length + RINGS.length);

@@ -15,9 +15,9 @@ export function startPipe(settings: BenchSettings, workspace: Workspace): Promis
 }
 
 async function startProcesses(settings: BenchSettings, parts: Parts): Promise<Omit<Side, 'close'>> {
-  const { batchBytesMax, compression, durability, concurrency, payload, linkDelayMs } = settings;
+  const { batchBytesMax, compression, durability, linkDelayMs } = settings;
   const depth = pipeDepth(settings);
-  const windowBytes = (depth + 2) * (batchBytesMax + 1024) + 2 * concurrency * (payload + 8);
+  const windowBytes = pipeWindowBytes(settings);
   const names = ['pipe-leader', 'pipe-follower-1', 'pipe-follower-2'];
   const directories = names.map((name) => parts.directory(name));
   const leader = parts.fork('pipe-leader', './pipe/leader.js');
@@ -54,4 +54,10 @@ async function startProcesses(settings: BenchSettings, parts: Parts): Promise<Om
     followers,
     loaders: [leader],
   };
+}
+
+/** What may be under way at a time. */
+export function pipeWindowBytes(settings: BenchSettings): number {
+  const { batchBytesMax, concurrency, payload } = settings;
+  return (pipeDepth(settings) + 2) * (batchBytesMax + 1024) + 2 * concurrency * (payload + 8);
 }

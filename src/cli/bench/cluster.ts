@@ -1,6 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { joinedSettings } from '../../bench/joined.js';
 import type { RunResult } from '../../bench/measure.js';
+import { PIPE_WINDOW_BYTES_MAX } from '../../bench/pipe/memory.js';
+import { pipeWindowBytes } from '../../bench/pipe/pipe.js';
 import { Workspace } from '../../bench/processes.js';
 import { RESULTS_VERSION, type Results } from '../../bench/results.js';
 import { type Plan, runPlan, unmeasured } from '../../bench/run.js';
@@ -48,6 +50,8 @@ export const benchClusterShape: CommandShape = {
   notes: SIDE_NOTES,
 };
 
+const MiB = 1024 * 1024;
+
 /** What the bare pipe has otherwise than a cluster, and what it has not. */
 const LIMIT_FLAGS: Readonly<Record<string, Flag | undefined>> = {
   depth: { name: 'depth', value: 'N', help: 'batches in flight (default 8)' },
@@ -94,6 +98,7 @@ export function benchLimit(args: readonly string[]): Promise<ExitCode> {
   const point = given.point();
   const settings = given.settings({ ...point, depth: pipeDepth(point) });
   given.choice('compression', ['lz4', 'none'], 'lz4');
+  refuseWindow(settings);
   return run('limit', given, { settings, sides: ['pipe'], runs: given.runs() });
 }
 
@@ -148,6 +153,17 @@ function refuseCombinations(given: BenchArguments, settings: BenchSettings, join
         `${name}: the bare pipe has three nodes, one group, LZ4 or none, a closed loop inside the leader, and applies nothing`,
       );
   }
+  refuseWindow(settings);
+}
+
+/** What the rings of the bare pipe have no room for. */
+function refuseWindow(settings: BenchSettings): void {
+  const mib = Math.ceil(pipeWindowBytes(settings) / MiB);
+  const max = PIPE_WINDOW_BYTES_MAX / MiB;
+  if (mib > max)
+    throw usageError(
+      `--depth, --batch, --concurrency: expected at most ${max} MiB under way in the bare pipe, received ${mib} MiB`,
+    );
 }
 
 async function run(benchmark: 'cluster' | 'limit', given: BenchArguments, plan: Plan): Promise<ExitCode> {

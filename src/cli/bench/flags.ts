@@ -8,9 +8,12 @@ import { fileError } from '../failure.js';
 
 const KiB = 1024;
 const OUTSTANDING_MAX = 1_048_576;
-/** A closed loop keeps at most so many outstanding unless it is told to: the pipeline is full long before. */
+/** A closed loop keeps at most so many outstanding, and so many bytes, unless it is told to: twice that is within every bound of a node. */
 const OUTSTANDING_DEFAULT_MAX = 131_072;
-const OUTSTANDING_BYTES_DEFAULT_MAX = 8 * KiB * KiB;
+const OUTSTANDING_BYTES_DEFAULT_MAX = 64 * KiB * KiB;
+/** What an engine's options let a leader hold. */
+const OUTSTANDING_BYTES_MAX = 1024 * KiB * KiB;
+const DEFAULT_BOUNDS = 'at most 131,072 entries and 64 MiB';
 const DEPTH_MAX = 1024;
 /** Longer ones come too near to the two seconds after which nodes take a connection for dead. */
 const LINK_DELAY_MS_MAX = 500;
@@ -56,7 +59,12 @@ export const POINT_FLAGS: readonly Flag[] = [
 export const CONCURRENCY_FLAG: Flag = {
   name: 'concurrency',
   value: 'N',
-  help: 'entries outstanding at most (default: the power of two that fills the pipeline)',
+  help: `entries outstanding at most (default: the power of two that fills the pipeline, auto as 8; ${DEFAULT_BOUNDS})`,
+};
+
+export const SWEEP_CONCURRENCY_FLAG: Flag = {
+  ...CONCURRENCY_FLAG,
+  help: `entries outstanding at every point (default: what fills the deepest; ${DEFAULT_BOUNDS})`,
 };
 
 export const NODES_FLAG: Flag = { name: 'nodes', value: 'N', help: 'nodes of the cluster (default 3)' };
@@ -86,12 +94,13 @@ export interface Point {
   linkDelayMs: number;
 }
 
-/** A load that fills the pipeline: the next power of two, within bounds. */
-function fillingOf({ payload, depth, batchBytesMax }: Point): number {
+/** A load that fills the pipeline: the next power of two, within bounds. An entry larger than a batch is one by itself. */
+export function fillingOf({ payload, depth, batchBytesMax }: Omit<Point, 'linkDelayMs'>): number {
   const packed = payload + 4;
-  const filling = 2 ** Math.ceil(Math.log2((pipeDepth({ depth }) * batchBytesMax) / packed));
-  const bytesMax = 2 ** Math.floor(Math.log2(OUTSTANDING_BYTES_DEFAULT_MAX / packed));
-  return Math.max(1, Math.min(OUTSTANDING_DEFAULT_MAX, bytesMax, filling));
+  const batch = Math.max(1, Math.floor(batchBytesMax / packed));
+  const filling = 2 ** Math.ceil(Math.log2(pipeDepth({ depth }) * batch));
+  const bytesMax = Math.floor(OUTSTANDING_BYTES_DEFAULT_MAX / packed);
+  return Math.min(OUTSTANDING_DEFAULT_MAX, bytesMax, filling);
 }
 
 /** The only proof that something can be made somewhere is to make it. */
@@ -148,7 +157,7 @@ export class BenchArguments extends Arguments {
       compression: this.choice('compression', ['auto', 'lz4', 'deflate', 'none'], 'lz4'),
       durability: this.choice('durability', ['sync', 'os'], 'sync'),
       threads: this.#threads(),
-      concurrency: this.integer('concurrency', 1, OUTSTANDING_MAX) ?? fillingOf(point),
+      concurrency: this.#concurrency(point.payload) ?? fillingOf(point),
       rate: this.integer('rate', 1, 100_000_000),
       clients: 'in-process',
       clientProcesses: 1,
@@ -252,6 +261,15 @@ export class BenchArguments extends Arguments {
     const good = values.filter((value) => value !== undefined);
     if (good.length === values.length && new Set(good).size === good.length) return good;
     throw usageError(`--${name}: expected different ${expected} with commas between, received '${text}'`);
+  }
+
+  #concurrency(payload: number): number | undefined {
+    const max = Math.min(OUTSTANDING_MAX, Math.floor(OUTSTANDING_BYTES_MAX / (payload + 4)));
+    const given = this.integer('concurrency', 1, OUTSTANDING_MAX);
+    if (given === undefined || given <= max) return given;
+    throw usageError(
+      `--concurrency: expected at most ${max} entries of ${payload} bytes, 1 GiB, received '${given}'`,
+    );
   }
 
   #threads(): BenchSettings['threads'] {

@@ -13,11 +13,11 @@ import { note, Output } from '../output.js';
 import { writeResults } from './cluster.js';
 import {
   BenchArguments,
-  CONCURRENCY_FLAG,
   LOAD_FLAGS,
   NODES_FLAG,
   OUTPUT_FLAGS,
   SIDE_NOTES,
+  SWEEP_CONCURRENCY_FLAG,
 } from './flags.js';
 import { figure, printChanges, printRun, printSubject } from './print.js';
 
@@ -33,7 +33,7 @@ export const benchSweepShape: CommandShape = {
     { name: 'depth', value: 'N,…|auto', help: 'batches in flight (default 1,2,4,8,16,32,auto)' },
     { name: 'batch', value: 'KIB,…', help: 'bytes of a batch, in KiB (default 256)' },
     { name: 'payload', value: 'BYTES,…', help: 'bytes of an entry (default 128)' },
-    { ...CONCURRENCY_FLAG, help: 'entries outstanding at every point (default: what fills the deepest)' },
+    SWEEP_CONCURRENCY_FLAG,
     NODES_FLAG,
     ...LOAD_FLAGS,
     { name: 'html', value: 'FILE', help: `write the report there (default ${REPORT})` },
