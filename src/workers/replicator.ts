@@ -195,12 +195,14 @@ export class Replicator implements Program {
     let worked = link.poll(nowMs);
     this.#behind = undefined;
     this.#farSent = false;
+    // One group alone has nobody to be read together with.
+    const fillsMax = this.#sessions.size === 1 ? Number.POSITIVE_INFINITY : 0;
     for (const session of this.#sessions.values()) {
       takeIn(session, nowMs);
       if (this.#report(session)) worked = true;
       if (!link.up || session.broken) continue;
       if (session.mode === 'probe') worked = this.#probe(session, nowMs) || worked;
-      else if (session.mode === 'stream') worked = this.#stream(session, nowMs, 0) || worked;
+      else if (session.mode === 'stream') worked = this.#stream(session, nowMs, fillsMax) || worked;
       this.#watch(session, nowMs);
     }
     return this.#readOn(nowMs) || worked;
@@ -272,7 +274,7 @@ export class Replicator implements Program {
         session.next,
         Math.min(room, MESSAGE_BYTES),
         far,
-        sent === 0 ? fillsMax : 0,
+        fillsMax - sent,
       );
       if (run === undefined && source.wantsFill) this.#waits(session);
       if (run === undefined || this.#isTooLarge(session, run) || !this.#sendRun(session, run, nowMs)) break;
