@@ -99,11 +99,6 @@ export class LogReader {
     }
   }
 
-  /** Bytes that were read from the disk, ever: others' records on the way to a group's are read as well. */
-  get bytesRead(): number {
-    return this.window.bytesRead;
-  }
-
   /** Whether the last read ended where it did because it was allowed no further fill. */
   get wantsFill(): boolean {
     return this.stopped;

@@ -11,8 +11,6 @@ export class ReadWindow {
   #fd = -1;
   #start = 0;
   #end = 0;
-  /** Bytes that were read from files, ever. */
-  bytesRead = 0;
 
   /** @param byteLength a multiple of BLOCK_BYTES, two blocks or more */
   constructor(
@@ -52,7 +50,6 @@ export class ReadWindow {
     this.#bytes.copyWithin(0, start - this.#start, start - this.#start + kept);
     this.#fd = -1;
     const count = this.disk.read(fd, this.#bytes, kept, this.byteLength - kept, start + kept);
-    this.bytesRead += count;
     this.#fd = fd;
     this.#start = start;
     this.#end = start + kept + count;

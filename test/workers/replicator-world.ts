@@ -63,6 +63,13 @@ export async function makeWorld(
   const disk = new FaultyDisk(1);
   const { wal, index } = openLog(disk, '/data', { groups, segmentBytes });
   const far = new LogReader(disk, '/data', index, { pattern: 'once' });
+  let bytesRead = 0;
+  const read = disk.read.bind(disk);
+  disk.read = (...given) => {
+    const count = read(...given);
+    bytesRead += count;
+    return count;
+  };
   const inbox = new Inbox();
   const tooLarge: string[] = [];
   let flow: FollowerFlow = {
@@ -105,7 +112,10 @@ export async function makeWorld(
       wal.stageBatch(group, batch);
       flushAll(wal);
     },
-    far,
+    /** From the log, ever. */
+    get bytesRead() {
+      return bytesRead;
+    },
     tune(changes: Partial<typeof flow>) {
       flow = { ...flow, ...changes };
       replicator.retune(1);

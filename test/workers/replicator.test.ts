@@ -485,7 +485,7 @@ describe('the replicator', () => {
       }
       for (const [group, match] of had) world.reply({ group, term: 3, kind: 'received', match });
     }
-    expect(world.far.bytesRead / written).toBeLessThan(1.5);
+    expect(world.bytesRead / written).toBeLessThan(1.5);
   });
 
   it('B12 closing an older session does not end the newer one', async () => {
