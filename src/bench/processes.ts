@@ -3,10 +3,12 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ErrorCode, RaftlineError } from '../base/errors.js';
+import { own, removeAbandoned } from './owner.js';
 
 const ASK_TIMEOUT_MS = 20_000;
 const CLOSE_TIMEOUT_MS = 8000;
 const LOOK_EVERY_MS = 50;
+const ROOT_PREFIX = 'bench-';
 
 /** Sets what a dying benchmark exits with, by signal. */
 const SIGNALS = [
@@ -103,7 +105,7 @@ export class Child {
 
 /**
  * Everything that a benchmark leaves in the system: processes and one temporary directory. Goes whatever happens: an end, an
- * error, Ctrl-C.
+ * error, Ctrl-C; what a SIGKILL leaves goes with the next one in the same place.
  */
 export class Workspace {
   readonly root: string;
@@ -122,7 +124,8 @@ export class Workspace {
    */
   constructor(parent: string, profileDirectory?: string, onInterrupt?: (exitCode: number) => void) {
     mkdirSync(parent, { recursive: true });
-    this.root = mkdtempSync(join(parent, 'bench-'));
+    removeAbandoned(parent, ROOT_PREFIX);
+    this.root = mkdtempSync(join(parent, ROOT_PREFIX));
     this.#profileDirectory = profileDirectory;
     process.once('exit', this.#onExit);
     this.#onSignal = SIGNALS.map(([signal, code]) => {
@@ -134,6 +137,7 @@ export class Workspace {
       return { signal, end };
     });
     for (const { signal, end } of this.#onSignal) process.on(signal, end);
+    own(this.root);
   }
 
   directory(name: string): string {

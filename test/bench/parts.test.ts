@@ -47,7 +47,7 @@ describe('a side that does not start', () => {
     expect(through).not.toBe(port);
     expect(answered).toBe(true);
     expect(await answers(through)).toBe(false);
-    expect(readdirSync(workspace.root)).toEqual([]);
+    expect(readdirSync(workspace.root)).toEqual(['owner']);
   });
 });
 
