@@ -8,6 +8,9 @@ import type { StateMachine } from './state-machine.js';
 export class LogHooks {
   readonly #group: GroupId;
   readonly #machine: Pick<StateMachine, 'preCommit' | 'rollback'>;
+  /** What it has not been told of yet. */
+  #untold: Order[] = [];
+  #telling = false;
 
   /** Undefined: the state machine has none. */
   static of(
@@ -33,8 +36,19 @@ export class LogHooks {
     }
   }
 
-  /** The core has ordered a change of the log. */
-  take(order: Order): void {
+  /**
+   * The core has ordered these, and they are on their way to the log. What a hook proposes meanwhile is told of after what was there before it. Once
+   * a hook has thrown, nothing more is told.
+   */
+  take(orders: readonly Order[]): void {
+    this.#untold.push(...orders);
+    if (this.#telling) return;
+    this.#telling = true;
+    while (this.#untold.length > 0) for (const order of this.#untold.splice(0)) this.#tell(order);
+    this.#telling = false;
+  }
+
+  #tell(order: Order): void {
     switch (order.type) {
       case 'own':
         this.#entered(order.batch.term, order.batch.firstIndex, order.batch.count);

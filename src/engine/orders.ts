@@ -2,7 +2,6 @@ import type { GroupId, OrderId } from '../base/ids.js';
 import { type BatchHeader, BatchKind } from '../base/messages.js';
 import type { ProposedBatch, Ready } from '../core/ready.js';
 import type { Hub } from './hub.js';
-import type { LogHooks } from './log-hooks.js';
 import type { Snapshots } from './snapshots.js';
 
 type Order = Ready['orders'][number];
@@ -10,7 +9,6 @@ type Order = Ready['orders'][number];
 export interface OrdersParts {
   readonly group: GroupId;
   readonly hub: Hub;
-  readonly hooks: LogHooks | undefined;
   readonly snapshots: Snapshots | undefined;
   /** Puts a batch without data into the proposal ring. False: it is full. */
   readonly publishOwn: (batch: ProposedBatch) => boolean;
@@ -53,8 +51,7 @@ export class Orders {
   }
 
   #give(order: Order): void {
-    const { group, hub, hooks, snapshots, publishOwn } = this.#parts;
-    hooks?.take(order);
+    const { group, hub, snapshots, publishOwn } = this.#parts;
     const global = hub.nextOrder();
     this.#numbers.add(order.id, global);
     switch (order.type) {

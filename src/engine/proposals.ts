@@ -301,7 +301,12 @@ export class Proposals {
 
   /** Room in the open batch, if need be by sealing it; what stands in the way, if anything does. */
   #makeRoom(packedBytes: number, entries: number): KeptOpen | undefined {
-    return this.#open.fits(packedBytes, entries) ? undefined : this.seal();
+    // A hook of the state machine that is told of what is sealed may fill the next batch at once.
+    while (!this.#open.fits(packedBytes, entries)) {
+      const kept = this.seal();
+      if (kept !== undefined) return kept;
+    }
+    return undefined;
   }
 
   /** What the encoder may use: as the option says, and no more than every configuration that may be in force allows. */

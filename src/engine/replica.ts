@@ -68,6 +68,7 @@ export class Replica implements Leadership {
   readonly #config: Config;
   readonly #events: ReplicaEvents;
   readonly #orders: Orders;
+  readonly #hooks: LogHooks | undefined;
   readonly #messages: PeerMessages;
   readonly #reads: Reads;
   readonly #feed: Feed;
@@ -97,7 +98,7 @@ export class Replica implements Leadership {
     this.applier = applier;
     const pace = new ApplyPace();
     this.#pace = pace;
-    const hooks = LogHooks.of(group, stateMachine, recovered, start?.index ?? 0);
+    this.#hooks = LogHooks.of(group, stateMachine, recovered, start?.index ?? 0);
     const proposals = new Proposals(this, parts);
     this.proposals = proposals;
     this.members = new Members(this, book, clock);
@@ -105,7 +106,7 @@ export class Replica implements Leadership {
     this.#reads = new Reads({ group, raft, clock, config, ...refusal, leaderKnown: () => this.leader !== 0 });
     this.#snapshots = this.#snapshotsOf(parts, recovered, start);
     const shared = { group, hub, snapshots: this.#snapshots };
-    this.#orders = new Orders({ ...shared, hooks, publishOwn: (batch) => proposals.publishOwn(batch) });
+    this.#orders = new Orders({ ...shared, publishOwn: (batch) => proposals.publishOwn(batch) });
     const applied = () => applier.applied;
     this.#messages = new PeerMessages({
       ...{ group, hub, orders: this.#orders, applied },
@@ -304,6 +305,10 @@ export class Replica implements Leadership {
     if (ready.leadership !== undefined) this.#changeLeadership(ready.leadership);
     if (ready.commitMoved) this.#commitMoved(ready.commitIndex);
     this.#reads.take(ready);
+    // Callers' code comes last: what it asks for is carried out before it returns.
+    this.#hooks?.take(ready.orders);
+    if (ready.leadership !== undefined) this.#events.leadership(this, ready.leadership);
+    if (ready.commitMoved) this.#events.commit(this);
   }
 
   #tellMembers(): void {
@@ -328,12 +333,10 @@ export class Replica implements Leadership {
       this.proposals.rejectOpen(this.notLeader());
       this.followersSeen.forget();
     }
-    this.#events.leadership(this, leadership);
   }
 
   #commitMoved(commit: LogIndex): void {
     this.#feed.committed(commit);
-    this.#events.commit(this);
     if (!this.leads) return;
     this.proposals.committed(commit);
     this.#hub.command({ type: 'commit', group: this.group, term: this.term, commit });

@@ -32,7 +32,7 @@ export interface StateMachine {
    * Entries entered this node's log; they may never be committed. In log order and always before `apply` of them, on a leader as
    * they are sealed, on a follower as they arrive, and after a restart for what the log holds and is not applied. Every entry
    * of the log counts, also those that never reach `apply` (a leader's empty first entry, configurations, retries). Their bytes are not
-   * at hand before they are committed: on followers they never pass through this thread till then.
+   * at hand before they are committed: on followers they never pass through this thread till then. What is proposed in the call comes after them.
    *
    * An error thrown here ends the engine, as in `apply`. Source: jraft's preCommit.
    */

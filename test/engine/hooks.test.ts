@@ -44,6 +44,28 @@ class Prepared extends Ledger {
   };
 }
 
+/** Calls somebody from within each call. */
+class Proposing extends Prepared {
+  called: (from: string) => void = () => {};
+  /** How many entries entered at a time. */
+  readonly counts: number[] = [];
+
+  override preCommit(run: LogRun): void {
+    this.counts.push(run.count);
+    super.preCommit(run);
+    this.called('preCommit');
+  }
+
+  constructor() {
+    super();
+    const { apply } = this;
+    this.apply = (batch) => {
+      this.called('apply');
+      return apply(batch);
+    };
+  }
+}
+
 describe('hooks of the state machine', () => {
   it('E4 what enters the log is told before it is applied, and again after a restart', async () => {
     const directory = temporaryDirectory();
@@ -114,6 +136,53 @@ describe('hooks of the state machine', () => {
       directory.remove();
     }
   });
+
+  it.each(['preCommit', 'leadership', 'apply', 'commit', 'callback'] as const)(
+    'what is proposed from within a call of %s fills batches at once, and comes after what was there',
+    async (place) => {
+      const directory = temporaryDirectory();
+      try {
+        const machine = new Proposing();
+        const pipeline = { batchEntriesMax: 2, depth: 64 };
+        const engine = await Engine.open(single(directory.path, machine, { pipeline }));
+        const fatal: unknown[] = [];
+        engine.on('fatal', (error) => fatal.push(error));
+        const group = engine.group(1);
+        const outcomes: Promise<unknown>[] = [];
+        let allowed = 3;
+        /** Three entries: a batch is sealed on the spot, and the next one begun. */
+        const proposeMore = (from: string): void => {
+          if (from !== place || group.status().role !== 'leader' || allowed-- <= 0) return;
+          for (let more = 0; more < 3; more++)
+            outcomes.push(group.propose(Buffer.from(`more ${outcomes.length}`)));
+        };
+        machine.called = proposeMore;
+        engine.on('leadership', () => proposeMore('leadership'));
+        engine.on('commit', () => proposeMore('commit'));
+        await leads(engine);
+        const appender = group.appender({ callback: () => proposeMore('callback') });
+        for (let at = 0; at < 10; at += 2) {
+          allowed = 3;
+          appender.append(Buffer.from(`appended ${at / 2}`));
+          outcomes.push(group.proposeMany([at, at + 1].map((mine) => Buffer.from(`mine ${mine}`))));
+        }
+        await appender.settled();
+        for (let settled = 0; settled < outcomes.length; settled++) await outcomes[settled];
+        expect(fatal).toEqual([]);
+        expect(machine.faults).toEqual([]);
+        const texts = machine.entries.map((entry) => entry.slice(entry.indexOf(' ') + 1));
+        expect(texts).toHaveLength(outcomes.length + 10);
+        expect(Math.max(...machine.counts)).toBe(2);
+        for (const kind of ['mine', 'appended', 'more']) {
+          const places = texts.filter((text) => text.startsWith(kind)).map((text) => +text.split(' ')[1]!);
+          expect(places, kind).toEqual([...places].sort((a, b) => a - b));
+        }
+        await engine.close();
+      } finally {
+        directory.remove();
+      }
+    },
+  );
 
   it('a commit is an event, which only grows', async () => {
     const directory = temporaryDirectory();
