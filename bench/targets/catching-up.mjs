@@ -62,7 +62,7 @@ async function catchUp({ output }, side, full, settings) {
   await sleep(settings.warmupSeconds * 1000);
   const before = await trafficOver(sample, settings.seconds * 1000);
   await stop();
-  victim.signal('SIGSTOP');
+  await victim.halt(leader);
   const from = (await sample()).entries;
   await load(full);
   for (let entries = from; (entries - from) * full.payload < BYTES; ) {

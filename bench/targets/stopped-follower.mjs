@@ -62,7 +62,8 @@ async function without(context, settings, signal) {
   await side.leader.ask('load', { ...settings, groupIds: [1] });
   await sleep(settings.warmupSeconds * 1000);
   const atSignal = await side.leader.ask('sample', {});
-  victim.signal(signal);
+  if (signal === 'SIGSTOP') await victim.halt(side.leader);
+  else victim.signal(signal);
   await sleep(SETTLE_MS);
   const before = await side.leader.ask('sample', {});
   let most = before.rssBytes;

@@ -31,10 +31,17 @@ interface Question {
  */
 export function serveParent(handlers: Handlers): () => OwnSample {
   let directory: string | undefined;
+  let halted: number | undefined;
+  const all: Handlers = {
+    ...handlers,
+    guard: ({ pid }: { pid: number }) => {
+      halted = pid;
+    },
+  };
   process.on('message', async ({ id, ask, args }: Question) => {
     if (args?.directory !== undefined) directory = args.directory;
     try {
-      process.send?.({ id, reply: await handlers[ask]!(args as never) });
+      process.send?.({ id, reply: await all[ask]!(args as never) });
     } catch (thrown) {
       const { code, stack } = thrown as { code?: string; stack?: string };
       process.send?.({ id, error: stack ?? String(thrown), code });
@@ -43,10 +50,20 @@ export function serveParent(handlers: Handlers): () => OwnSample {
   // The parent decides what Ctrl-C means, or a signal to all of its group; without a parent there is nobody to clean up.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {});
   process.on('disconnect', () => {
+    if (halted !== undefined) wake(halted);
     if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
     process.exit(0);
   });
   return sampler();
+}
+
+/** So that it hears that its parent is gone. */
+function wake(pid: number): void {
+  try {
+    process.kill(pid, 'SIGCONT');
+  } catch {
+    // It has ended already.
+  }
 }
 
 function sampler(): () => OwnSample {

@@ -76,6 +76,12 @@ export class Child {
     this.#process.kill(signal);
   }
 
+  /** SIGSTOP. Should this process be killed meanwhile, `guard` wakes the one that stands still, which could not notice. */
+  async halt(guard: Child): Promise<void> {
+    await guard.ask('guard', { pid: this.#process.pid });
+    this.signal('SIGSTOP');
+  }
+
   /** Cleanly if it can, else by force. A profile is written only by a clean end. */
   async close(): Promise<void> {
     await this.ask('close', {}, CLOSE_TIMEOUT_MS).catch(() => undefined);

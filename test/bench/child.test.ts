@@ -1,5 +1,11 @@
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { describe, expect, it } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loopDelayMs } from '../../src/bench/child.js';
 
 describe('the delay of an event loop', () => {
@@ -10,5 +16,58 @@ describe('the delay of an event loop', () => {
     while (performance.now() < startMs + 200);
     expect(loopDelayMs(delays, 200)).toBe(198);
     delays.disable();
+  });
+});
+
+const PROCESSES = new URL('../../dist/bench/processes.js', import.meta.url).href;
+const PATIENCE_MS = 30_000;
+/** A benchmark with two processes, one of which it lets stand still. */
+const BENCHMARK = `
+  const { Workspace } = await import('${PROCESSES}');
+  const workspace = new Workspace(process.argv[1]);
+  const [guard, halted] = ['a', 'b'].map((name) => workspace.fork(name, './remote.js'));
+  await halted.halt(guard);
+  console.log('halted');
+`;
+
+/** Whether it runs, or stands still. */
+function isThere(pid: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    execFile('ps', ['-o', 'stat=', '-p', String(pid)], (_, stdout) => resolve(/^[^Z\s]/.test(stdout)));
+  });
+}
+
+function childrenOf(parent: number): number[] {
+  const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,comm='], { encoding: 'utf8' }).split('\n');
+  const processes = lines.map((line) => line.trim().split(/\s+/));
+  return processes
+    .filter(([, of, name]) => Number(of) === parent && name !== 'ps')
+    .map(([pid]) => Number(pid));
+}
+
+describe('processes of a benchmark that is killed', () => {
+  let directory = '';
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'raftline-killed-'));
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+  it('end with it, one that stands still too', async () => {
+    const benchmark = spawn(process.execPath, ['--input-type=module', '-e', BENCHMARK, directory], {
+      // In a session of its own, so that no system wakes who was stopped in it.
+      detached: true,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await once(benchmark.stdout, 'data');
+    const pids = childrenOf(benchmark.pid!);
+    expect(pids).toHaveLength(2);
+    expect(await Promise.all(pids.map(isThere))).toEqual([true, true]);
+    benchmark.kill('SIGKILL');
+    const untilMs = performance.now() + PATIENCE_MS;
+    const left = async () => (await Promise.all(pids.map(isThere))).filter(Boolean).length;
+    while ((await left()) > 0 && performance.now() < untilMs) await sleep(20);
+    const found = await left();
+    for (const pid of pids) if (await isThere(pid)) process.kill(pid, 'SIGKILL');
+    expect(found).toBe(0);
   });
 });
