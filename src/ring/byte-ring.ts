@@ -8,4 +8,4 @@
 export { RingConsumer } from './consumer.js';
 export { RingObserver } from './observer.js';
 export { RingProducer } from './producer.js';
-export { initRing, type RingRegion, ringRegionBytes, usedBytes } from './ring-memory.js';
+export { initRing, type RingRegion, recordBytesMax, ringRegionBytes, usedBytes } from './ring-memory.js';

@@ -2,7 +2,7 @@ import { assert } from '../base/assert.js';
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import { PADDING_KIND, RECORD_HEADER_BYTES, RECORD_KIND } from './layout.js';
 import type { PositionCell } from './position.js';
-import { alignRecord, openRing, type RingRegion } from './ring-memory.js';
+import { alignRecord, openRing, type RingRegion, recordBytesMax } from './ring-memory.js';
 
 /**
  * The writing side of a ring; one per ring. `claim`, write into `bytes` from `offset`, then `publish` or `abandon`.
@@ -13,7 +13,7 @@ export class RingProducer {
   readonly bytes: Buffer;
   /** The same memory; what stands at `offset` is number `offset / 8`. */
   readonly numbers: Float64Array;
-  /** The largest length that `claim` takes: one that fits wherever the ring stands, once everything is released. */
+  /** The largest length that `claim` takes. */
   readonly recordBytesMax: number;
   /** Where the claimed record's payload starts in `bytes`. */
   offset = 0;
@@ -45,7 +45,7 @@ export class RingProducer {
     this.released = ring.released;
     this.capacity = region.capacity;
     this.mask = region.capacity - 1;
-    this.recordBytesMax = region.capacity / 2 - RECORD_HEADER_BYTES;
+    this.recordBytesMax = recordBytesMax(region.capacity);
     this.head = this.published.load();
     this.claimedTo = this.claimed.load();
     this.position = this.head;

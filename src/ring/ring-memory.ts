@@ -13,6 +13,7 @@ import {
   MAGIC_WORD,
   PUBLISHED_LINE,
   RECORD_ALIGNMENT,
+  RECORD_HEADER_BYTES,
   RING_MAGIC,
 } from './layout.js';
 import { PositionCell } from './position.js';
@@ -29,6 +30,11 @@ export interface RingRegion {
 }
 
 const IDENTITY = IDENTITY_LINE * LINE_WORDS;
+
+/** The longest record that a ring of that capacity takes: one that fits wherever the ring stands, once everything is released. */
+export function recordBytesMax(capacity: number): number {
+  return capacity / 2 - RECORD_HEADER_BYTES;
+}
 
 /** The shared bytes that a region needs: a multiple of 64. Throws OptionInvalid on a capacity or count out of range. */
 export function ringRegionBytes(capacity: number, consumers: number): number {

@@ -29,6 +29,8 @@ export interface RecoveredLog {
   oldestSegment: number;
   nextLsn: number;
   segment: OpenSegment;
+  /** The largest payload of a batch in it, dead or not, bytes. */
+  batchRawBytesMax: number;
 }
 
 /** The numbers of the segments in a directory, growing. */
@@ -93,6 +95,7 @@ function oldestNeeded(disk: Disk, directory: string, newest: number, window: Rea
 class LogScan {
   groups = new Map<GroupId, GroupLog>();
   nextLsn = 0;
+  batchRawBytesMax = 0;
   /** Behind the last intact record of the segment that was read last. */
   end = 0;
   /** Behind the checkpoint of that segment. */
@@ -166,6 +169,7 @@ class LogScan {
     const log = this.log(record.group);
     if (record.kind === RecordKind.Batch && body.batch !== undefined) {
       const { batch } = body;
+      this.batchRawBytesMax = Math.max(this.batchRawBytesMax, batch.rawLength);
       const wrong = log.append(batch, body.bytes);
       if (wrong === undefined) {
         const place = { segment: file.header.number, offset: record.position, bytes: record.bodyLength };
@@ -233,7 +237,7 @@ class LogScan {
  * failed, the system would take these pages for clean and never write them (H75; Rebello et al., ATC '20).
  */
 function finish(disk: Disk, directory: string, file: SegmentFile, scan: LogScan): RecoveredLog {
-  const { end, nextLsn, groups, oldestSegment } = scan;
+  const { end, nextLsn, groups, oldestSegment, batchRawBytesMax } = scan;
   const unfinished = scan.unfinished();
   if (unfinished !== undefined) throw logDamaged(file.path, end, unfinished);
   const garbageEnd = inspectTail(file, end, nextLsn);
@@ -249,7 +253,7 @@ function finish(disk: Disk, directory: string, file: SegmentFile, scan: LogScan)
     throw diskError(thrown, 'recovery', file.path);
   }
   const segment = { number, path: file.path, fd, salt, firstPosition: scan.firstPosition, position: end };
-  return { groups, oldestSegment, nextLsn, segment };
+  return { groups, oldestSegment, nextLsn, segment, batchRawBytesMax };
 }
 
 /** In place, the same bytes: needs no new space (H80), and power may go in the middle of it. */

@@ -31,6 +31,13 @@ export interface RecoveredGroup {
   configurations: ConfigurationAt[];
 }
 
+export interface OpenedWal {
+  wal: Wal;
+  recovered: Map<GroupId, RecoveredGroup>;
+  /** The largest payload of a batch in the log, dead or not, bytes. */
+  batchRawBytesMax: number;
+}
+
 const SEGMENT_BYTES_MIN = 4096;
 const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024;
 
@@ -72,16 +79,17 @@ export class Wal {
    * other group in the log. Throws LogDamaged{file, offset} with all files left as they were, DiskFull, DiskFailed,
    * DirectoryInvalid, OptionInvalid.
    */
-  static open(disk: Disk, options: WalOptions): { wal: Wal; recovered: Map<GroupId, RecoveredGroup> } {
+  static open(disk: Disk, options: WalOptions): OpenedWal {
     checkSegmentBytes(options.segmentBytes);
     try {
       disk.makeDirectory(options.directory);
       const log = recoverLog(disk, options.directory, options.index) ?? beginLog(disk, options);
       removeLeftovers(disk, options.directory, log.oldestSegment);
       for (const group of options.groups) if (!log.groups.has(group)) log.groups.set(group, new GroupLog());
-      const { groups, oldestSegment, segment, nextLsn } = log;
+      const { groups, oldestSegment, segment, nextLsn, batchRawBytesMax } = log;
       const wal = new Wal(disk, options, groups, oldestSegment, segment, nextLsn, nextLsn - 1);
-      return { wal, recovered: new Map([...groups].map(([group, state]) => [group, recoveredGroup(state)])) };
+      const recovered = new Map([...groups].map(([group, state]) => [group, recoveredGroup(state)]));
+      return { wal, recovered, batchRawBytesMax };
     } catch (thrown) {
       throw diskError(thrown, 'opening', options.directory);
     }
@@ -295,7 +303,7 @@ function beginLog(disk: Disk, options: WalOptions): RecoveredLog {
   const groups = new Map(options.groups.map((group) => [group, new GroupLog()]));
   removeLeftovers(disk, options.directory, 1);
   const segment = createSegment(disk, options, 1, 1, { oldestSegment: 1, groups });
-  return { groups, oldestSegment: 1, nextLsn: 2, segment };
+  return { groups, oldestSegment: 1, nextLsn: 2, segment, batchRawBytesMax: 0 };
 }
 
 function recoveredGroup(log: GroupLog): RecoveredGroup {

@@ -1,12 +1,13 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
 import type { GroupId } from '../base/ids.js';
-import { FORMAT_VERSION } from '../base/limits.js';
+import { ENTRY_BYTES_CEILING, FORMAT_VERSION } from '../base/limits.js';
 import type { Configuration } from '../base/messages.js';
 import { BatchKind, Codec } from '../base/messages.js';
 import { BATCH_PAYLOAD_OFFSET, sealBatch, writeBatchHead } from '../codec/batch.js';
 import { crc32 } from '../codec/checksum.js';
 import { encodeConfiguration } from '../codec/configuration.js';
 import { packEntry, packedEntryBytes } from '../codec/entries.js';
+import { recordBytesMax } from '../ring/byte-ring.js';
 import type { Disk } from '../wal/disk.js';
 import { openIdentity } from '../wal/identity.js';
 import { listSegments } from '../wal/recovery.js';
@@ -36,13 +37,14 @@ export function openStore(disk: Disk, settings: WorkerSettings, memory: EngineMe
     joins: settings.join,
   });
   const anySegments = listSegments(disk, dataDirectory).length > 0;
-  const { wal, recovered } = Wal.open(disk, {
+  const { wal, recovered, batchRawBytesMax } = Wal.open(disk, {
     directory: dataDirectory,
     segmentBytes,
     groups,
     durability: settings.durability,
     index: logIndexOf(memory),
   });
+  checkRoomFor(batchRawBytesMax, settings, memory);
   // A node that has met itself has begun its log: an empty one then means that the log was taken away, and with it
   // votes and acknowledgements that others count on (H83).
   // One that waits to be added may have nothing in its log yet, but it has a log.
@@ -64,6 +66,21 @@ export function openStore(disk: Disk, settings: WorkerSettings, memory: EngineMe
   identity.rememberPeer(id, identity.incarnation);
   const { incarnation, joined, peers } = identity;
   return { wal, recovered, facts: { incarnation, joined, peers } };
+}
+
+/** What was written under larger options has to pass through the rings, or it is never applied. */
+function checkRoomFor(
+  batchRawBytes: number,
+  { dataDirectory, entryBytesMax }: WorkerSettings,
+  { rings }: EngineMemory,
+): void {
+  if (BATCH_PAYLOAD_OFFSET + batchRawBytes <= recordBytesMax(rings.apply.capacity)) return;
+  const path = 'entryBytesMax';
+  const least = Math.min(batchRawBytes, ENTRY_BYTES_CEILING);
+  const expected = `at least ${least}, since the log in ${dataDirectory} has a batch of ${batchRawBytes} bytes, of a larger entryBytesMax or pipeline.batchBytesMax`;
+  const message = `option ${path}: expected ${expected}; received ${entryBytesMax}`;
+  const details = { path, expected, received: entryBytesMax, least };
+  throw new RaftlineError(ErrorCode.OptionInvalid, message, details);
 }
 
 /** The same on every node that is started with the same members. Never 0, which says that it is not known. */

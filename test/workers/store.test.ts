@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { ErrorCode, type RaftlineError } from '../../src/base/errors.js';
 import type { Configuration } from '../../src/base/messages.js';
+import { BATCH_PAYLOAD_OFFSET } from '../../src/codec/batch.js';
 import { openIdentity } from '../../src/wal/identity.js';
 import { createEngineMemory } from '../../src/workers/memory.js';
 import type { WorkerSettings } from '../../src/workers/settings.js';
 import { type OpenedStore, openStore } from '../../src/workers/store.js';
 import { FaultyDisk } from '../wal/faulty-disk.js';
+import { flushAll, makeBatch, openLog } from '../wal/log-tools.js';
 
 const KIB = 1024;
 const SIZES = {
@@ -98,5 +101,38 @@ describe('with whom a cluster began', () => {
       const disk = cutShort(crashAt, crashAt);
       expect(opened(disk), `power cut at ${crashAt}`).toBe(opened(new FaultyDisk(1)));
     }
+  });
+});
+
+describe('a log that was written under larger options', () => {
+  /** Opens the directory once more, with one batch of so many bytes of payload in its log; what refuses it, if anything does. */
+  function refusalOf(rawBytes: number): RaftlineError | undefined {
+    const disk = new FaultyDisk(1);
+    logsOf(disk);
+    const { wal } = openLog(disk, 'd', { segmentBytes: 256 * KIB, groups: [3, 1] });
+    wal.stageBatch(1, makeBatch({ firstIndex: 2, entryBytes: rawBytes - 4 }));
+    flushAll(wal);
+    wal.close();
+    try {
+      logsOf(disk, { entryBytesMax: 4 * KIB });
+      return undefined;
+    } catch (thrown) {
+      return thrown as RaftlineError;
+    }
+  }
+
+  it('is opened as long as its batches pass through the rings, and else refused with what suffices', () => {
+    // Half of a ring, but for the head of a record and that of a batch.
+    const most = SIZES.ringBytes / 2 - 8 - BATCH_PAYLOAD_OFFSET;
+    expect(refusalOf(most)).toBeUndefined();
+    const refused = refusalOf(most + 4);
+    expect(refused).toMatchObject({
+      code: ErrorCode.OptionInvalid,
+      details: { path: 'entryBytesMax', least: most + 4, received: 4 * KIB },
+    });
+    expect(refused?.message).toMatch(/^option entryBytesMax: expected at least \d+, since the log in d has /);
+    const sizes = { ...SIZES, batchRawBytesMax: refused?.details.least as number };
+    const { capacity } = createEngineMemory(sizes, [1]).rings.apply;
+    expect(capacity / 2, 'what is named suffices').toBeGreaterThan(most + 4 + BATCH_PAYLOAD_OFFSET);
   });
 });
