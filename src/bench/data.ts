@@ -76,21 +76,32 @@ function record(random: Random, at: number, payload: number): string {
   return `${text.slice(0, payload - 1)}}`;
 }
 
-/** How well LZ4 does on full batches of this data: raw bytes for one stored, and which LZ4 it is. */
-export function compressibility(pool: readonly Buffer[], batchBytes: number): { ratio: number; lz4: string } {
+/** What LZ4 makes of full batches. */
+export interface Compressibility {
+  /** Raw bytes for one stored. */
+  ratio: number;
+  /** Which LZ4 it is. */
+  lz4: string;
+  /** Bytes of the data that each batch holds more than once, where it has no more. */
+  repeatedBytes?: number;
+}
+
+/** How well LZ4 does on batches of this data as a loop makes them: full, and from the beginning again where the data end. */
+export function compressibility(pool: readonly Buffer[], batchBytes: number): Compressibility {
   const compression = loadCompression('auto');
   const packed = Buffer.alloc(Math.max(batchBytes, packedEntryBytes(pool[0]!.length, false)));
   const target = Buffer.alloc(packed.length + BATCH_PAYLOAD_OFFSET);
+  const perBatch = Math.floor(packed.length / packedEntryBytes(pool[0]!.length, false));
   let raw = 0;
   let stored = 0;
-  for (let next = 0; next < pool.length; ) {
+  for (let next = 0; next < pool.length; next += perBatch) {
     let length = 0;
-    while (next < pool.length && length + packedEntryBytes(pool[next]!.length, false) <= packed.length) {
-      length = packEntry(packed, length, pool[next]!);
-      next++;
-    }
+    for (let at = next; at < next + perBatch; at++)
+      length = packEntry(packed, length, pool[at % pool.length]!);
     raw += length;
     stored += compression.compressLz4(packed.subarray(0, length), target) || length;
   }
-  return { ratio: raw / stored, lz4: compression.implementations.compressor };
+  const lz4 = compression.implementations.compressor;
+  const repeated = perBatch > pool.length ? { repeatedBytes: pool.length * pool[0]!.length } : {};
+  return { ratio: raw / stored, lz4, ...repeated };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ErrorCode, RaftlineError } from '../../src/base/errors.js';
-import { makePool } from '../../src/bench/data.js';
+import { compressibility, makePool } from '../../src/bench/data.js';
 import { Load } from '../../src/bench/load.js';
 import { sharesOf } from '../../src/bench/load-report.js';
 
@@ -99,5 +99,17 @@ describe('entries of a benchmark', () => {
     expect(() => makePool({ payload: 1_000_000, data: { file: 'package.json' }, seed: 1 })).toThrow(
       /package.json: expected at least one entry of 1000000 bytes, received \d+/,
     );
+  });
+
+  it('compress as they do in batches that begin with them again where they end', () => {
+    const noise = makePool({ payload: 100, data: 'random', seed: 1 });
+    const few = noise.slice(0, 20);
+    expect(compressibility(noise, 65_536)).not.toHaveProperty('repeatedBytes');
+    expect(compressibility(noise, 65_536).ratio).toBeCloseTo(1);
+    // By itself noise does not; a batch holds it thirty times.
+    expect(compressibility(few, 65_536)).toMatchObject({ repeatedBytes: 2000 });
+    expect(compressibility(few, 65_536).ratio).toBeGreaterThan(15);
+    // Two batches of fifteen: the second one begins again, and holds nothing twice.
+    expect(compressibility(few, 15 * 104).ratio).toBeCloseTo(1);
   });
 });

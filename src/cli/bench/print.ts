@@ -52,8 +52,15 @@ export function printSubject(
       ...compressibility(makePool(each), each.batchBytesMax),
     }));
   const machine = printMachine(output, directory);
-  for (const { payload, ratio, lz4 } of data)
-    output.line(`data: ${lz4} makes full batches of ${payload} B entries ${ratio.toFixed(2)} times smaller`);
+  for (const { payload, ratio, lz4, repeatedBytes } of data) {
+    const repeated =
+      repeatedBytes === undefined
+        ? ''
+        : `; each holds the same ${repeatedBytes.toLocaleString('en-US')} bytes over and over`;
+    output.line(
+      `data: ${lz4} makes full batches of ${payload} B entries ${ratio.toFixed(2)} times smaller${repeated}`,
+    );
+  }
   return { machine, compressibility: Object.fromEntries(data.map(({ payload, ratio }) => [payload, ratio])) };
 }
 
