@@ -91,9 +91,11 @@ async function soak(context, settings) {
   return { samples, names: nodes.map((_, at) => (at === 0 ? 'leader' : `follower ${at}`)) };
 }
 
-function forgetOldSegments(root) {
-  for (const node of readdirSync(root)) {
-    const directory = join(root, node);
+/** In each data directory below `root`. */
+export function forgetOldSegments(root) {
+  for (const entry of readdirSync(root, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue;
+    const directory = join(root, entry.name);
     const segments = readdirSync(directory).filter((name) => segmentNumber(name) !== undefined);
     for (const name of segments.sort().slice(0, -SEGMENTS_KEPT)) rmSync(join(directory, name));
   }
