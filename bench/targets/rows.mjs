@@ -7,8 +7,8 @@ import { soakRow } from './soak.mjs';
 import { stoppedFollowerRow } from './stopped-follower.mjs';
 
 /**
- * A figure of a row: `low` and `high` are its spread over the runs.
- * @typedef {{ name: string, value: number, low: number, high: number, met: boolean }} Figure
+ * A figure of a row: `low` and `high` are its spread over the runs. `missing` says instead why there is none.
+ * @typedef {{ name: string, value: number, low: number, high: number, met: boolean } | { name: string, missing: string, met: false }} Figure
  */
 
 /**

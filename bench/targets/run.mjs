@@ -115,14 +115,18 @@ async function runRow({ name, measure, target, run }, context) {
   return { name, measure, target, met, load: [load, loadavg()[0]], ...outcome };
 }
 
-function printOutcomes(output, outcomes, simple) {
+function figureText({ missing, value, low, high }) {
+  return missing ?? `${figure(value)} (${figure(low)}–${figure(high)})`;
+}
+
+export function printOutcomes(output, outcomes, simple) {
   output.line('');
   const rows = outcomes.flatMap(({ measure, target, figures }) =>
-    figures.map(({ name, value, low, high, met }, at) => [
+    figures.map((each, at) => [
       at === 0 ? measure : '',
       target,
-      `${name}: ${figure(value)} (${figure(low)}–${figure(high)})`,
-      met ? 'met' : 'MISSED',
+      `${each.name}: ${figureText(each)}`,
+      each.met ? 'met' : 'MISSED',
     ]),
   );
   output.line(table([['measure', 'target', 'measured (spread)', ''], ...rows]));

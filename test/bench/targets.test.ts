@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Workspace } from '../../src/bench/processes.js';
+import type { Output } from '../../src/cli/output.js';
+import { measuredAt, SETTINGS } from './figures.js';
 
 /** A row of `npm run bench -- targets`, over what is built. */
 const row = (name: string) => import(new URL(`../../bench/targets/${name}.mjs`, import.meta.url).href);
@@ -23,4 +25,37 @@ it('a soak keeps the newest segments of every node and nothing else goes', async
     workspace.dispose();
     rmSync(parent, { recursive: true, force: true });
   }
+});
+
+it("depth 'auto' is held against the best fixed one, or it is said why not", async () => {
+  const { heldAgainst } = await row('auto-depth');
+  const { printOutcomes } = await row('run');
+  const at = (depth: number | 'auto', linkDelayMs: number, entries: number, p99: number, rate?: number) =>
+    measuredAt({ depth, linkDelayMs, rate }, [entries, p99], [entries, p99]);
+  const near = [at(1, 0, 1000, 10), at(8, 0, 990, 20), at('auto', 0, 980, 11)];
+  const { figures, beside } = heldAgainst(near);
+  expect(figures).toMatchObject([
+    { name: '0 ms, throughput', value: 0.98, met: true },
+    { name: '0 ms, p99', value: 1.1, met: true },
+  ]);
+  expect(beside[0]).toMatch(/^0 ms: the best is 1 .*, auto 980 entries\/s/);
+
+  const { latency, ...run } = at('auto', 5, 1000, 10).cluster[0]!;
+  const untimed = { ...at('auto', 5, 1000, 10), cluster: [{ ...run, latency: { ...latency, samples: 0 } }] };
+  const tooFast = [at(1, 20, 500, 10, 2000), at('auto', 20, 500, 11, 2000)];
+  const missing = heldAgainst([at(1, 5, 1000, 10), untimed, ...tooFast]);
+  expect(missing.figures).toEqual([
+    { name: '5 ms', missing: "not known, since depth 'auto' had no latencies", met: false },
+    {
+      name: '20 ms',
+      missing: 'not known, since no fixed depth had latencies and kept up with 2,000 entries/s',
+      met: false,
+    },
+  ]);
+  const lines: string[] = [];
+  const output = { line: (text: string) => lines.push(text) } as unknown as Output;
+  const outcome = { ...missing, name: 'row', measure: 'm', target: 't', settings: SETTINGS, load: [0, 0] };
+  const simple = { stream: { mbPerSecond: 1, p50Ms: 1 }, sync4KiBMs: 1, sync256KiBMs: 1, copyGBPerSecond: 1 };
+  printOutcomes(output, [outcome], simple);
+  expect(lines.join('\n')).toMatch(/5 ms: not known, since depth 'auto' had no latencies +MISSED/);
 });
