@@ -22,6 +22,8 @@ export const ENVELOPE_BYTES_MAX = 64 * 1024;
 export const MESSAGE_BYTES_CEILING = BATCH_RAW_BYTES_CEILING + ENVELOPE_BYTES_MAX;
 /** Largest handshake or control message, bytes. */
 export const CONTROL_MESSAGE_BYTES_MAX = 64 * 1024;
+/** Most groups on a node. */
+export const HOSTED_GROUPS_MAX = 1024;
 /** Most members in a configuration. */
 export const MEMBERS_MAX = 64;
 /** Removed members that a configuration remembers; the one that went first is forgotten first. */

@@ -1,14 +1,21 @@
 import { ErrorCode, RaftlineError } from '../base/errors.js';
+import type { GroupId } from '../base/ids.js';
 import { Connection } from './connection.js';
 import type { ClientConfig, ClientWorld } from './options.js';
+import { StatusPages } from './status-pages.js';
 
-/** Asks one node for its status: a stream of its own, one question, one answer. Bounded by `serverTimeoutMs`. */
+/** Asks one node for its status: a stream of its own, a question for each message that all groups take. Bounded by `serverTimeoutMs`. */
 export function requestStatus(config: ClientConfig, world: ClientWorld, address: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const requestId = 1;
+    const pages = new StatusPages();
+    let requestId = 0;
+    const ask = (fromGroup: GroupId): void => {
+      requestId++;
+      connection.send({ type: 'statusRequest', requestId, fromGroup });
+    };
     const introduction = { cluster: config.cluster, clientId: 0 };
     const connection = new Connection(world.transport, address, introduction, {
-      onWelcome: () => void connection.send({ type: 'statusRequest', requestId }),
+      onWelcome: () => ask(0),
       onMessage: (envelope) => {
         if (envelope.type !== 'statusReply' || envelope.requestId !== requestId) {
           throw new RaftlineError(
@@ -16,7 +23,9 @@ export function requestStatus(config: ClientConfig, world: ClientWorld, address:
             `${address}: expected statusReply, received ${envelope.type}`,
           );
         }
-        resolve(parse(envelope.json, address));
+        const next = pages.take(parse(envelope.json, address));
+        if (next !== undefined) return ask(next);
+        resolve(pages.whole);
         connection.close();
       },
       onClose: (cause) => {

@@ -152,7 +152,7 @@ export const LAYOUTS: { readonly [Type in FlatMessage['type']]: Layout<Type> } =
       text('leaderAddress', ADDRESS_CHARS_MAX),
     ],
   },
-  statusRequest: { tag: Message.StatusRequest, fields: [u64('requestId')] },
+  statusRequest: { tag: Message.StatusRequest, fields: [u64('requestId'), u32('fromGroup')] },
   statusReply: { tag: Message.StatusReply, fields: [u64('requestId'), text('json', JSON_CHARS_MAX)] },
   tailRequest: { tag: Message.TailRequest, fields: [u32('group', 1), u64('from', 1), flag('follow')] },
   tailChunk: {

@@ -138,6 +138,8 @@ export interface ProposeReply {
 export interface StatusRequest {
   type: 'statusRequest';
   requestId: number;
+  /** Only groups from this id on are told of; 0: all. Earlier builds tell from the start in any case. */
+  fromGroup: GroupId;
 }
 
 export interface StatusReply {

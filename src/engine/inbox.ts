@@ -78,7 +78,7 @@ export class Inbox {
         this.#takePeer(record);
         break;
       case 'statusRequest':
-        this.#answerStatus(record.stream, record.requestId);
+        this.#answerStatus(record);
         break;
       case 'memberRequest':
         this.#parts.onMembers(record);
@@ -148,8 +148,8 @@ export class Inbox {
     this.#parts.onPeer({ id, lane: append ? 'append' : 'control', up, incarnation, ...told });
   }
 
-  #answerStatus(stream: number, requestId: number): void {
-    const json = statusJson(this.#parts.status());
+  #answerStatus({ stream, requestId, fromGroup }: Extract<InboxRecord, { type: 'statusRequest' }>): void {
+    const json = statusJson(this.#parts.status(), fromGroup);
     const body = encodeEnvelope({ type: 'statusReply', requestId, json }).bytes;
     this.#parts.hub.command({ type: 'clientReply', stream, body });
   }

@@ -1,4 +1,5 @@
 import { type GroupId, type NodeId, U32_MAX } from '../base/ids.js';
+import { HOSTED_GROUPS_MAX } from '../base/limits.js';
 import type { TraceEvent } from '../core/trace-event.js';
 import { ENCODER_NAMES } from '../workers/settings.js';
 import { checkRow, invalid } from './option-checks.js';
@@ -172,8 +173,8 @@ function checkThreads(threads: unknown): { encoders: number } | undefined {
 
 function checkGroups(options: EngineOptions): readonly GroupOptions[] {
   const groups: unknown = options.groups;
-  if (!Array.isArray(groups) || groups.length === 0 || groups.length > 1024) {
-    throw invalid('groups', 'a list of 1 to 1024 groups', groups);
+  if (!Array.isArray(groups) || groups.length === 0 || groups.length > HOSTED_GROUPS_MAX) {
+    throw invalid('groups', `a list of 1 to ${HOSTED_GROUPS_MAX} groups`, groups);
   }
   const seen = new Set<number>();
   groups.forEach((group: Partial<GroupOptions> | undefined, at) => {

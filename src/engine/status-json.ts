@@ -1,9 +1,13 @@
+import type { GroupId } from '../base/ids.js';
 import { JSON_CHARS_MAX } from '../base/limits.js';
 import type { EngineStatus } from './status.js';
 
-/** A status for a remote client: whole where one message holds it, else of as many groups as it holds, and how many were left out. */
-export function statusJson(status: EngineStatus): string {
-  const { groups } = status;
+/**
+ * A status for a remote client: of the groups from `fromGroup` on, by growing id, as many as one message holds, and how many of them were
+ * left out. Who wants those asks again, from the id behind the last one on.
+ */
+export function statusJson(status: EngineStatus, fromGroup: GroupId): string {
+  const groups = status.groups.filter(({ group }) => group >= fromGroup).sort((a, b) => a.group - b.group);
   const withoutGroups = JSON.stringify({ ...status, groups: [], groupsLeftOut: groups.length });
   let room = JSON_CHARS_MAX - withoutGroups.length;
   let count = 0;
@@ -13,6 +17,6 @@ export function statusJson(status: EngineStatus): string {
     if (room < 0) break;
     count++;
   }
-  if (count === groups.length) return JSON.stringify(status);
+  if (count === groups.length) return JSON.stringify({ ...status, groups });
   return JSON.stringify({ ...status, groups: groups.slice(0, count), groupsLeftOut: groups.length - count });
 }

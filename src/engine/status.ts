@@ -94,7 +94,7 @@ export interface EngineStatus {
   /** Processor time of the whole process since it started, all threads, ms. */
   cpuMs: number;
   groups: GroupStatus[];
-  /** Groups that a remote client's answer had no room for; missing where it has all. */
+  /** Groups that a remote client was not told of; missing where it was told of all. A client asks again for what a message had no room for. */
   groupsLeftOut?: number;
 }
 

@@ -10,6 +10,7 @@ import {
   MEMBER_ACTIONS,
   type MemberRequest,
   type Propose,
+  type StatusRequest,
   type TailRequest,
 } from '../codec/envelope-types.js';
 import type { MessageStream } from '../transport/transport.js';
@@ -152,7 +153,7 @@ export class ClientService implements Program {
       if (envelope.type !== 'clientHello') throw unexpected(envelope.type, 'a clientHello first');
       this.#welcome(client, envelope);
     } else if (envelope.type === 'propose') this.#takeProposal(client, envelope, bytes.subarray(bodyOffset));
-    else if (envelope.type === 'statusRequest') this.#askStatus(client, envelope.requestId);
+    else if (envelope.type === 'statusRequest') this.#askStatus(client, envelope);
     else if (envelope.type === 'memberRequest') this.#askMembers(client, envelope);
     else if (envelope.type === 'tailRequest') this.#startTail(client, envelope);
     else throw unexpected(envelope.type, 'propose, statusRequest, memberRequest or tailRequest');
@@ -279,8 +280,9 @@ export class ClientService implements Program {
     return drained;
   }
 
-  #askStatus(client: Client, requestId: number): void {
-    const asked = this.#ports.push({ type: 'statusRequest', stream: client.stream.id, requestId });
+  #askStatus(client: Client, { requestId, fromGroup }: StatusRequest): void {
+    const stream = client.stream.id;
+    const asked = this.#ports.push({ type: 'statusRequest', stream, requestId, fromGroup });
     if (!asked) client.stream.close(new RaftlineError(ErrorCode.Overloaded, 'the node is busy'));
   }
 

@@ -135,7 +135,7 @@ export const inboxCodec = new RecordCodec({
   sessionBroken: ['group', 'peer', 'session'],
   /** `lane` 0 control, 1 append; `incarnation` where it is up; body: JSON {code, message, address}, why it is down and where it leads. */
   peer: ['peer', 'lane', 'up', 'incarnation'],
-  statusRequest: ['stream', 'requestId'],
+  statusRequest: ['stream', 'requestId', 'fromGroup'],
   /** `action`: its place in MEMBER_ACTIONS; body: the address of who is added. */
   memberRequest: [
     'stream',

@@ -46,6 +46,51 @@ describe('status', () => {
     expect(world.clock.waiting).toBe(0);
   });
 
+  /** What a client makes of a node's answers to its questions, and from which groups on it asked. */
+  async function statusOf(answerTo: (fromGroup: number) => object) {
+    const world = new World();
+    const server = await world.server();
+    const asked: number[] = [];
+    server.onOther = (stream, envelope) => {
+      if (envelope.type !== 'statusRequest') return;
+      const { requestId, fromGroup } = envelope;
+      asked.push(fromGroup);
+      stream.send({ type: 'statusReply', requestId, json: JSON.stringify(answerTo(fromGroup)) });
+    };
+    const answer = world.client().status(server.address);
+    await world.run();
+    const status = (await answer) as { groups: { group: number }[]; groupsLeftOut?: number };
+    expect(server.last.closed).toBe(true);
+    expect(world.clock.waiting).toBe(0);
+    return { asked, status, told: status.groups.map(({ group }) => group) };
+  }
+  const page = (ids: number[], groupsLeftOut?: number) => ({
+    id: 1,
+    groups: ids.map((group) => ({ group })),
+    groupsLeftOut,
+  });
+
+  it('asks on for the groups that a message has no room for', async () => {
+    const ids = [3, 7, 8, 2 ** 31, 2 ** 32 - 1];
+    const { asked, status } = await statusOf((fromGroup) => {
+      const left = ids.filter((group) => group >= fromGroup);
+      return page(left.slice(0, 2), left.length > 2 ? left.length - 2 : undefined);
+    });
+    expect(asked).toEqual([0, 8, 2 ** 31 + 1]);
+    expect(status).toEqual({ id: 1, groups: ids.map((group) => ({ group })) });
+  });
+
+  it('takes what it is told where a node leaves out more than it tells, and asks no more', async () => {
+    const older = await statusOf(() => page([3, 7], 2));
+    expect(older).toMatchObject({ asked: [0, 8], told: [3, 7], status: { groupsLeftOut: 2 } });
+    const silent = await statusOf((fromGroup) => page(fromGroup === 0 ? [3, 7] : [], 2));
+    expect(silent).toMatchObject({ asked: [0, 8], told: [3, 7], status: { groupsLeftOut: 2 } });
+    const unordered = await statusOf(() => page([7, 3], 2));
+    expect(unordered).toMatchObject({ asked: [0], told: [7, 3] });
+    const endless = await statusOf((fromGroup) => page([fromGroup + 1], 2));
+    expect(endless.told).toHaveLength(1024);
+  });
+
   it('never waits for ever, whatever the server does', async () => {
     const world = new World();
     const [silent, mute, refusing] = [await world.server(), await world.server(), await world.server()];

@@ -97,7 +97,7 @@ export const SAMPLES: readonly Envelope[] = [
     leader: 2,
     leaderAddress: '127.0.0.1:7000',
   },
-  { type: 'statusRequest', requestId: 77 },
+  { type: 'statusRequest', requestId: 77, fromGroup: 2 ** 31 },
   { type: 'statusReply', requestId: 78, json: '{"groups":[]}' },
   { type: 'tailRequest', group: 7, from: 2 ** 35, follow: true },
   { type: 'tailChunk', group: 7, firstIndex: 2 ** 36, term: 2 ** 37, count: 3 },

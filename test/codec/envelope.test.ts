@@ -44,16 +44,28 @@ function withNumber(envelope: Envelope, field: string, value: number): Buffer {
 
 describe('the bytes of an envelope', () => {
   it('are these, and stay so', () => {
-    const { bytes, bodyOffset } = encodeEnvelope({ type: 'statusRequest', requestId: 0x0102_0304 }, 3);
-    expect(bodyOffset).toBe(64);
-    expect(bytes.length).toBe(67);
+    const request = { type: 'statusRequest', requestId: 0x0102_0304, fromGroup: 0x0506_0708 } as const;
+    const { bytes, bodyOffset } = encodeEnvelope(request, 3);
+    expect(bodyOffset).toBe(72);
+    expect(bytes.length).toBe(75);
     const golden = [
-      '524c4d01' + '30000000' + '1fc490b1' + '00000000', // "RLM" version 1, length, checksum, reserved
+      '524c4d01' + '38000000' + '8d18a41d' + '00000000', // "RLM" version 1, length, checksum, reserved
       '14000000' + '524c4531' + '00000000', // root, "RLE1", alignment
-      '0800' + '0a00' + '0900' + '0400' + '08000000' + '0c000000' + '000e', // envelope: the message, its type 14
-      '0600' + '0c00' + '0400' + '06000000' + '0403020100000000', // status request
+      '0800' + '0c00' + '0b00' + '0400' + '08000000' + '10000000' + '0000000e', // envelope: the message, its type 14
+      '0800' + '1000' + '0800' + '0400' + '08000000' + '08070605' + '0403020100000000', // status request
     ];
     expect(bytes.toString('hex', 0, bodyOffset)).toBe(golden.join(''));
+  });
+
+  it('of an earlier build say what they said: a status request without a group asks from the start', () => {
+    const golden = [
+      '524c4d01' + '30000000' + '1fc490b1' + '00000000',
+      '14000000' + '524c4531' + '00000000',
+      '0800' + '0a00' + '0900' + '0400' + '08000000' + '0c000000' + '000e',
+      '0600' + '0c00' + '0400' + '06000000' + '0403020100000000', // its only field
+    ];
+    const { envelope } = decodeEnvelope(Buffer.from(golden.join(''), 'hex'));
+    expect(envelope).toEqual({ type: 'statusRequest', requestId: 0x0102_0304, fromGroup: 0 });
   });
 
   it.each(SAMPLES.map((envelope) => [messageOf(envelope).type, envelope] as const))(
@@ -228,9 +240,9 @@ describe('S6 a damaged envelope', () => {
   });
 
   it('is refused as unknown when the message is from the future', () => {
-    const { bytes } = encodeEnvelope({ type: 'statusRequest', requestId: 1 });
+    const { bytes } = encodeEnvelope({ type: 'statusRequest', requestId: 1, fromGroup: 0 });
     for (const tag of [0, 24, 255]) {
-      bytes[HEAD + 29] = tag;
+      bytes[HEAD + 31] = tag;
       reseal(bytes);
       expectRefused(() => decodeEnvelope(bytes), /unknown message: expected 1 to 23/);
     }

@@ -238,10 +238,10 @@ describe('the client service', () => {
   it('asks main for the status, and tells a client when main is too busy', async () => {
     const { open, inbox, settle } = await makeWorld();
     const client = open(0);
-    client.say({ type: 'statusRequest', requestId: 3 });
-    expect(inbox.take('statusRequest')).toMatchObject([{ requestId: 3 }]);
+    client.say({ type: 'statusRequest', requestId: 3, fromGroup: 9 });
+    expect(inbox.take('statusRequest')).toMatchObject([{ requestId: 3, fromGroup: 9 }]);
     inbox.full = true;
-    client.say({ type: 'statusRequest', requestId: 4 });
+    client.say({ type: 'statusRequest', requestId: 4, fromGroup: 0 });
     settle();
     expect(client.closed).toBeDefined();
   });

@@ -28,12 +28,21 @@ requestId():bigint {
   return offset ? this.bb!.readUint64(this.bb_pos + offset) : BigInt('0');
 }
 
+fromGroup():number {
+  const offset = this.bb!.__offset(this.bb_pos, 6);
+  return offset ? this.bb!.readUint32(this.bb_pos + offset) : 0;
+}
+
 static startStatusRequest(builder:flatbuffers.Builder) {
-  builder.startObject(1);
+  builder.startObject(2);
 }
 
 static addRequestId(builder:flatbuffers.Builder, requestId:bigint) {
   builder.addFieldInt64(0, requestId, BigInt('0'));
+}
+
+static addFromGroup(builder:flatbuffers.Builder, fromGroup:number) {
+  builder.addFieldInt32(1, fromGroup, 0);
 }
 
 static endStatusRequest(builder:flatbuffers.Builder):flatbuffers.Offset {
@@ -41,9 +50,10 @@ static endStatusRequest(builder:flatbuffers.Builder):flatbuffers.Offset {
   return offset;
 }
 
-static createStatusRequest(builder:flatbuffers.Builder, requestId:bigint):flatbuffers.Offset {
+static createStatusRequest(builder:flatbuffers.Builder, requestId:bigint, fromGroup:number):flatbuffers.Offset {
   StatusRequest.startStatusRequest(builder);
   StatusRequest.addRequestId(builder, requestId);
+  StatusRequest.addFromGroup(builder, fromGroup);
   return StatusRequest.endStatusRequest(builder);
 }
 }
