@@ -13,7 +13,7 @@ const COMMANDS = {
   micro: { run: micro, help: 'the parts one by one, with tinybench (also without a command)' },
   ratio: { run: ratio, help: 'the cluster against the bare pipe: raftline bench cluster --with-limit' },
   targets: {
-    run: (args) => targets(withDefaults(args, { duration: '5', warmup: WARMUP_SECONDS })),
+    run: (args) => targets(withDefaults(args, { warmup: WARMUP_SECONDS })),
     help: 'what the engine is to reach, row by row',
   },
   profile: { run: profile, help: 'one run of the cluster with a CPU profile of every thread, summed up' },

@@ -31,6 +31,7 @@ import { stoppedFollowerRow } from './stopped-follower.mjs';
  * @property {number} minutes of rows that take long
  * @property {number | undefined} rate entries a second, instead of the row's own
  * @property {number | 'auto' | undefined} depth instead of the row's own
+ * @property {number | undefined} seconds measured of each run, instead of the row's own
  * @property {(point: object) => import('../../dist/bench/settings.js').BenchSettings} settings what is not given is as the flags say
  */
 

@@ -12,9 +12,10 @@ import { machineFigures, machineText } from './machine.mjs';
 import { ROWS } from './rows.mjs';
 
 const RUNS = 5;
+const SECONDS = 5;
 const MINUTES = 30;
 
-const SHAPE = {
+export const targetsShape = {
   name: 'targets',
   summary: 'what the engine is to reach, row by row: measure, target, measured, spread',
   flags: [
@@ -31,14 +32,14 @@ const SHAPE = {
     ...OUTPUT_FLAGS.filter(({ name }) => name !== 'compare'),
   ],
   notes: [
-    `Five runs of each side unless --runs says otherwise, each of 5 s after 30 s of warm-up unless --duration and --warmup do; the exit code is 1 when a target was missed.`,
+    `Five runs of each side unless --runs says otherwise, each of 5 s (stopped-follower: 60 s) after 30 s of warm-up unless --duration and --warmup do; the exit code is 1 when a target was missed.`,
   ],
 };
 
 export async function targets(args) {
   const output = new Output();
-  if (args.includes('--help')) return output.write(helpOf(SHAPE));
-  const given = new BenchArguments(SHAPE, args);
+  if (args.includes('--help')) return output.write(helpOf(targetsShape));
+  const given = new BenchArguments(targetsShape, args);
   const rows = rowsOf(given.texts('row'));
   refuseUnheeded(given, rows);
   const json = given.resultsFile();
@@ -76,8 +77,9 @@ function refuseUnheeded(given, rows) {
     throw usageError(`--${unheeded}: no notice is taken of it by ${rows.map(({ name }) => name).join(', ')}`);
 }
 
-function contextOf(given, output, workspace) {
+export function contextOf(given, output, workspace) {
   const point = given.point();
+  const seconds = given.text('duration') === undefined ? undefined : given.settings(point).seconds;
   return {
     output,
     workspace,
@@ -85,9 +87,10 @@ function contextOf(given, output, workspace) {
     minutes: given.integer('minutes', 1, 10_000) ?? MINUTES,
     rate: given.integer('rate', 1, 100_000_000),
     depth: given.text('depth') === undefined ? undefined : point.depth,
+    seconds,
     settings: ({ nodes, ...asked }) => {
       const settings = given.settings({ ...point, ...asked }, nodes);
-      return { ...settings, rate: undefined, ...asked };
+      return { ...settings, seconds: seconds ?? SECONDS, rate: undefined, ...asked };
     },
   };
 }

@@ -68,6 +68,11 @@ describe('the benchmarks of a checkout', () => {
         2,
         /^bench targets: --rate: no notice is taken of it by entries-128, soak\n$/,
       ],
+      [
+        ['targets', '--row', 'catching-up', '--runs', '1'],
+        2,
+        /^bench targets: --runs: no notice is taken of it by catching-up\n$/,
+      ],
       [['targets', '--row', 'nothing'], 2, /--row: expected one of entries-16, .*soak.*received 'nothing'/],
       [['targets', '--help'], 0, /entries-128, .*--minutes N/s],
       [

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Workspace } from '../../src/bench/processes.js';
+import { BenchArguments } from '../../src/cli/bench/flags.js';
 import type { Output } from '../../src/cli/output.js';
 import { measuredAt, SETTINGS } from './figures.js';
 
@@ -58,4 +59,22 @@ it("depth 'auto' is held against the best fixed one, or it is said why not", asy
   const simple = { stream: { mbPerSecond: 1, p50Ms: 1 }, sync4KiBMs: 1, sync256KiBMs: 1, copyGBPerSecond: 1 };
   printOutcomes(output, [outcome], simple);
   expect(lines.join('\n')).toMatch(/5 ms: not known, since depth 'auto' had no latencies +MISSED/);
+});
+
+it('a row has the duration that is told, or its own', async () => {
+  const { contextOf, targetsShape } = await row('run');
+  const { stoppedFollowerRow } = await row('stopped-follower');
+  /** Of all rows, and of one that stands for a minute where nobody tells. */
+  const secondsOf = async (...args: string[]) => {
+    const context = contextOf(new BenchArguments(targetsShape, args), {}, {});
+    const asked: { seconds?: number }[] = [];
+    const settings = (point: object) => {
+      asked.push(context.settings(point));
+      throw new Error('enough');
+    };
+    await expect(stoppedFollowerRow.run({ ...context, settings })).rejects.toThrow('enough');
+    return [context.settings({}).seconds, asked[0]!.seconds];
+  };
+  expect(await secondsOf()).toEqual([5, 60]);
+  expect(await secondsOf('--duration', '2')).toEqual([2, 2]);
 });
