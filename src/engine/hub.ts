@@ -56,7 +56,7 @@ export class Hub {
   constructor(parts: HubParts) {
     this.#parts = parts;
     this.slots = parts.slots;
-    this.open = { bytes: 0, bytesMax: parts.openBytesMax };
+    this.open = { bytes: 0, kept: 0, bytesMax: parts.openBytesMax };
   }
 
   get proposals(): RingProducer {

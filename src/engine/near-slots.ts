@@ -18,6 +18,8 @@ export class NearSlots {
   /** Payload bytes and entries held. */
   bytes = 0;
   entries = 0;
+  /** Payload bytes that were held and are no more, ever. */
+  finishedBytes = 0;
 
   add(slot: ProposalSlot, sealedMs: number): void {
     this.#slots.push(slot);
@@ -49,7 +51,9 @@ export class NearSlots {
   /** The applier has no more use for a slot. */
   finish(slot: ProposalSlot): void {
     slot.kept = false;
-    this.bytes -= slot.end - slot.start;
+    const bytes = slot.end - slot.start;
+    this.bytes -= bytes;
+    this.finishedBytes += bytes;
     this.entries -= slot.count;
   }
 

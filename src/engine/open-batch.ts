@@ -6,6 +6,8 @@ import { Waiters } from './waiters.js';
 /** The memory of all open batches of an engine, full or not, and how much that may be. */
 export interface OpenBytes {
   bytes: number;
+  /** Beyond `bytes`, for what waits until it may have it. */
+  kept: number;
   readonly bytesMax: number;
 }
 
@@ -22,7 +24,7 @@ export class OpenBatch {
   readonly #held: OpenBytes;
 
   /** `held` must have room for `bytesMax` more. */
-  constructor(bytesMax: number, entriesMax: number, held: OpenBytes = { bytes: 0, bytesMax: 0 }) {
+  constructor(bytesMax: number, entriesMax: number, held: OpenBytes = { bytes: 0, kept: 0, bytesMax: 0 }) {
     this.#held = held;
     held.bytes += bytesMax;
     this.#bytesMax = bytesMax;

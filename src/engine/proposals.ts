@@ -11,6 +11,7 @@ import type { ProposedBatch } from '../core/ready.js';
 import { AutoDepth } from '../workers/auto-depth.js';
 import type { Clock } from './clock.js';
 import type { Hub } from './hub.js';
+import { type KeptOpen, KeptRoom } from './kept-room.js';
 import { NearSlots } from './near-slots.js';
 import { OpenBatch } from './open-batch.js';
 import type { Config } from './options.js';
@@ -25,8 +26,8 @@ const HEADROOM = 1;
 /** Entries of a group that wait for their commit: each may have a promise, which takes memory of its own. */
 const UNCOMMITTED_ENTRIES_MAX = 1 << 20;
 
-/** Why a batch cannot be sealed: main has decided more than it could hand over, there is no room for it, or leadership is being handed over. */
-type KeptOpen = 'blocked' | 'ringFull' | 'transferring';
+/** Room that is kept for remote clients at a time: for several, where theirs is less. */
+const KEPT_BYTES_MIN = 64 * 1024;
 
 /** In words for who proposes. */
 const FULL = {
@@ -58,6 +59,8 @@ export class Proposals {
   readonly #hub: Hub;
   readonly #clock: Clock;
   readonly #open: OpenBatch;
+  /** For the remote client's entries that wait, so that callers in this process do not take whatever a commit frees. */
+  readonly #kept: KeptRoom;
   #pipeline: GroupPipeline;
   readonly #auto = new AutoDepth(HEADROOM);
   /** When the open batch was first seen waiting for company, ms. */
@@ -74,6 +77,7 @@ export class Proposals {
     this.#pipeline = parts.pipeline;
     const { batchBytesMax, batchEntriesMax } = parts.pipeline;
     this.#open = new OpenBatch(batchBytesMax, batchEntriesMax, parts.hub.open);
+    this.#kept = new KeptRoom(parts.hub.open);
   }
 
   /** One entry of an in-process caller. Refusals are thrown; then nothing was taken. */
@@ -113,13 +117,30 @@ export class Proposals {
     if (open.full) this.seal();
   }
 
-  /** Entries of a remote client, packed. False: no room now, try again later; the order of the stream is kept. */
+  /**
+   * Entries of a remote client, packed. False: no room now, try again later; the order of the stream is kept, and room that comes is kept for them, until
+   * they are tried again or `forgoRoom` says that they are not. Half of the bytes is enough for any, so that as much is left to others.
+   */
   proposePacked(packed: Buffer, count: number): boolean {
-    if (this.#excess(packed.length, count) !== undefined) return false;
-    if (this.#makeRoom(packed.length, count) !== undefined) return false;
+    this.#kept.forgo();
+    const half = this.#config.uncommittedBytesMax / 2;
+    const growth = this.#open.growth(packed.length, count);
+    const isBeyond = this.#excess(Math.min(packed.length, half), count, growth) !== undefined;
+    const keptOpen = isBeyond ? undefined : this.#makeRoom(packed.length, count);
+    if (isBeyond || keptOpen !== undefined) {
+      const bytes = Math.min(Math.max(packed.length, KEPT_BYTES_MIN), half);
+      this.#kept.keep({ bytes, entries: count, growth, keptOpen }, this.near.finishedBytes);
+      return false;
+    }
+    this.#kept.used(packed.length, this.near.finishedBytes);
     this.#open.addPacked(packed, count);
     if (this.#open.full) this.seal();
     return true;
+  }
+
+  /** No remote client's entries wait for room any more. */
+  forgoRoom(): void {
+    this.#kept.forgo();
   }
 
   get pipeline(): GroupPipeline {
@@ -268,7 +289,7 @@ export class Proposals {
   #admit(packedBytes: number, entries: number): void {
     const { group, leads } = this.#leadership;
     if (!leads) throw this.#leadership.notLeader();
-    const excess = this.#excess(packedBytes, entries);
+    const excess = this.#excess(packedBytes, entries, this.#open.growth(packedBytes, entries));
     if (excess !== undefined) throw overloaded(group, excess, this.retryAfterMs());
     const kept = this.#makeRoom(packedBytes, entries);
     if (kept === undefined) return;
@@ -277,19 +298,24 @@ export class Proposals {
   }
 
   /** Which bound so much more would go beyond. Where nothing is held, anything may come. */
-  #excess(packedBytes: number, entries: number): string | undefined {
+  #excess(packedBytes: number, entries: number, growth: number): string | undefined {
     const { uncommittedBytesMax } = this.#config;
-    const used = this.near.bytes + this.#open.length;
+    const used = this.near.bytes + this.#open.length + this.#kept.bytes;
     if (used > 0 && used + packedBytes > uncommittedBytesMax)
-      return `${used} bytes are not committed and applied yet (uncommittedBytesMax ${uncommittedBytesMax})`;
-    const waiting = this.near.entries + this.#open.count;
+      return `${used} bytes are ${this.#held} (uncommittedBytesMax ${uncommittedBytesMax})`;
+    const waiting = this.near.entries + this.#open.count + this.#kept.entries;
     if (waiting > 0 && waiting + entries > UNCOMMITTED_ENTRIES_MAX)
-      return `${waiting} entries are not committed and applied yet (at most ${UNCOMMITTED_ENTRIES_MAX})`;
-    const { bytes, bytesMax } = this.#hub.open;
-    const growth = this.#open.growth(packedBytes, entries);
-    if (growth > 0 && bytes + growth > bytesMax)
-      return `open batches hold ${bytes} bytes (${bytesMax} of memory.budgetBytes are for them)`;
+      return `${waiting} entries are ${this.#held} (at most ${UNCOMMITTED_ENTRIES_MAX})`;
+    const { bytes, kept, bytesMax } = this.#hub.open;
+    if (growth > 0 && bytes + kept + growth > bytesMax)
+      return `open batches hold ${bytes + kept} bytes (${bytesMax} of memory.budgetBytes are for them)`;
     return undefined;
+  }
+
+  /** What fills a group, in words for who proposes. */
+  get #held(): string {
+    const held = 'not committed and applied yet';
+    return this.#kept.bytes === 0 ? held : `${held}, or kept for a remote client that waits`;
   }
 
   /** About what a batch takes now: what the fastest took of late, or how long the oldest waits already, if that is longer. */
@@ -299,11 +325,11 @@ export class Proposals {
     return retryAfterHint(Math.max(this.commitMs, waitedMs));
   }
 
-  /** Room in the open batch, if need be by sealing it; what stands in the way, if anything does. */
+  /** Room in the open batch, if need be by sealing it; what stands in the way, if anything does. Who waits to seal it goes first. */
   #makeRoom(packedBytes: number, entries: number): KeptOpen | undefined {
     // A hook of the state machine that is told of what is sealed may fill the next batch at once.
     while (!this.#open.fits(packedBytes, entries)) {
-      const kept = this.seal();
+      const kept = this.#kept.keptOpen ?? this.seal();
       if (kept !== undefined) return kept;
     }
     return undefined;

@@ -159,8 +159,10 @@ export class RemoteClients {
   #takeProposal(proposal: Extract<ClientRecord, { type: 'propose' }>): boolean {
     const { stream: id, group, firstSequence, count, body } = proposal;
     const stream = this.#streams.get(id);
-    if (stream === undefined || stream.ended) return true;
     const replica = this.#replicas.get(group)!;
+    // Whatever becomes of it: what waited for room is looked at again.
+    replica.proposals.forgoRoom();
+    if (stream === undefined || stream.ended) return true;
     if (stream.group === 0) stream.group = group;
     stream.nextSequence = firstSequence + count;
     if (stream.group !== group) {

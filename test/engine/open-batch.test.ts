@@ -63,7 +63,7 @@ describe('an open batch', () => {
   });
 
   it('counts its memory, full or not, says how much more it would take, and gives back what only a large entry needed', () => {
-    const held = { bytes: 0, bytesMax: 10_000 };
+    const held = { bytes: 0, kept: 0, bytesMax: 10_000 };
     const [batch, other] = [new OpenBatch(100, 30, held), new OpenBatch(200, 30, held)];
     expect(held.bytes).toBe(300);
     expect([batch.growth(100, 1), other.growth(201, 1)]).toEqual([0, 1]);

@@ -1,16 +1,24 @@
 import { describe, expect, it } from 'vitest';
-import { ErrorCode, type RaftlineError } from '../../src/base/errors.js';
+import { ErrorCode, RaftlineError } from '../../src/base/errors.js';
 import { parseOptions } from '../../src/engine/options.js';
 import { Pipelines } from '../../src/engine/pipeline.js';
 import { Proposals } from '../../src/engine/proposals.js';
 import { single } from './world.js';
 
+interface Changes {
+  blocked?: boolean;
+  claims?: boolean;
+  open?: { bytes: number; kept: number; bytesMax: number };
+}
+
 /** A leader of group 1 whose batches hold one entry, and of which none can be sealed. */
-function makeLeader(changes: { blocked?: boolean; claims?: boolean } = {}) {
+function makeLeader(changes: Changes = {}) {
   const { blocked = false, claims = true } = changes;
-  const config = parseOptions(single('d', { apply: () => undefined }, { pipeline: { batchEntriesMax: 1 } }));
+  const bounds = { pipeline: { batchEntriesMax: 1 }, uncommittedBytesMax: 1 << 20 };
+  const config = parseOptions(single('d', { apply: () => undefined }, bounds));
   const ring = { abandoned: 0, abandon: () => ring.abandoned++ };
-  const hub = { open: { bytes: 0, bytesMax: 2 ** 30 }, blocked, claim: () => claims, proposals: ring };
+  const { open = { bytes: 0, kept: 0, bytesMax: 2 ** 30 } } = changes;
+  const hub = { open, blocked, claim: () => claims, proposals: ring };
   const leadership = {
     ...{ group: 1, leads: true, compressionLevel: 0, batchEntriesInTime: 1 },
     notLeader: () => new Error('it leads'),
@@ -18,15 +26,15 @@ function makeLeader(changes: { blocked?: boolean; claims?: boolean } = {}) {
   };
   const parts = { config, hub, pipeline: new Pipelines(config).of(1), clock: { nowMs: () => 0 } };
   const proposals = new Proposals(leadership as never, parts as never);
-  const refusal = (): RaftlineError | undefined => {
+  const refusal = (bytes = 1): RaftlineError | undefined => {
     try {
-      proposals.propose(Buffer.from('x')).catch(() => undefined);
+      proposals.propose(Buffer.alloc(bytes)).catch(() => undefined);
       return undefined;
     } catch (thrown) {
       return thrown as RaftlineError;
     }
   };
-  return { proposals, refusal, ring };
+  return { proposals, refusal, ring, hub };
 }
 
 describe('a proposal for which a batch would have to be sealed', () => {
@@ -48,5 +56,88 @@ describe('a proposal for which a batch would have to be sealed', () => {
     const { refusal } = makeLeader(changes);
     expect(refusal()).toBeUndefined();
     expect(refusal()).toMatchObject({ code: ErrorCode.Overloaded, details: { reason } });
+  });
+});
+
+describe('a remote client’s entries that find no room', () => {
+  const MAX = 1 << 20;
+  const RECORD = Buffer.alloc(200_000);
+  /** The group holds so many bytes. */
+  const fill = (proposals: Proposals, bytes: number) => {
+    const { near } = proposals;
+    if (bytes < near.bytes) near.finishedBytes += near.bytes - bytes;
+    near.bytes = bytes;
+  };
+
+  it('have it kept: callers in this process take nothing of it, until they were taken', () => {
+    const { proposals, refusal } = makeLeader();
+    fill(proposals, MAX);
+    expect(proposals.proposePacked(RECORD, 1)).toBe(false);
+    fill(proposals, MAX - RECORD.length);
+    expect(refusal(1000)).toMatchObject({
+      code: ErrorCode.Overloaded,
+      details: { reason: expect.stringMatching(/1048576 bytes .* kept for a remote client that waits/) },
+    });
+    expect(proposals.proposePacked(RECORD, 1)).toBe(true);
+  });
+
+  it('have it kept no longer than they wait', () => {
+    const { proposals, refusal } = makeLeader();
+    fill(proposals, MAX);
+    expect(proposals.proposePacked(RECORD, 1)).toBe(false);
+    fill(proposals, MAX - RECORD.length);
+    proposals.forgoRoom();
+    expect(refusal(1000)).toBeUndefined();
+  });
+
+  it('have it kept by turns: as much as was taken comes free for others first', () => {
+    const { proposals, refusal } = makeLeader();
+    expect(proposals.proposePacked(RECORD, 1)).toBe(true);
+    proposals.rejectOpen(new RaftlineError(ErrorCode.Closed, 'let go of'));
+    fill(proposals, MAX);
+    expect(proposals.proposePacked(RECORD, 1)).toBe(false);
+    fill(proposals, MAX - RECORD.length);
+    expect(refusal(1000), 'the turn of others').toBeUndefined();
+    fill(proposals, MAX);
+    expect(proposals.proposePacked(RECORD, 1)).toBe(false);
+    proposals.rejectOpen(new RaftlineError(ErrorCode.Closed, 'let go of'));
+    fill(proposals, MAX - RECORD.length);
+    expect(refusal(1000)).toMatchObject({ code: ErrorCode.Overloaded });
+  });
+
+  it('need half of the bytes, however many they are, and leave the other half to others', () => {
+    const { proposals, refusal } = makeLeader();
+    const large = Buffer.alloc(MAX);
+    fill(proposals, MAX / 2 + 1);
+    expect(proposals.proposePacked(large, 1)).toBe(false);
+    fill(proposals, MAX / 2 - 2000);
+    expect(refusal(1000)).toBeUndefined();
+    expect(refusal(1000)).toMatchObject({ code: ErrorCode.Overloaded });
+    proposals.rejectOpen(new RaftlineError(ErrorCode.Closed, 'let go of'));
+    expect(proposals.proposePacked(large, 1)).toBe(true);
+  });
+
+  it('seal the open batch first, where the ring was full', () => {
+    const { proposals, refusal, hub, ring } = makeLeader({ claims: false });
+    expect(refusal()).toBeUndefined();
+    expect(proposals.proposePacked(RECORD, 1)).toBe(false);
+    hub.claim = () => true;
+    expect(refusal()).toMatchObject({ details: { reason: 'the proposal ring is full' } });
+    expect(ring.abandoned, 'nobody else tries to').toBe(0);
+    proposals.proposePacked(RECORD, 1);
+    expect(ring.abandoned).toBe(1);
+  });
+
+  it('have memory kept for them by which the open batch has to grow, in all groups', () => {
+    const open = { bytes: 0, kept: 0, bytesMax: 1_000_000 };
+    const [one, other] = [makeLeader({ open }), makeLeader({ open })];
+    open.bytes = 600_000;
+    fill(one.proposals, MAX);
+    expect(one.proposals.proposePacked(Buffer.alloc(500_000), 1)).toBe(false);
+    expect(open.kept).toBeGreaterThan(200_000);
+    expect(other.refusal(500_000)).toMatchObject({ code: ErrorCode.Overloaded });
+    one.proposals.forgoRoom();
+    expect(open.kept).toBe(0);
+    expect(other.refusal(500_000)).toBeUndefined();
   });
 });

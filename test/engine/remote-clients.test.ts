@@ -44,10 +44,18 @@ function makeWorld() {
       leader: 1,
       leaderUnreachable: false,
       room: true,
+      /** Kept for what waits. */
+      keeps: false,
       taken,
       proposals: {
+        forgoRoom(): void {
+          made.keeps = false;
+        },
         proposePacked(packed: Buffer, count: number): boolean {
-          if (!made.room) return false;
+          if (!made.room) {
+            made.keeps = true;
+            return false;
+          }
           taken.push(`${packed.toString()} ×${count}`);
           return true;
         },
@@ -115,6 +123,26 @@ describe('remote clients on main', () => {
     group.room = true;
     expect(clients.drain()).toBe(true);
     expect(group.taken).toEqual(['a ×1', 'b ×1', 'c ×1']);
+  });
+
+  it('room is kept no longer for what waited once its stream has ended or its group is not led any more', () => {
+    const refusal = run({ outcome: 'refused', code: ErrorCode.SessionExpired, index: 0, term: 0 });
+    const waysToEnd: ((world: ReturnType<typeof makeWorld>) => void)[] = [
+      ({ report }) => report(1, [refusal]),
+      ({ replicas }) => Object.assign(replicas.get(1)!, { role: 'follower', leader: 3 }),
+    ];
+    for (const end of waysToEnd) {
+      const world = makeWorld();
+      const group = world.replicas.get(1)!;
+      world.push({ type: 'opened', stream: 5, client: 77 });
+      world.propose(5, 1, 'a');
+      group.room = false;
+      world.clients.drain();
+      expect(group.keeps).toBe(true);
+      end(world);
+      world.clients.drain();
+      expect(group).toMatchObject({ keeps: false, taken: [] });
+    }
   });
 
   it('C6 on a follower the first proposal is refused with the leader, and nothing slips past it', () => {

@@ -18,7 +18,7 @@ function makeReplica() {
     order: () => {},
     command: ({ type }: { type: string }) => commands.push(type),
     wake: () => {},
-    open: { bytes: 0, bytesMax: 1 },
+    open: { bytes: 0, kept: 0, bytesMax: 1 },
   };
   const book = { addressOf: () => '', incarnationOf: () => OWN, update: () => {} };
   const parts = {
