@@ -216,7 +216,8 @@ export const optionTable: readonly OptionRow[] = [
     max: 1024 * 1024 * MiB,
     unit: 'bytes a second',
     meaning:
-      'how fast a follower that has fallen behind in a group gains on the log, which is read back from disk',
+      'how fast a follower that has fallen behind in a group gains on the log, which is read back from disk; in all its groups together no faster than ' +
+      'the fastest of them may',
   },
   {
     path: 'pipeline.batchBytesMax',

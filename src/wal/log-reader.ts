@@ -201,12 +201,15 @@ export class LogReader {
     }
   }
 
-  /** Whether the next bytes of the walk stand in the window, or may be read into it. */
+  /** Whether the next bytes of the walk stand in the window, after a fill if there is one left. What is larger than the window is read past it. */
   private within(walk: Walk, length: number): boolean {
     if (this.files.get(walk.segment)?.holds(walk.position, length) === true) return true;
     this.stopped = this.fillsLeft <= 0;
+    if (this.stopped) return false;
     this.fillsLeft--;
-    return !this.stopped;
+    // Now, or it would have been counted for less than the walk needs.
+    if (length <= this.window.viewBytesMax) this.mustOpen(walk, walk.segment).view(walk.position, length);
+    return true;
   }
 
   private pass(walk: Walk, record: LocatedRecord): void {

@@ -1,6 +1,5 @@
 import type { GroupId, LogIndex, NodeId, SessionCounter, Term } from '../base/ids.js';
 import { ENVELOPE_BYTES_MAX } from '../base/limits.js';
-import type { SessionMode } from '../base/messages.js';
 import { BATCH_PAYLOAD_OFFSET } from '../codec/batch.js';
 import { encodeEnvelope } from '../codec/envelope.js';
 import type { AppendReplyEnvelope } from '../codec/envelope-types.js';
@@ -9,8 +8,9 @@ import type { BatchRun, BatchSource } from './batch-source.js';
 import { CatchUp } from './catch-up.js';
 import type { MessageBuffers } from './message-buffers.js';
 import { dueMsOf, type Program } from './program.js';
+import { ReadTurns } from './read-turns.js';
 import type { inboxCodec } from './records.js';
-import { SendWindow } from './send-window.js';
+import { openSession, type Session, type SessionOpening, takeIn } from './session.js';
 import type { FollowerFlow } from './settings.js';
 
 /** Bytes of batches in one message, unless one batch alone is larger. */
@@ -18,53 +18,18 @@ const MESSAGE_BYTES = 256 * 1024;
 /** Messages that one poll sends in one session at most. */
 const MESSAGES_PER_POLL = 16;
 /**
- * Bytes read back from the disk that one poll sends in one session at most, but for a batch that is larger: who waits for the disk sends nothing to
+ * Bytes read back from the disk that one poll sends at most, in all sessions together, but for a batch that is larger: who waits for the disk sends nothing to
  * the others meanwhile, and what was sent at once comes back at once.
  */
 const FAR_BYTES_PER_POLL = 1024 * 1024;
+/** How often one poll reads from the disk at most: what one read brings may end in the middle of a batch, or be other groups'. */
+const FILLS_PER_POLL = 2;
 /** A window that is full with so few would stand still until they are durable: where something waits for room in it, `received` is asked for. */
 const SHALLOW = 4;
 /** One message in so many is answered at once in any case, so that it is known how far away the follower is. */
 const ANSWERED_AT_ONCE = 16;
 /** How long a commit index waits for a message that it can travel with, before it goes alone, ms. */
 const COMMIT_ALONE_MS = 2;
-
-/** One leader's replication of one group to one follower. Lives within one stream; its counter says whose acknowledgements count. */
-interface Session {
-  readonly group: GroupId;
-  readonly counter: SessionCounter;
-  readonly term: Term;
-  /** `ended`: refused, or its stream broke; waits for main to open the next one. */
-  mode: SessionMode | 'ended';
-  /** The position right before `next`; its term goes with the next message as `prevTerm`. */
-  prevIndex: LogIndex;
-  prevTerm: Term;
-  next: LogIndex;
-  /** Something was sent in it: if the stream breaks now, main must be told. */
-  started: boolean;
-  /** The leader's commit index, and the highest that was sent. */
-  commit: LogIndex;
-  commitSent: LogIndex;
-  /** Messages sent, and whether something has waited for room while few were in flight since the last of them. */
-  messages: number;
-  pressed: boolean;
-  /** Since when `commit` could have gone alone; undefined: it was sent. */
-  commitHeldSinceMs: number | undefined;
-  /** How far the follower has received what was sent, and how far it is durable there, as heard since the last poll. */
-  received: LogIndex;
-  durable: LogIndex;
-  /** What the follower has applied, as any of its acknowledgements in this session said; main hears of it with the next one that it is told. */
-  applied: LogIndex;
-  /** The newest durable or refused acknowledgement that main has not been told of. */
-  reply: AppendReplyEnvelope | undefined;
-  broken: boolean;
-  /** Where a batch begins that fits into no message: it is not read again. */
-  tooLargeAt: LogIndex | undefined;
-  /** The settings in force. */
-  flow: FollowerFlow;
-  readonly window: SendWindow;
-  readonly catchUp: CatchUp;
-}
 
 export interface ReplicatorPorts {
   self: NodeId;
@@ -89,49 +54,26 @@ export class Replicator implements Program {
   readonly name: string;
   readonly #ports: ReplicatorPorts;
   readonly #sessions = new Map<GroupId, Session>();
-  /** Of this poll: the session whose reading waits the furthest back in the log for more to be read. */
-  #behind: { session: Session; place: number } | undefined;
-  /** Of this poll: whether something was sent that had been read back. */
-  #farSent = false;
+  readonly #turns = new ReadTurns();
+  /** All groups together are sent no more from the disk than the fastest of them may be alone, beside what their logs grow by. */
+  readonly #catchUp = new CatchUp();
+  #catchUpBytesPerSecond = 0;
+  #grown = 0;
+  /** Of this poll: what may still be sent that was read back, bytes. */
+  #farLeft = 0;
 
   constructor(ports: ReplicatorPorts) {
     this.#ports = ports;
     this.name = `replicator-${ports.peer}`;
   }
 
-  open(command: {
-    group: GroupId;
-    session: SessionCounter;
-    term: Term;
-    prevIndex: LogIndex;
-    prevTerm: Term;
-  }): void {
-    const commit = this.#sessions.get(command.group);
-    const flow = this.#ports.flow(command.group);
-    this.#sessions.set(command.group, {
-      group: command.group,
-      counter: command.session,
-      term: command.term,
-      mode: 'probe',
-      prevIndex: command.prevIndex,
-      prevTerm: command.prevTerm,
-      next: command.prevIndex + 1,
-      started: false,
-      commit: commit?.term === command.term ? commit.commit : 0,
-      commitSent: 0,
-      commitHeldSinceMs: undefined,
-      messages: 0,
-      pressed: false,
-      received: 0,
-      durable: 0,
-      applied: 0,
-      reply: undefined,
-      broken: false,
-      tooLargeAt: undefined,
-      catchUp: new CatchUp(),
-      flow,
-      window: new SendWindow(flow),
-    });
+  open(command: SessionOpening): void {
+    const former = this.#sessions.get(command.group);
+    const commit = former?.term === command.term ? former.commit : 0;
+    const { flow, source } = this.#ports;
+    this.#turns.done(command.group);
+    const opened = openSession(command, commit, flow(command.group), source.grown(command.group));
+    this.#sessions.set(command.group, opened);
   }
 
   /** The probe was accepted: everything from `next` on. */
@@ -146,7 +88,9 @@ export class Replicator implements Program {
   }
 
   closeSession(command: { group: GroupId; session: SessionCounter }): void {
-    if (this.#sessions.get(command.group)?.counter === command.session) this.#sessions.delete(command.group);
+    if (this.#sessions.get(command.group)?.counter !== command.session) return;
+    this.#sessions.delete(command.group);
+    this.#turns.done(command.group);
   }
 
   /** The settings of a group have changed: its session goes by them at once, with all that is in flight. */
@@ -193,29 +137,30 @@ export class Replicator implements Program {
   poll(nowMs: number): boolean {
     const { link } = this.#ports;
     let worked = link.poll(nowMs);
-    this.#behind = undefined;
-    this.#farSent = false;
-    // One group alone has nobody to be read together with.
-    const fillsMax = this.#sessions.size === 1 ? Number.POSITIVE_INFINITY : 0;
+    this.#farLeft = FAR_BYTES_PER_POLL;
+    this.#catchUpBytesPerSecond = 0;
+    for (const { flow } of this.#sessions.values())
+      this.#catchUpBytesPerSecond = Math.max(this.#catchUpBytesPerSecond, flow.catchUpBytesPerSecond);
     for (const session of this.#sessions.values()) {
       takeIn(session, nowMs);
       if (this.#report(session)) worked = true;
       if (!link.up || session.broken) continue;
       if (session.mode === 'probe') worked = this.#probe(session, nowMs) || worked;
-      else if (session.mode === 'stream') worked = this.#stream(session, nowMs, fillsMax) || worked;
+      else if (session.mode === 'stream') worked = this.#stream(session, nowMs, 0) || worked;
       this.#watch(session, nowMs);
     }
     return this.#readOn(nowMs) || worked;
   }
 
-  /**
-   * The groups' records lie between each other's in one log, so what was read for one group is first looked through for all; then who stands furthest
-   * back reads on, once a poll. Each stretch is so read once for all groups that are equally far, and nothing else waits for more than one read.
-   */
+  /** Reads on from the disk for whose turn it is, and lets all others look through what was read. */
   #readOn(nowMs: number): boolean {
-    const behind = this.#behind;
-    if (behind === undefined || this.#farSent) return false;
-    this.#stream(behind.session, nowMs, 1);
+    for (let fills = 0; fills < FILLS_PER_POLL && this.#farLeft > 0; fills++) {
+      const group = this.#turns.next(nowMs);
+      if (group === undefined) return fills > 0;
+      this.#stream(this.#sessions.get(group)!, nowMs, 1);
+      for (const other of this.#sessions.values())
+        if (other.far && other.group !== group) this.#stream(other, nowMs, 0);
+    }
     return true;
   }
 
@@ -256,33 +201,25 @@ export class Replicator implements Program {
   /** `fillsMax`: how often something may be read from the disk for it. */
   #stream(session: Session, nowMs: number, fillsMax: number): boolean {
     const { source } = this.#ports;
-    const { catchUp, group, flow } = session;
-    const allowed = catchUp.allowance(nowMs, flow.catchUpBytesPerSecond, source.grown(group));
-    let far = Math.min(allowed, FAR_BYTES_PER_POLL);
+    const { group } = session;
+    if (session.mode !== 'stream' || session.broken || !this.#ports.link.up) {
+      this.#turns.done(group);
+      return false;
+    }
+    let far = this.#allowance(session, nowMs);
     let sent = 0;
     while (sent < MESSAGES_PER_POLL && session.next !== session.tooLargeAt) {
       const room = session.window.room();
       if (room === 0) {
-        const { window, term, next } = session;
-        window.limited();
-        session.pressed ||= window.messages <= SHALLOW && source.isNear(group, term, next);
+        this.#noRoom(session, nowMs);
         break;
       }
-      const run = source.next(
-        group,
-        session.term,
-        session.next,
-        Math.min(room, MESSAGE_BYTES),
-        far,
-        fillsMax - sent,
-      );
-      if (run === undefined && source.wantsFill) this.#waits(session);
+      const most = Math.min(room, MESSAGE_BYTES);
+      const run = source.next(group, session.term, session.next, most, far, fillsMax - sent);
+      this.#notePlace(session, run, far, nowMs);
       if (run === undefined || this.#isTooLarge(session, run) || !this.#sendRun(session, run, nowMs)) break;
       sent++;
-      if (!run.far) continue;
-      this.#farSent = true;
-      catchUp.spent(run.byteLength);
-      far -= run.byteLength;
+      if (run.far) far = this.#spend(session, run.byteLength, far);
     }
     if (session.commit > session.commitSent && session.window.room() > 0 && sent === 0) {
       session.commitHeldSinceMs ??= nowMs;
@@ -291,9 +228,45 @@ export class Replicator implements Program {
     return sent > 0;
   }
 
-  #waits(session: Session): void {
-    const place = this.#ports.source.farPlaceOf(session.group);
-    if (place < (this.#behind?.place ?? Number.POSITIVE_INFINITY)) this.#behind = { session, place };
+  /** Bytes that may be sent in it from the disk now. */
+  #allowance(session: Session, nowMs: number): number {
+    const { catchUp, group, flow } = session;
+    const grown = this.#ports.source.grown(group);
+    if (session.far) this.#grown += grown - session.grown;
+    session.grown = grown;
+    const alone = catchUp.allowance(nowMs, flow.catchUpBytesPerSecond, grown);
+    const together = this.#catchUp.allowance(nowMs, this.#catchUpBytesPerSecond, this.#grown);
+    return Math.min(alone, together, this.#farLeft);
+  }
+
+  #spend(session: Session, bytes: number, far: number): number {
+    session.catchUp.spent(bytes);
+    this.#catchUp.spent(bytes);
+    this.#farLeft -= bytes;
+    return far - bytes;
+  }
+
+  #noRoom(session: Session, nowMs: number): void {
+    const { window, group, term, next } = session;
+    const { source } = this.#ports;
+    window.limited();
+    if (session.far) this.#turns.held(group, source.farPlaceOf(group), nowMs);
+    session.pressed ||= window.messages <= SHALLOW && source.isNear(group, term, next);
+  }
+
+  /** What the source's answer says about where the session stands beside others. */
+  #notePlace(session: Session, run: BatchRun | undefined, allowed: number, nowMs: number): void {
+    const { source } = this.#ports;
+    const { group } = session;
+    if (run === undefined && source.wantsFill) {
+      session.far = true;
+      this.#turns.waits(group, source.farPlaceOf(group), nowMs);
+    } else if (run === undefined && session.far && allowed <= 0) {
+      this.#turns.held(group, source.farPlaceOf(group), nowMs);
+    } else {
+      session.far = run?.far === true;
+      this.#turns.done(group);
+    }
   }
 
   /** Whoever sealed it had larger batches: this node while it was opened with other options, or another leader. */
@@ -380,12 +353,4 @@ export class Replicator implements Program {
       session.broken = true;
     }
   }
-}
-
-/** What was heard since the last poll makes room. */
-function takeIn(session: Session, nowMs: number): void {
-  if (session.received > 0) session.window.received(session.received, nowMs);
-  if (session.durable > 0) session.window.durable(session.durable, nowMs);
-  session.received = 0;
-  session.durable = 0;
 }

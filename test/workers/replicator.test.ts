@@ -457,37 +457,6 @@ describe('the replicator', () => {
     expect(readBatchHeader(world.follower.bodies[0] ?? batchAt(1), 0).term).toBeGreaterThan(0);
   });
 
-  it('reads what lies between each other’s records in the log once for all groups that are equally far behind', async () => {
-    const groups = [1, 2, 3, 4, 5, 6, 7, 8];
-    const batches = 20;
-    const world = await makeWorld({ depth: 64, inflightBytesMax: 1 << 22, groups, segmentBytes: 1 << 24 });
-    let written = 0;
-    for (let firstIndex = 1; firstIndex <= batches; firstIndex++) {
-      for (const group of groups) {
-        const batch = batchAt(firstIndex, { group, entryBytes: 30_000, fill: group * firstIndex });
-        world.write(batch, group);
-        written += batch.length;
-      }
-    }
-    for (const group of groups) {
-      world.replicator.open({ group, session: 1, term: 3, prevIndex: 0, prevTerm: 0 });
-      world.heard();
-      world.reply({ group, term: 3, match: 0 });
-    }
-    for (const group of groups) world.replicator.stream({ group, session: 1, next: 1 });
-    const had = new Map(groups.map((group) => [group, 0]));
-    for (let rounds = 0; [...had.values()].some((index) => index < batches); rounds++) {
-      expect(rounds, 'no group comes to a stand').toBeLessThan(100);
-      world.now += 10;
-      for (const { group, prevIndex, batches: count } of world.heard()) {
-        expect(prevIndex, 'nothing is left out').toBe(had.get(group));
-        had.set(group, prevIndex + count);
-      }
-      for (const [group, match] of had) world.reply({ group, term: 3, kind: 'received', match });
-    }
-    expect(world.bytesRead / written).toBeLessThan(1.5);
-  });
-
   it('B12 closing an older session does not end the newer one', async () => {
     const world = await makeStreaming();
     world.replicator.open({ group: 1, session: 2, term: 3, prevIndex: 0, prevTerm: 0 });
