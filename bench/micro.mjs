@@ -57,6 +57,7 @@ export async function micro(args) {
   };
   const base = given.text('compare');
   const before = base === undefined ? undefined : readMicro(base);
+  if (before !== undefined) requireAlike(before, settings, settings.only);
   const json = given.resultsFile();
   const runs = given.text('runs') === undefined ? 5 : given.runs();
   const workspace = new Workspace(given.directory());
@@ -81,7 +82,20 @@ export function compareMicro(args) {
     throw usageError(
       `expected two files of micro, OLD and NEW, received ${args.length === 0 ? 'nothing' : `'${args.join(' ')}'`}`,
     );
-  printComparison(new Output(), readMicro(base), readMicro(changed));
+  const [before, after] = [readMicro(base), readMicro(changed)];
+  requireAlike(before, after.settings);
+  printComparison(new Output(), before, after);
+}
+
+/** @throws unless `before` was measured with `settings`, and holds a part whose name holds `only` */
+function requireAlike(before, settings, only = '') {
+  const [from, to] = [before.settings, settings].map(conditionsOf);
+  if (from !== to) throw usageError(`nothing was measured alike: expected ${to}, received ${from}`);
+  const names = before.parts.map(({ name }) => name);
+  if (!names.some((name) => name.includes(only)))
+    throw usageError(
+      `--only: expected a part that was measured then, of ${names.join('; ')}, received '${only}'`,
+    );
 }
 
 async function measureParts(workspace, settings, runs) {
@@ -116,10 +130,6 @@ function partsTable(parts) {
 }
 
 function printComparison(output, before, after) {
-  const [from, to] = [before, after].map(({ settings }) => conditionsOf(settings));
-  if (from !== to) throw usageError(`nothing was measured alike: expected ${to}, received ${from}`);
-  output.line(`\n${to}: ${before.machine.commit} → ${after.machine.commit}; below 1 is faster\n`);
-  for (const note of differenceNotes(before.machine, after.machine)) output.line(`${note}\n`);
   const rows = after.parts.flatMap(({ name, runs }) => {
     const old = before.parts.find((part) => part.name === name);
     if (old === undefined) return [];
@@ -131,6 +141,11 @@ function printComparison(output, before, after) {
     const times = medians.map((each) => timeText(spreadOf(each).median)).join(' → ');
     return [[name, times, `${ratio.toFixed(3)}${interval && ` (${interval})`}`, verdict]];
   });
+  if (rows.length === 0) throw usageError('expected two files with some part in both, received none');
+  output.line(
+    `\n${conditionsOf(after.settings)}: ${before.machine.commit} → ${after.machine.commit}; below 1 is faster\n`,
+  );
+  for (const note of differenceNotes(before.machine, after.machine)) output.line(`${note}\n`);
   output.line(table([['', 'a call', 'new / old (95 %)', ''], ...rows]));
 }
 

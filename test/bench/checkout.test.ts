@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -47,6 +47,20 @@ describe('the benchmarks of a checkout', () => {
     const compared = await bench('compare', file, file);
     expect(compared.code, compared.stderr).toBe(0);
     expect(compared.stdout).toMatch(/core: a batch .* 1\.000 +no verdict below 4 runs/);
+
+    const other = await bench('micro', ...short, '--seed', '2', '--compare', file);
+    expect(other, 'refused before anything is measured').toMatchObject({ code: 2, stdout: '' });
+    expect(other.stderr).toMatch(/^bench micro: nothing was measured alike: expected .*seed 2.*seed 1/);
+    const walls = await bench('micro', ...short, '--only', 'walls', '--compare', file);
+    expect(walls).toMatchObject({ code: 2, stdout: '' });
+    expect(walls.stderr).toMatch(/--only: expected a part that was measured then, of ring.*'walls'/);
+    const [{ name, ...part }] = results.parts;
+    const nothing = join(directory, 'nothing.json');
+    writeFileSync(nothing, JSON.stringify({ ...results, parts: [{ ...part, name: `no ${name}` }] }));
+    expect(await bench('compare', nothing, file)).toMatchObject({
+      code: 2,
+      stderr: 'bench compare: expected two files with some part in both, received none\n',
+    });
   }, 120_000);
 
   it('say which commands, flags and rows they know', async () => {
