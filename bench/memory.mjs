@@ -3,7 +3,6 @@ import { startCluster } from '../dist/bench/cluster.js';
 import { arrived } from '../dist/bench/measure.js';
 import { sleep, Workspace } from '../dist/bench/processes.js';
 import { conditionsText } from '../dist/bench/settings.js';
-import { helpOf } from '../dist/cli/arguments.js';
 import {
   BenchArguments,
   CONCURRENCY_FLAG,
@@ -14,6 +13,7 @@ import {
 import { figure, printMachine } from '../dist/cli/bench/print.js';
 import { Output } from '../dist/cli/output.js';
 import { table } from '../dist/cli/table.js';
+import { checkoutHelp } from './help.mjs';
 
 const MB = 1e6;
 const LEADER_LIMIT_BYTES = 400 * MB;
@@ -21,8 +21,8 @@ const LEADER_LIMIT_BYTES = 400 * MB;
 const BYTES_PER_MS_MIN = 1000;
 const PROGRESS_MS = 5000;
 const PAYLOAD = 1024;
-/** What has no meaning where a number of bytes is replicated once. */
-const MEANINGLESS = new Set(['duration', 'warmup', 'runs', 'compare']);
+/** What has a default of its own, or no meaning where a number of bytes is replicated once. */
+const OTHERWISE = new Set(['payload', 'duration', 'warmup', 'runs', 'compare']);
 
 const SHAPE = {
   name: 'memory',
@@ -30,17 +30,18 @@ const SHAPE = {
     "RSS of every node while the leader replicates so many gigabytes; fails above 400 MB of the leader's",
   flags: [
     { name: 'gb', value: 'N', help: 'gigabytes (default 1)' },
+    { name: 'payload', value: 'BYTES', help: `bytes of an entry (default ${PAYLOAD})` },
     ...[...POINT_FLAGS, CONCURRENCY_FLAG, ...LOAD_FLAGS, ...OUTPUT_FLAGS].filter(
-      ({ name }) => !MEANINGLESS.has(name),
+      ({ name }) => !OTHERWISE.has(name),
     ),
   ],
-  notes: [`Entries have ${PAYLOAD} bytes unless --payload says otherwise.`],
+  notes: [],
 };
 
 /** Sets the exit code to 1 when the leader's memory goes above the limit. */
 export async function memory(args) {
   const output = new Output();
-  if (args.includes('--help')) return output.write(helpOf(SHAPE));
+  if (args.includes('--help')) return output.write(checkoutHelp(SHAPE));
   const given = new BenchArguments(SHAPE, args);
   const point = given.point();
   const payload = given.text('payload') === undefined ? PAYLOAD : point.payload;

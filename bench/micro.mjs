@@ -4,11 +4,12 @@ import { differenceNotes } from '../dist/bench/machine.js';
 import { Workspace } from '../dist/bench/processes.js';
 import { noResult, readJson } from '../dist/bench/results.js';
 import { compareRuns, intervalText, nothingShown, spreadOf } from '../dist/bench/statistics.js';
-import { helpOf, usageError } from '../dist/cli/arguments.js';
+import { usageError } from '../dist/cli/arguments.js';
 import { BenchArguments, LOAD_FLAGS, OUTPUT_FLAGS, POINT_FLAGS } from '../dist/cli/bench/flags.js';
 import { figure, printMachine } from '../dist/cli/bench/print.js';
 import { Output } from '../dist/cli/output.js';
 import { table } from '../dist/cli/table.js';
+import { checkoutHelp } from './help.mjs';
 
 const BENCHMARK = 'micro';
 const VERSION = 1;
@@ -47,7 +48,7 @@ const COMPARE_SHAPE = {
 /** Measures every part in several processes, one after the other. */
 export async function micro(args) {
   const output = new Output();
-  if (args.includes('--help')) return output.write(helpOf(SHAPE));
+  if (args.includes('--help')) return output.write(checkoutHelp(SHAPE));
   const given = new BenchArguments(SHAPE, args);
   const { payload, data, seed, batchBytesMax } = given.settings(given.point());
   const settings = {
@@ -76,7 +77,7 @@ export async function micro(args) {
 
 /** `compare OLD NEW`: two files that `micro --json` wrote. */
 export function compareMicro(args) {
-  if (args.includes('--help')) return new Output().write(helpOf(COMPARE_SHAPE));
+  if (args.includes('--help')) return new Output().write(checkoutHelp(COMPARE_SHAPE));
   const [base, changed] = args;
   if (args.length !== 2 || args.some((arg) => arg.startsWith('--')))
     throw usageError(

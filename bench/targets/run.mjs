@@ -3,11 +3,12 @@ import { loadavg } from 'node:os';
 import { Workspace } from '../../dist/bench/processes.js';
 import { failed } from '../../dist/bench/run.js';
 import { conditionsText } from '../../dist/bench/settings.js';
-import { helpOf, usageError } from '../../dist/cli/arguments.js';
+import { usageError } from '../../dist/cli/arguments.js';
 import { BenchArguments, CONCURRENCY_FLAG, LOAD_FLAGS, OUTPUT_FLAGS } from '../../dist/cli/bench/flags.js';
 import { figure, printMachine } from '../../dist/cli/bench/print.js';
 import { Output } from '../../dist/cli/output.js';
 import { table } from '../../dist/cli/table.js';
+import { checkoutHelp } from '../help.mjs';
 import { machineFigures, machineText } from './machine.mjs';
 import { ROWS } from './rows.mjs';
 
@@ -38,7 +39,7 @@ export const targetsShape = {
 
 export async function targets(args) {
   const output = new Output();
-  if (args.includes('--help')) return output.write(helpOf(targetsShape));
+  if (args.includes('--help')) return output.write(checkoutHelp(targetsShape));
   const given = new BenchArguments(targetsShape, args);
   const rows = rowsOf(given.texts('row'));
   refuseUnheeded(given, rows);

@@ -123,16 +123,16 @@ function parse(args: readonly string[], options: ParseOptions) {
   }
 }
 
-/** The help of one command. */
-export function helpOf(shape: CommandShape): string {
+/** The help of one command. @param program as it is called */
+export function helpOf(shape: CommandShape, program = 'raftline'): string {
   const named = shape.flags.map((flag) => ({ flag, left: flagText(flag) }));
   const width = Math.max(...named.map(({ left }) => left.length));
   const positional = shape.positional === undefined ? '' : ` [${shape.positional}]`;
   const required = shape.flags.filter((flag) => flag.required === true).map((flag) => ` ${flagText(flag)}`);
   return [
-    `raftline ${shape.name}: ${shape.summary}`,
+    `${program} ${shape.name}: ${shape.summary}`,
     '',
-    `usage: raftline ${shape.name}${required.join('')} [flags]${positional}`,
+    `usage: ${program} ${shape.name}${required.join('')} [flags]${positional}`,
     '',
     ...named.map(({ flag, left }) => `  ${left.padEnd(width)}  ${flag.help}`),
     '',

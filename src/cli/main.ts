@@ -50,15 +50,15 @@ const COMMANDS: readonly Command[] = [
   { shape: benchCompareShape, run: benchCompare },
 ];
 
-function overview(): string {
-  const names = COMMANDS.map(({ shape }) => shape.name);
+function overview(commands: readonly Command[]): string {
+  const names = commands.map(({ shape }) => shape.name);
   const width = Math.max(...names.map((name) => name.length));
   return [
     'raftline: Raft log replication',
     '',
     'usage: raftline COMMAND [flags]',
     '',
-    ...COMMANDS.map(({ shape }) => `  ${shape.name.padEnd(width)}  ${shape.summary}`),
+    ...commands.map(({ shape }) => `  ${shape.name.padEnd(width)}  ${shape.summary}`),
     '',
     'raftline COMMAND --help tells more; raftline --version prints the version.',
     '',
@@ -75,10 +75,17 @@ function commandOf(args: readonly string[]): Command | undefined {
   return COMMANDS.find(({ shape }) => shape.name.split(' ').every((word, at) => args[at] === word));
 }
 
+/** Commands of two words that begin with `name`. */
+function familyOf(name: string | undefined): Command[] {
+  return COMMANDS.filter(({ shape }) => shape.name.startsWith(`${name} `));
+}
+
 async function main(args: readonly string[]): Promise<ExitCode> {
-  const [name] = args;
-  if (name === '--help' || name === 'help') new Output().write(overview());
+  const [name, second] = args;
+  const family = familyOf(name);
+  if (name === '--help' || name === 'help') new Output().write(overview(COMMANDS));
   else if (name === '--version') new Output().line(version());
+  else if (family.length > 0 && second === '--help') new Output().write(overview(family));
   else {
     const command = commandOf(args);
     if (command === undefined) throw usageError(unknownCommand(args));
@@ -91,9 +98,9 @@ async function main(args: readonly string[]): Promise<ExitCode> {
 
 function unknownCommand(args: readonly string[]): string {
   const [name, second] = args;
-  const names = COMMANDS.map(({ shape }) => shape.name);
-  const family = names.filter((each) => each.startsWith(`${name} `));
+  const family = familyOf(name).map(({ shape }) => shape.name);
   if (family.length === 0) {
+    const names = COMMANDS.map(({ shape }) => shape.name);
     return `expected a command (${names.join(', ')}), received ${name === undefined ? 'nothing' : `'${name}'`}`;
   }
   return `expected ${family.join(', ')}, received ${second === undefined ? 'nothing more' : `'${second}'`}`;

@@ -69,7 +69,8 @@ describe('the benchmarks of a checkout', () => {
       [['--help'], 0, /micro .*ratio .*targets /s],
       [['--runs', 'x'], 2, /^bench micro: --runs: expected a whole number from 1 to 1000, received 'x'\n$/],
       [['--time', '10', '--runs', '1', '--only', 'walls'], 2, /--only: expected a part of ring, .*'walls'/s],
-      [['compare', '--help'], 0, /raftline compare: .*\[OLD NEW\]/s],
+      [['compare', '--help'], 0, /^npm run bench -- compare: .*\[OLD NEW\]/s],
+      [['memory', '--help'], 0, /usage: npm run bench -- memory .*default 1024.*default \.tmp/s],
       [['compare', 'one.json'], 2, /^bench compare: expected two files .*received 'one.json'\n$/],
       [
         ['profile', '--duration', 'x'],

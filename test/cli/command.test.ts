@@ -86,6 +86,15 @@ describe('help', () => {
     },
   );
 
+  it.each(['bench', 'member'])('raftline %s --help lists its commands, and no others', (family) => {
+    const { status, stdout, stderr } = run(`${family} --help`);
+    const listed = stdout.split('\n').filter((line) => line.startsWith('  '));
+    expect(listed).toHaveLength(4);
+    for (const line of listed) expect(line).toMatch(new RegExp(`^ {2}${family} \\w+ +\\w`));
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+  });
+
   it('says its version', () => {
     expect(run('--version').stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
