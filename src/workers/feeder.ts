@@ -10,6 +10,7 @@ import type { FarRead, LogReader } from '../wal/log-reader.js';
 import { READ_BACK_BYTES } from './memory.js';
 import type { NearIndex } from './near-index.js';
 import { dueMsOf, type Program } from './program.js';
+import { ReadTurns } from './read-turns.js';
 
 export interface FeederPorts {
   /** What was received, while it still stands in the receive ring, whose producer this thread must be. */
@@ -28,6 +29,8 @@ const FED_ALONE_MS = 5;
 
 /** How often this looks whether main has got on, ms: well before what stands in the apply ring of a group is done. */
 const LOOK_MS = 2;
+/** How long the log is not read on for others where a group may not be fed more, ms: a state machine that is not slow takes less for what it has. */
+const HOLD_MS = 10;
 /** As a bound of bytes: at least one batch is read. */
 const ONE_BATCH = 1;
 
@@ -54,6 +57,7 @@ export class Feeder implements Program {
   readonly #ports: FeederPorts;
   /** Who was fed last stands last. */
   readonly #wanted = new Map<GroupId, Wanted>();
+  readonly #turns = new ReadTurns(HOLD_MS);
   /** More is wanted of a group than may be fed before main has applied some. */
   #isAhead = false;
   /** Since when something stands in the apply ring of which main was not told; undefined: nothing does. */
@@ -119,32 +123,56 @@ export class Feeder implements Program {
     this.#isAhead = false;
     for (const [group, wanted] of this.#wanted) {
       if (wanted.next > wanted.to) continue;
-      if (this.#feedGroup(group, wanted, nowMs)) {
-        this.#wanted.delete(group);
-        this.#wanted.set(group, wanted);
-        return true;
-      }
+      if (this.#feedGroup(group, wanted, nowMs, 0)) return this.#fedLast(group, wanted);
       // Main tells how far it is without waking this thread, which has to look.
       this.#isAhead ||= wanted.to > wanted.applied + wanted.ahead;
     }
-    return false;
+    const group = this.#turns.next(nowMs);
+    if (group === undefined) return false;
+    const wanted = this.#wanted.get(group)!;
+    this.#feedGroup(group, wanted, nowMs, 1);
+    return this.#fedLast(group, wanted);
   }
 
-  #feedGroup(group: GroupId, wanted: Wanted, nowMs: number): boolean {
+  #fedLast(group: GroupId, wanted: Wanted): true {
+    this.#wanted.delete(group);
+    this.#wanted.set(group, wanted);
+    return true;
+  }
+
+  /** `fillsMax`: how often something may be read from the disk for it. */
+  #feedGroup(group: GroupId, wanted: Wanted, nowMs: number, fillsMax: number): boolean {
     const near = this.#near(group, wanted);
-    if (near !== undefined) return this.#feedNear(wanted, near, group, nowMs);
-    const read = this.#read(group, wanted);
+    if (near !== undefined) {
+      this.#turns.done(group);
+      return this.#feedNear(wanted, near, group, nowMs);
+    }
+    if (fillsMax === 0 && this.#turns.stillWaits(group)) return false;
+    const read = this.#read(group, wanted, fillsMax);
+    this.#notePlace(group, wanted, read, nowMs);
     if (read === undefined) return false;
     this.#unpushed = { group, ...read, at: 0 };
     return this.#push(nowMs);
   }
 
-  #read(group: GroupId, { next, to, applied, ahead }: Wanted): FarRead | undefined {
+  /** What came of reading says where the group stands beside others. */
+  #notePlace(group: GroupId, wanted: Wanted, read: FarRead | undefined, nowMs: number): void {
+    const { reader } = this.#ports;
+    const { next, to, applied, ahead } = wanted;
+    const looked = next <= applied + Math.max(ahead, 1);
+    if (read === undefined && looked && reader.wantsFill)
+      this.#turns.waits(group, reader.placeOf(group), nowMs, wanted.urgent);
+    else if (read === undefined && to > applied + ahead)
+      this.#turns.held(group, reader.placeOf(group), nowMs);
+    else this.#turns.done(group);
+  }
+
+  #read(group: GroupId, { next, to, applied, ahead }: Wanted, fillsMax: number): FarRead | undefined {
     const { reader } = this.#ports;
     const last = Math.min(to, applied + ahead);
-    const read = next <= last ? reader.read(group, next, last, READ_BACK_BYTES) : undefined;
+    const read = next <= last ? reader.read(group, next, last, READ_BACK_BYTES, fillsMax) : undefined;
     if (read !== undefined || last === to || next > applied + 1) return read;
-    return reader.read(group, next, to, ONE_BATCH);
+    return reader.read(group, next, to, ONE_BATCH, fillsMax);
   }
 
   close(): void {}

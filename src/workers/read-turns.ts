@@ -1,8 +1,6 @@
 import type { GroupId } from '../base/ids.js';
 
-/** How long the others wait for a group that has no room for what is read, ms: an acknowledgement takes less, also of a busy follower. */
-const HOLD_MS = 200;
-/** Who has waited so long has a turn out of order, ms. */
+/** Who has waited so long, and is not in a hurry, has a turn out of order, ms. */
 const PATIENCE_MS = 1000;
 /** One turn in so many, at the most, is out of order. */
 const IN_ORDER = 4;
@@ -13,6 +11,10 @@ interface Standing {
   /** More has to be read from the disk for it; else it is held: what there is for it has no room now. */
   waits: boolean;
   sinceMs: number;
+  /** Somebody waits for what is to be read. */
+  hurries: boolean;
+  /** How many turns had been given when it was last looked for. */
+  turn: number;
 }
 
 /**
@@ -23,16 +25,28 @@ interface Standing {
  */
 export class ReadTurns {
   readonly #standings = new Map<GroupId, Standing>();
+  readonly #holdMs: number;
   #turns = 0;
 
+  /** `holdMs`: how long the others wait for a group that has no room for what is read. */
+  constructor(holdMs: number) {
+    this.#holdMs = holdMs;
+  }
+
   /** More has to be read from the disk before there is anything for it. */
-  waits(group: GroupId, place: number, nowMs: number): void {
-    this.#stand(group, place, true, nowMs);
+  waits(group: GroupId, place: number, nowMs: number, hurries = false): void {
+    this.#stand(group, place, true, nowMs, hurries);
   }
 
   /** It has something to read, and no room for it now. */
   held(group: GroupId, place: number, nowMs: number): void {
-    this.#stand(group, place, false, nowMs);
+    this.#stand(group, place, false, nowMs, false);
+  }
+
+  /** Nothing was read since it was found that more has to be. */
+  stillWaits(group: GroupId): boolean {
+    const known = this.#standings.get(group);
+    return known?.waits === true && known.turn === this.#turns;
   }
 
   /** It was given something, or there is nothing for it. */
@@ -48,14 +62,10 @@ export class ReadTurns {
     return group;
   }
 
-  #stand(group: GroupId, place: number, waits: boolean, nowMs: number): void {
+  #stand(group: GroupId, place: number, waits: boolean, nowMs: number, hurries: boolean): void {
     const known = this.#standings.get(group);
-    if (known === undefined) this.#standings.set(group, { place, waits, sinceMs: nowMs });
-    else {
-      if (known.waits !== waits) known.sinceMs = nowMs;
-      known.place = place;
-      known.waits = waits;
-    }
+    const sinceMs = known?.waits === waits ? known.sinceMs : nowMs;
+    this.#standings.set(group, { place, waits, sinceMs, hurries, turn: this.#turns });
   }
 
   #furthestBack(nowMs: number): GroupId | undefined {
@@ -63,15 +73,15 @@ export class ReadTurns {
     let heldAt = Number.POSITIVE_INFINITY;
     for (const [group, { place, waits, sinceMs }] of this.#standings) {
       if (waits && place < (first?.place ?? Number.POSITIVE_INFINITY)) first = { group, place };
-      if (!waits && nowMs - sinceMs < HOLD_MS) heldAt = Math.min(heldAt, place);
+      if (!waits && nowMs - sinceMs < this.#holdMs) heldAt = Math.min(heldAt, place);
     }
     return first === undefined || heldAt < first.place ? undefined : first.group;
   }
 
   #longestWaiting(nowMs: number): GroupId | undefined {
     let longest: { group: GroupId; sinceMs: number } | undefined;
-    for (const [group, { waits, sinceMs }] of this.#standings) {
-      if (!waits || nowMs - sinceMs < PATIENCE_MS) continue;
+    for (const [group, { waits, sinceMs, hurries }] of this.#standings) {
+      if (!waits || (!hurries && nowMs - sinceMs < PATIENCE_MS)) continue;
       if (sinceMs < (longest?.sinceMs ?? Number.POSITIVE_INFINITY)) longest = { group, sinceMs };
     }
     return longest?.group;

@@ -24,6 +24,8 @@ const MESSAGES_PER_POLL = 16;
 const FAR_BYTES_PER_POLL = 1024 * 1024;
 /** How often one poll reads from the disk at most: what one read brings may end in the middle of a batch, or be other groups'. */
 const FILLS_PER_POLL = 2;
+/** How long the log is not read on for others where a group has no room, ms: an acknowledgement takes less, also of a busy follower. */
+const HOLD_MS = 200;
 /** A window that is full with so few would stand still until they are durable: where something waits for room in it, `received` is asked for. */
 const SHALLOW = 4;
 /** One message in so many is answered at once in any case, so that it is known how far away the follower is. */
@@ -54,7 +56,7 @@ export class Replicator implements Program {
   readonly name: string;
   readonly #ports: ReplicatorPorts;
   readonly #sessions = new Map<GroupId, Session>();
-  readonly #turns = new ReadTurns();
+  readonly #turns = new ReadTurns(HOLD_MS);
   /** All groups together are sent no more from the disk than the fastest of them may be alone, beside what their logs grow by. */
   readonly #catchUp = new CatchUp();
   #catchUpBytesPerSecond = 0;
@@ -208,7 +210,8 @@ export class Replicator implements Program {
     }
     let far = this.#allowance(session, nowMs);
     let sent = 0;
-    while (sent < MESSAGES_PER_POLL && session.next !== session.tooLargeAt) {
+    const looks = fillsMax > 0 || !this.#turns.stillWaits(group);
+    while (looks && sent < MESSAGES_PER_POLL && session.next !== session.tooLargeAt) {
       const room = session.window.room();
       if (room === 0) {
         this.#noRoom(session, nowMs);
