@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { seededRandom } from '../dist/base/prng.js';
 import { differenceNotes } from '../dist/bench/machine.js';
 import { Workspace } from '../dist/bench/processes.js';
-import { noResult, readJson } from '../dist/bench/results.js';
+import { kindText, noResult, readJson } from '../dist/bench/results.js';
 import { compareRuns, intervalText, nothingShown, spreadOf } from '../dist/bench/statistics.js';
 import { usageError } from '../dist/cli/arguments.js';
 import { BenchArguments, LOAD_FLAGS, OUTPUT_FLAGS, POINT_FLAGS } from '../dist/cli/bench/flags.js';
@@ -156,7 +156,7 @@ function readMicro(file) {
   const results = readJson(file, refuse);
   const isOurs = results?.benchmark === BENCHMARK && results.version === VERSION;
   if (isOurs && results.machine && results.settings && Array.isArray(results.parts)) return results;
-  throw refuse(`received ${JSON.stringify(results).slice(0, 60)}`);
+  throw refuse(`received ${kindText(results)}`);
 }
 
 function conditionsOf({ payload, data, seed, batchBytesMax, timeMs }) {

@@ -72,6 +72,9 @@ export interface Subject {
   sides: readonly ('cluster' | 'pipe')[];
 }
 
+/** Of what was not measured alike, a line names so many. */
+const SHOWN = 2;
+
 /** @throws RaftlineError `RAFTLINE_USAGE_INVALID` unless `base` measured one of these, so that the two can be compared */
 export function requireAlike(base: Results, subjects: readonly Subject[]): void {
   const had = subjectsOf(base).flatMap(subjectTexts);
@@ -79,8 +82,14 @@ export function requireAlike(base: Results, subjects: readonly Subject[]): void 
   if (wanted.some((each) => had.includes(each))) return;
   throw new RaftlineError(
     ErrorCode.UsageInvalid,
-    `nothing was measured alike: expected ${wanted.join('; ')}, received ${had.join('; ')}`,
+    `nothing was measured alike: expected ${someText(wanted)}, received ${someText(had)}`,
   );
+}
+
+/** A sweep has many. */
+function someText(texts: readonly string[]): string {
+  const others = texts.length - SHOWN;
+  return texts.slice(0, SHOWN).join('; ') + (others > 0 ? ` and ${others} more` : '');
 }
 
 function subjectsOf({ measured }: Results): Subject[] {
@@ -157,13 +166,20 @@ export function readResults(file: string): Results {
   const refuse = (why: string): RaftlineError => noResult(file, 'raftline bench', why);
   const results = readJson(file, refuse) as Partial<Results> | null;
   if (results?.version !== RESULTS_VERSION || !Array.isArray(results.measured)) {
-    throw refuse(`received ${JSON.stringify(results).slice(0, 60)}`);
+    throw refuse(`received ${kindText(results)}`);
   }
   if (results.measured.length === 0) throw refuse('received one without any run');
   const measured = results.measured.map(withOlderDefaults);
   const fault = faultOfResults(results.machine, results.compressibility, measured);
   if (fault !== undefined) throw refuse(`received one with ${fault}`);
   return { ...results, measured } as Results;
+}
+
+/** What a file holds that is not what was expected: another benchmark's results, or the beginning of whatever it is. */
+export function kindText(results: unknown): string {
+  const { benchmark, version } = (results ?? {}) as Record<string, unknown>;
+  if (typeof benchmark !== 'string') return JSON.stringify(results).slice(0, 60);
+  return `one of ${benchmark.slice(0, 60)}${version === undefined ? '' : `, version ${version}`}`;
 }
 
 /** About a file that `program` is to have written. */

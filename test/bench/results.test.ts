@@ -41,7 +41,13 @@ describe('a file of results', () => {
 
   it.each([
     ['none', 'no JSON', /received no JSON/],
-    ['of another version', { version: 7 }, /received \{.*"version":7/],
+    [
+      'of another version',
+      { version: 7 },
+      /expected a result of raftline bench, received one of sweep, version 7$/,
+    ],
+    ['of another benchmark', { benchmark: 'targets', version: undefined }, /received one of targets$/],
+    ['of another program', '{"name":"x"}', /received \{"name":"x"\}$/],
     ['null', 'null', /received null/],
     ['without any run', { measured: [] }, /received one without any run/],
     ['with a hole for a measurement', { measured: [null] }, /with measured\[0\].settings.payload undefined/],

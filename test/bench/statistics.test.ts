@@ -3,7 +3,7 @@ import { seededRandom } from '../../src/base/prng.js';
 import { compareResults, dataNote, type Results, verdictText } from '../../src/bench/results.js';
 import type { BenchSettings } from '../../src/bench/settings.js';
 import { compareRuns, intervalText, nothingShown, slopeOf, spreadOf } from '../../src/bench/statistics.js';
-import { SETTINGS } from './figures.js';
+import { measuredAt, resultsOf, SETTINGS } from './figures.js';
 
 /** Results in which a run's every figure is `scale` times the last one's. */
 const results = (scales: number[], changes: Partial<BenchSettings> = {}): Results =>
@@ -107,6 +107,10 @@ describe('figures of several runs', () => {
     [measured.pipe, measured.cluster] = [measured.cluster, []];
     expect(() => compareResults(results([1]), pipe)).toThrow(
       /alike: expected pipe with .*received cluster with /,
+    );
+    const sweep = resultsOf([1, 2, 3, 4].map((depth) => measuredAt({ depth }, [1, 1])));
+    expect(() => compareResults(sweep, results([1], { depth: 9 }))).toThrow(
+      /received cluster with [^;]* depth 1,[^;]*; cluster with [^;]* depth 2,[^;]* and 2 more$/,
     );
     const unseen = [
       { seed: 2 },
