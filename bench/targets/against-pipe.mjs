@@ -6,7 +6,9 @@ import { figure, printRun, printSummary } from '../../dist/cli/bench/print.js';
 /** A pipe slower than this part of what such a machine gave before needs an explanation first. */
 const PIPE_LEAST = 0.8;
 const DEPTH = 8;
-const BATCH_BYTES = 256 * 1024;
+const POINT = { batchBytesMax: 256 * 1024, applyUs: 0 };
+/** What the bare pipe knows, which applies nothing either. */
+const PIPE_CODECS = ['lz4', 'none'];
 
 /** Entries a second of the bare pipe on two cores of an AMD EPYC with a local disk, by payload. */
 const PIPE_BEFORE = { 16: 2_450_000, 128: 1_100_000, 1024: 220_000 };
@@ -17,7 +19,8 @@ export const throughputRows = [
   { payload: 1024, least: 0.7 },
 ].map(({ payload, least }) => ({
   name: `entries-${payload}`,
-  own: ['rate', 'minutes'],
+  own: ['rate', 'apply-us', 'minutes'],
+  codecs: PIPE_CODECS,
   measure: `entries/s of ${payload} B against the bare pipe's`,
   target: `≥ ${least}`,
   run: (context) => throughput(context, payload, least),
@@ -25,11 +28,12 @@ export const throughputRows = [
 
 export const latencyRow = {
   name: 'latency-depth-1',
-  own: ['rate', 'depth', 'concurrency', 'minutes'],
+  own: ['rate', 'depth', 'concurrency', 'apply-us', 'minutes'],
+  codecs: PIPE_CODECS,
   measure: "depth 1, one client: p50 commit latency against the bare pipe's",
   target: '≤ 1.6',
   async run(context) {
-    const settings = context.settings({ payload: 128, depth: 1, batchBytesMax: BATCH_BYTES, concurrency: 1 });
+    const settings = context.settings({ ...POINT, payload: 128, depth: 1, concurrency: 1 });
     const { figures, ...rest } = await against(
       context,
       settings,
@@ -41,7 +45,7 @@ export const latencyRow = {
 };
 
 async function throughput(context, payload, least) {
-  const settings = context.settings({ payload, depth: context.depth ?? DEPTH, batchBytesMax: BATCH_BYTES });
+  const settings = context.settings({ ...POINT, payload, depth: context.depth ?? DEPTH });
   const outcome = await against(
     context,
     settings,

@@ -20,6 +20,7 @@ import { stoppedFollowerRow } from './stopped-follower.mjs';
  * @property {string} measure
  * @property {string} target
  * @property {string[]} own flags that it takes no notice of, since it has a value of its own or none
+ * @property {string[]} [codecs] all that it can be measured with
  * @property {(context: Context) => Promise<{ figures: Figure[], settings: import('../../dist/bench/settings.js').BenchSettings, beside: string[], data: unknown }>} run
  */
 

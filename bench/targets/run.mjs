@@ -42,7 +42,7 @@ export async function targets(args) {
   if (args.includes('--help')) return output.write(checkoutHelp(targetsShape));
   const given = new BenchArguments(targetsShape, args);
   const rows = rowsOf(given.texts('row'));
-  refuseUnheeded(given, rows);
+  refuseFlags(given, rows);
   const json = given.resultsFile();
   const workspace = new Workspace(given.directory(), given.profileDirectory());
   try {
@@ -69,13 +69,19 @@ function rowsOf(names) {
   );
 }
 
-/** A flag that none of the rows takes notice of would only seem to count. */
-function refuseUnheeded(given, rows) {
+/** Before anything is measured: flags that mean nothing, or would only seem to count. */
+export function refuseFlags(given, rows) {
+  const { compression } = given.settings(given.point());
   const unheeded = rows[0].own.find(
     (flag) => given.text(flag) && rows.every(({ own }) => own.includes(flag)),
   );
   if (unheeded !== undefined)
     throw usageError(`--${unheeded}: no notice is taken of it by ${rows.map(({ name }) => name).join(', ')}`);
+  const piped = rows.find(({ codecs }) => codecs?.includes(compression) === false);
+  if (piped !== undefined)
+    throw usageError(
+      `--compression: expected one of ${piped.codecs.join(', ')} for ${piped.name}, received '${compression}'`,
+    );
 }
 
 export function contextOf(given, output, workspace) {

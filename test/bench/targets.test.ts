@@ -78,3 +78,21 @@ it('a row has the duration that is told, or its own', async () => {
   expect(await secondsOf()).toEqual([5, 60]);
   expect(await secondsOf('--duration', '2')).toEqual([2, 2]);
 });
+
+it('what a bare pipe knows nothing of is refused before anything is measured', async () => {
+  const { refuseFlags, targetsShape } = await row('run');
+  const { throughputRows, latencyRow } = await row('against-pipe');
+  const { stoppedFollowerRow } = await row('stopped-follower');
+  const refuse =
+    (rows: object[], ...args: string[]) =>
+    () =>
+      refuseFlags(new BenchArguments(targetsShape, args), rows);
+  expect(refuse(throughputRows, '--compression', 'deflate')).toThrow(
+    "--compression: expected one of lz4, none for entries-16, received 'deflate'",
+  );
+  expect(refuse([stoppedFollowerRow, latencyRow], '--compression', 'auto')).toThrow(/for latency-depth-1/);
+  expect(refuse([latencyRow], '--apply-us', '20')).toThrow(/--apply-us: no notice is taken of it by latency/);
+  expect(refuse([stoppedFollowerRow], '--threads', 'many')).toThrow(/--threads: expected one of/);
+  expect(refuse([latencyRow], '--compression', 'none')).not.toThrow();
+  expect(refuse([stoppedFollowerRow], '--compression', 'deflate', '--apply-us', '20')).not.toThrow();
+});
