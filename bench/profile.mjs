@@ -3,6 +3,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Arguments } from '../dist/cli/arguments.js';
 import { benchClusterShape } from '../dist/cli/bench/cluster.js';
+import { exitCodeOf, fileError } from '../dist/cli/failure.js';
 
 /**
  * `npm run bench -- profile [flags of raftline bench cluster]` runs the cluster once, each of its threads profiled, and prints the
@@ -20,6 +21,16 @@ export async function profile(args) {
   await import('../dist/cli/main.js');
   // A run that failed has said why.
   if (!args.includes('--help') && !process.exitCode) printProfiles(directory, COUNT);
+}
+
+function printGiven(directory, count) {
+  try {
+    printProfiles(directory, count);
+  } catch (thrown) {
+    const error = fileError(directory, thrown);
+    process.stderr.write(`profile: ${error.message}\n`);
+    process.exitCode = exitCodeOf(error);
+  }
 }
 
 function printProfiles(directory, count) {
@@ -64,5 +75,5 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   if (directory === undefined) {
     process.stderr.write('usage: node bench/profile.mjs DIR [COUNT]\n');
     process.exitCode = 2;
-  } else printProfiles(directory, Number(count));
+  } else printGiven(directory, Number(count));
 }

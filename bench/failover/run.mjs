@@ -1,8 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { toRaftlineError } from '../../dist/base/errors.js';
 import { machineFacts } from '../../dist/bench/machine.js';
 import { sleep, Workspace } from '../../dist/bench/processes.js';
+import { usageError } from '../../dist/cli/arguments.js';
+import { ExitCode, exitCodeOf } from '../../dist/cli/failure.js';
 import { Cluster } from './cluster.mjs';
 import { Writer } from './writer.mjs';
 
@@ -35,7 +38,7 @@ function usage() {
 
 function parse(args) {
   const options = Object.fromEntries(Object.keys(FLAGS).map((name) => [name, { type: 'string' }]));
-  const { values } = parseArgs({
+  const { values } = parsed({
     args,
     options: { ...options, dir: { type: 'string' }, json: { type: 'string' }, trace: { type: 'boolean' } },
   });
@@ -47,11 +50,19 @@ function parse(args) {
   for (const [name, [value, min, max]] of Object.entries(FLAGS)) {
     const number = values[name] === undefined ? value : Number(values[name]);
     if (!(Number.isInteger(number) && number >= min && number <= max)) {
-      throw new Error(`--${name}: expected a whole number from ${min} to ${max}, received ${values[name]}`);
+      throw usageError(`--${name}: expected a whole number from ${min} to ${max}, received ${values[name]}`);
     }
     settings[name] = number;
   }
   return settings;
+}
+
+function parsed(config) {
+  try {
+    return parseArgs(config);
+  } catch (thrown) {
+    throw usageError(`${thrown.message.split('. ', 1)[0]} (see npm run failover -- --help)`);
+  }
 }
 
 async function main(args) {
@@ -177,8 +188,10 @@ function summaryText(result, { kills, min }) {
 
 main(process.argv.slice(2)).then(
   () => process.exit(0),
-  (error) => {
-    process.stderr.write(`failover: ${error.stack ?? error}\n`);
-    process.exit(1);
+  (thrown) => {
+    const error = toRaftlineError(thrown);
+    const code = exitCodeOf(error);
+    process.stderr.write(`failover: ${code === ExitCode.Usage ? error.message : error.stack}\n`);
+    process.exit(code);
   },
 );

@@ -5,12 +5,16 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-const RUN = fileURLToPath(new URL('../../bench/run.mjs', import.meta.url));
+const [RUN, FAILOVER, PROFILE] = ['run', 'failover/run', 'profile'].map((name) =>
+  fileURLToPath(new URL(`../../bench/${name}.mjs`, import.meta.url)),
+) as [string, string, string];
 
 /** `npm run bench -- …`, over what is built. */
-function bench(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+const bench = (...args: string[]) => script(RUN, ...args);
+
+function script(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [RUN, ...args], { timeout: 110_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, args, { timeout: 110_000 }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
     });
   });
@@ -103,4 +107,18 @@ describe('the benchmarks of a checkout', () => {
       expect(code, args.join(' ')).toBe(expected);
     });
   }, 60_000);
+
+  it.each([
+    [
+      [FAILOVER, '--kills', 'x'],
+      /^failover: --kills: expected a whole number from 1 to 10000, received x\n$/,
+    ],
+    [[FAILOVER, '--kill', '3'], /^failover: Unknown option '--kill' \(see npm run failover -- --help\)\n$/],
+    [[PROFILE, '/nowhere'], /^profile: \/nowhere: no such file\n$/],
+    [[PROFILE], /^usage: node bench\/profile.mjs DIR \[COUNT\]\n$/],
+  ])('say in one line what is wrong: %s', async (args, message) => {
+    const { code, stderr } = await script(...args);
+    expect(stderr).toMatch(message);
+    expect(code).toBe(2);
+  });
 });
