@@ -42,6 +42,7 @@ export class Group {
    * Replicates several entries with one promise, at the cost of one copy each. They stand together in one batch: with consecutive
    * indexes, committed together or not at all. 1 to `pipeline.batchEntriesMax` entries, of at most `pipeline.batchBytesMax` in
    * all, four bytes for each counted in (a single entry may be larger); beyond that it is `RAFTLINE_ENTRY_TOO_LARGE`.
+   * Refused as overloaded, room is kept for them for a while: come again in `details.retryAfterMs`.
    *
    * Otherwise as `propose`.
    */

@@ -19,28 +19,29 @@ export interface Room {
  * by turns, so that others go on as well: as much as was taken may come free for them before any is kept again.
  */
 export class KeptRoom {
-  bytes = 0;
-  entries = 0;
   /** Who waits needs the open batch sealed, and this was in the way: nobody else seals it for want of room before. */
   keptOpen: KeptOpen | undefined;
+  #bytes = 0;
+  #entries = 0;
   #growth = 0;
   /** How much has come free when it is the turn of who waits again, bytes ever. */
   #turnAtBytes = 0;
   /** Of all groups. */
   readonly #open: OpenBytes;
+  /** Of all who wait in this group. */
+  readonly #reserved: { bytes: number; entries: number };
 
-  constructor(open: OpenBytes) {
+  constructor(open: OpenBytes, reserved: { bytes: number; entries: number }) {
     this.#open = open;
+    this.#reserved = reserved;
   }
 
-  /** Nothing is kept now. `freedBytes`: ever, as in `used`. */
-  keep({ bytes, entries, growth, keptOpen }: Room, freedBytes: number): void {
-    if (freedBytes < this.#turnAtBytes) return;
-    this.bytes = bytes;
-    this.entries = entries;
+  /** In place of what was kept. `freedBytes`: ever, as in `used`. False: it is the turn of others. */
+  keep({ bytes, entries, growth, keptOpen }: Room, freedBytes: number): boolean {
+    if (freedBytes < this.#turnAtBytes) return false;
     this.keptOpen = keptOpen;
-    this.#growth = growth;
-    this.#open.kept += growth;
+    this.#set(bytes, entries, growth);
+    return true;
   }
 
   /** Who may have room kept was given so much. */
@@ -49,10 +50,16 @@ export class KeptRoom {
   }
 
   forgo(): void {
-    this.bytes = 0;
-    this.entries = 0;
     this.keptOpen = undefined;
-    this.#open.kept -= this.#growth;
-    this.#growth = 0;
+    this.#set(0, 0, 0);
+  }
+
+  #set(bytes: number, entries: number, growth: number): void {
+    this.#reserved.bytes += bytes - this.#bytes;
+    this.#reserved.entries += entries - this.#entries;
+    this.#open.kept += growth - this.#growth;
+    this.#bytes = bytes;
+    this.#entries = entries;
+    this.#growth = growth;
   }
 }

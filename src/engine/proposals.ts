@@ -10,8 +10,9 @@ import type { Raft } from '../core/raft.js';
 import type { ProposedBatch } from '../core/ready.js';
 import { AutoDepth } from '../workers/auto-depth.js';
 import type { Clock } from './clock.js';
+import { GroupRoom } from './group-room.js';
 import type { Hub } from './hub.js';
-import { type KeptOpen, KeptRoom } from './kept-room.js';
+import type { KeptOpen } from './kept-room.js';
 import { NearSlots } from './near-slots.js';
 import { OpenBatch } from './open-batch.js';
 import type { Config } from './options.js';
@@ -22,12 +23,6 @@ import { type Listener, type Proposed, Waiters } from './waiters.js';
 
 /** Batches that wait beyond those that a commit keeps busy: one, to be taken up as soon as one of those is done. */
 const HEADROOM = 1;
-
-/** Entries of a group that wait for their commit: each may have a promise, which takes memory of its own. */
-const UNCOMMITTED_ENTRIES_MAX = 1 << 20;
-
-/** Room that is kept for remote clients at a time: for several, where theirs is less. */
-const KEPT_BYTES_MIN = 64 * 1024;
 
 /** In words for who proposes. */
 const FULL = {
@@ -59,8 +54,7 @@ export class Proposals {
   readonly #hub: Hub;
   readonly #clock: Clock;
   readonly #open: OpenBatch;
-  /** For the remote client's entries that wait, so that callers in this process do not take whatever a commit frees. */
-  readonly #kept: KeptRoom;
+  readonly #room: GroupRoom;
   #pipeline: GroupPipeline;
   readonly #auto = new AutoDepth(HEADROOM);
   /** When the open batch was first seen waiting for company, ms. */
@@ -77,7 +71,7 @@ export class Proposals {
     this.#pipeline = parts.pipeline;
     const { batchBytesMax, batchEntriesMax } = parts.pipeline;
     this.#open = new OpenBatch(batchBytesMax, batchEntriesMax, parts.hub.open);
-    this.#kept = new KeptRoom(parts.hub.open);
+    this.#room = new GroupRoom({ ...parts, near: this.near, open: this.#open, held: parts.hub.open });
   }
 
   /** One entry of an in-process caller. Refusals are thrown; then nothing was taken. */
@@ -119,20 +113,18 @@ export class Proposals {
 
   /**
    * Entries of a remote client, packed. False: no room now, try again later; the order of the stream is kept, and room that comes is kept for them, until
-   * they are tried again or `forgoRoom` says that they are not. Half of the bytes is enough for any, so that as much is left to others.
+   * they are tried again or `forgoRoom` says that they are not.
    */
   proposePacked(packed: Buffer, count: number): boolean {
-    this.#kept.forgo();
-    const half = this.#config.uncommittedBytesMax / 2;
-    const growth = this.#open.growth(packed.length, count);
-    const isBeyond = this.#excess(Math.min(packed.length, half), count, growth) !== undefined;
-    const keptOpen = isBeyond ? undefined : this.#makeRoom(packed.length, count);
-    if (isBeyond || keptOpen !== undefined) {
-      const bytes = Math.min(Math.max(packed.length, KEPT_BYTES_MIN), half);
-      this.#kept.keep({ bytes, entries: count, growth, keptOpen }, this.near.finishedBytes);
+    const room = this.#room;
+    room.forgoPacked();
+    const hasRoom = room.hasPacked(packed.length, count);
+    const keptOpen = hasRoom ? this.#makeRoom(packed.length, count) : undefined;
+    if (!hasRoom || keptOpen !== undefined) {
+      room.keepPacked(packed.length, count, keptOpen);
       return false;
     }
-    this.#kept.used(packed.length, this.near.finishedBytes);
+    room.usedPacked(packed.length);
     this.#open.addPacked(packed, count);
     if (this.#open.full) this.seal();
     return true;
@@ -140,7 +132,12 @@ export class Proposals {
 
   /** No remote client's entries wait for room any more. */
   forgoRoom(): void {
-    this.#kept.forgo();
+    this.#room.forgoPacked();
+  }
+
+  /** A tick of time has passed. */
+  tick(): void {
+    this.#room.tick();
   }
 
   get pipeline(): GroupPipeline {
@@ -289,33 +286,24 @@ export class Proposals {
   #admit(packedBytes: number, entries: number): void {
     const { group, leads } = this.#leadership;
     if (!leads) throw this.#leadership.notLeader();
-    const excess = this.#excess(packedBytes, entries, this.#open.growth(packedBytes, entries));
-    if (excess !== undefined) throw overloaded(group, excess, this.retryAfterMs());
-    const kept = this.#makeRoom(packedBytes, entries);
-    if (kept === undefined) return;
-    if (kept === 'transferring') throw handingOver(group);
-    throw overloaded(group, FULL[kept], this.retryAfterMs());
+    let refusal = this.#refusalOf(packedBytes, entries);
+    if (refusal !== undefined && this.#room.giveAsked(packedBytes)) {
+      refusal = this.#refusalOf(packedBytes, entries);
+      if (refusal === undefined) this.#room.usedAsked(packedBytes);
+    }
+    if (refusal === undefined) return;
+    if (refusal === 'transferring') throw handingOver(group);
+    const retryAfterMs = this.retryAfterMs();
+    this.#room.keepAsked(packedBytes, entries, retryAfterMs);
+    throw overloaded(group, refusal, retryAfterMs);
   }
 
-  /** Which bound so much more would go beyond. Where nothing is held, anything may come. */
-  #excess(packedBytes: number, entries: number, growth: number): string | undefined {
-    const { uncommittedBytesMax } = this.#config;
-    const used = this.near.bytes + this.#open.length + this.#kept.bytes;
-    if (used > 0 && used + packedBytes > uncommittedBytesMax)
-      return `${used} bytes are ${this.#held} (uncommittedBytesMax ${uncommittedBytesMax})`;
-    const waiting = this.near.entries + this.#open.count + this.#kept.entries;
-    if (waiting > 0 && waiting + entries > UNCOMMITTED_ENTRIES_MAX)
-      return `${waiting} entries are ${this.#held} (at most ${UNCOMMITTED_ENTRIES_MAX})`;
-    const { bytes, kept, bytesMax } = this.#hub.open;
-    if (growth > 0 && bytes + kept + growth > bytesMax)
-      return `open batches hold ${bytes + kept} bytes (${bytesMax} of memory.budgetBytes are for them)`;
-    return undefined;
-  }
-
-  /** What fills a group, in words for who proposes. */
-  get #held(): string {
-    const held = 'not committed and applied yet';
-    return this.#kept.bytes === 0 ? held : `${held}, or kept for a remote client that waits`;
+  /** What stands in the way of so much, in words, or the hand-over that does; undefined: there is room in the open batch now. */
+  #refusalOf(packedBytes: number, entries: number): string | undefined {
+    const excess = this.#room.excess(packedBytes, entries);
+    if (excess !== undefined) return excess;
+    const keptOpen = this.#makeRoom(packedBytes, entries);
+    return keptOpen === undefined || keptOpen === 'transferring' ? keptOpen : FULL[keptOpen];
   }
 
   /** About what a batch takes now: what the fastest took of late, or how long the oldest waits already, if that is longer. */
@@ -329,7 +317,7 @@ export class Proposals {
   #makeRoom(packedBytes: number, entries: number): KeptOpen | undefined {
     // A hook of the state machine that is told of what is sealed may fill the next batch at once.
     while (!this.#open.fits(packedBytes, entries)) {
-      const kept = this.#kept.keptOpen ?? this.seal();
+      const kept = this.#room.keptOpen ?? this.seal();
       if (kept !== undefined) return kept;
     }
     return undefined;

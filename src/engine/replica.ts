@@ -239,6 +239,7 @@ export class Replica implements Leadership {
   tick(): void {
     this.#raft.tick();
     this.carryOut();
+    this.proposals.tick();
     this.#messages.repeatReply();
   }
 

@@ -8,13 +8,14 @@ import { single } from './world.js';
 interface Changes {
   blocked?: boolean;
   claims?: boolean;
+  batchEntriesMax?: number;
   open?: { bytes: number; kept: number; bytesMax: number };
 }
 
-/** A leader of group 1 whose batches hold one entry, and of which none can be sealed. */
+/** A leader of group 1 whose batches hold one entry if nothing else is said, and of which none can be sealed. */
 function makeLeader(changes: Changes = {}) {
-  const { blocked = false, claims = true } = changes;
-  const bounds = { pipeline: { batchEntriesMax: 1 }, uncommittedBytesMax: 1 << 20 };
+  const { blocked = false, claims = true, batchEntriesMax = 1 } = changes;
+  const bounds = { pipeline: { batchEntriesMax }, uncommittedBytesMax: 1 << 20 };
   const config = parseOptions(single('d', { apply: () => undefined }, bounds));
   const ring = { abandoned: 0, abandon: () => ring.abandoned++ };
   const { open = { bytes: 0, kept: 0, bytesMax: 2 ** 30 } } = changes;
@@ -24,7 +25,8 @@ function makeLeader(changes: Changes = {}) {
     notLeader: () => new Error('it leads'),
     place: () => ({ refused: 'transferring', leader: 1 }),
   };
-  const parts = { config, hub, pipeline: new Pipelines(config).of(1), clock: { nowMs: () => 0 } };
+  const clock = { ms: 0, nowMs: () => clock.ms };
+  const parts = { config, hub, pipeline: new Pipelines(config).of(1), clock };
   const proposals = new Proposals(leadership as never, parts as never);
   const refusal = (bytes = 1): RaftlineError | undefined => {
     try {
@@ -34,7 +36,15 @@ function makeLeader(changes: Changes = {}) {
       return thrown as RaftlineError;
     }
   };
-  return { proposals, refusal, ring, hub };
+  const refusalOfMany = (entries: readonly Buffer[]): RaftlineError | undefined => {
+    try {
+      proposals.proposeMany(entries, { resolve: () => undefined, reject: () => undefined });
+      return undefined;
+    } catch (thrown) {
+      return thrown as RaftlineError;
+    }
+  };
+  return { proposals, refusal, refusalOfMany, ring, hub, clock };
 }
 
 describe('a proposal for which a batch would have to be sealed', () => {
@@ -59,16 +69,17 @@ describe('a proposal for which a batch would have to be sealed', () => {
   });
 });
 
-describe('a remote client’s entries that find no room', () => {
-  const MAX = 1 << 20;
-  const RECORD = Buffer.alloc(200_000);
-  /** The group holds so many bytes. */
-  const fill = (proposals: Proposals, bytes: number) => {
-    const { near } = proposals;
-    if (bytes < near.bytes) near.finishedBytes += near.bytes - bytes;
-    near.bytes = bytes;
-  };
+const MAX = 1 << 20;
 
+/** The group holds so many bytes. */
+function fill(proposals: Proposals, bytes: number): void {
+  const { near } = proposals;
+  if (bytes < near.bytes) near.finishedBytes += near.bytes - bytes;
+  near.bytes = bytes;
+}
+
+describe('a remote client’s entries that find no room', () => {
+  const RECORD = Buffer.alloc(200_000);
   it('have it kept: callers in this process take nothing of it, until they were taken', () => {
     const { proposals, refusal } = makeLeader();
     fill(proposals, MAX);
@@ -76,7 +87,7 @@ describe('a remote client’s entries that find no room', () => {
     fill(proposals, MAX - RECORD.length);
     expect(refusal(1000)).toMatchObject({
       code: ErrorCode.Overloaded,
-      details: { reason: expect.stringMatching(/1048576 bytes .* kept for a remote client that waits/) },
+      details: { reason: expect.stringMatching(/1048576 bytes .* kept for others who wait/) },
     });
     expect(proposals.proposePacked(RECORD, 1)).toBe(true);
   });
@@ -139,5 +150,59 @@ describe('a remote client’s entries that find no room', () => {
     one.proposals.forgoRoom();
     expect(open.kept).toBe(0);
     expect(other.refusal(500_000)).toBeUndefined();
+  });
+});
+
+describe('several entries at once that were refused as overloaded, beside single ones that take whatever comes free', () => {
+  const MANY = Array.from({ length: 10 }, () => Buffer.alloc(10_000));
+  const WIDE = 10 * 10_004;
+  const closed = () => new RaftlineError(ErrorCode.Closed, 'let go of');
+  const ask = () => {
+    const leader = makeLeader({ batchEntriesMax: 100 });
+    fill(leader.proposals, MAX);
+    const { retryAfterMs } = leader.refusalOfMany(MANY)!.details as { retryAfterMs: number };
+    return { ...leader, retryAfterMs };
+  };
+
+  it('find room when they come again: it is kept for them', () => {
+    const { proposals, refusal, refusalOfMany } = ask();
+    fill(proposals, MAX - WIDE + 1);
+    expect(refusal(100), 'less than they need is kept as well').toMatchObject({ code: ErrorCode.Overloaded });
+    expect(refusalOfMany(MANY), 'and what was kept stays so').toMatchObject({ code: ErrorCode.Overloaded });
+    fill(proposals, MAX - WIDE);
+    expect(refusal(100)).toMatchObject({
+      details: { reason: expect.stringMatching(/1048576 bytes .* kept for others who wait/) },
+    });
+    expect(refusalOfMany(MANY)).toBeUndefined();
+  });
+
+  it('are waited for so long only, however often they come, and then others have as much first', () => {
+    const { proposals, refusal, refusalOfMany, clock, retryAfterMs } = ask();
+    for (let tries = 0; tries < 5; tries++) {
+      clock.ms += retryAfterMs;
+      proposals.tick();
+      expect(refusalOfMany(MANY)).toMatchObject({ code: ErrorCode.Overloaded });
+    }
+    fill(proposals, MAX - 1000);
+    expect(refusal(100)).toBeUndefined();
+    proposals.rejectOpen(closed());
+    fill(proposals, MAX - WIDE);
+    fill(proposals, MAX);
+    expect(refusalOfMany(MANY)).toMatchObject({ code: ErrorCode.Overloaded });
+    fill(proposals, MAX - 1000);
+    expect(refusal(100), 'their turn again').toMatchObject({ code: ErrorCode.Overloaded });
+  });
+
+  it('have as much come free of their group where the ring is full', () => {
+    const { proposals, refusal, refusalOfMany, hub } = makeLeader({ batchEntriesMax: 100, claims: false });
+    fill(proposals, 500_000);
+    for (let count = 0; count < 95; count++) expect(refusal(100)).toBeUndefined();
+    expect(refusalOfMany(MANY)).toMatchObject({ details: { reason: 'the proposal ring is full' } });
+    expect(refusal(100)).toMatchObject({ code: ErrorCode.Overloaded });
+    fill(proposals, 500_000 - WIDE - 104);
+    expect(refusal(100), 'what is beyond is for others').toBeUndefined();
+    proposals.rejectOpen(closed());
+    hub.claim = () => true;
+    expect(refusalOfMany(MANY)).toBeUndefined();
   });
 });

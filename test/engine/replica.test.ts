@@ -64,3 +64,13 @@ describe('a node that asks for votes in a group from which it was removed', () =
     expect(timeOut()).toContain('control');
   });
 });
+
+describe('the ticks of a group', () => {
+  it('reach its proposals: room that is kept for who was refused is kept no longer than it was told', () => {
+    const { replica, timeOut } = makeReplica();
+    let ticks = 0;
+    replica.proposals.tick = () => ticks++;
+    timeOut();
+    expect(ticks).toBe(30);
+  });
+});
