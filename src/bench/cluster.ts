@@ -26,6 +26,8 @@ const BUDGET_BYTES = 16 * 1024 * MiB;
 const CLIENT_BYTES = { min: MiB / 16, max: 1024 * MiB };
 /** More than what packing adds to an entry of a session. */
 const PACKED_EXTRA_BYTES = 32;
+/** What the engine holds in a batch by itself, and what its option allows. */
+const BATCH_ENTRIES = { min: 16_384, max: 1_048_576 };
 const INFLIGHT_BYTES = { min: 4 * MiB, max: 256 * MiB };
 
 export const groupIdsOf = ({ groups }: BenchSettings): number[] =>
@@ -80,7 +82,7 @@ function nodeSettings(
   port: number,
 ): NodeSettings {
   const { depth, batchBytesMax, compression, threads, applyUs } = settings;
-  const { inflightBytesMax, ringBytes, uncommittedBytesMax } = nodeBounds(settings);
+  const { batchEntriesMax, inflightBytesMax, ringBytes, uncommittedBytesMax } = nodeBounds(settings);
   return {
     id,
     cluster: CLUSTER,
@@ -88,8 +90,8 @@ function nodeSettings(
     listen: `127.0.0.1:${port}`,
     peers,
     groupIds: groupIdsOf(settings),
-    // Depth is to be what limits the pipeline, and not some other bound.
-    pipeline: { depth, batchBytesMax, inflightBytesMax },
+    // Depth and bytes of a batch are to be what limits the pipeline, and not some other bound.
+    pipeline: { depth, batchBytesMax, batchEntriesMax, inflightBytesMax },
     compression,
     durability: settings.durability,
     threads,
@@ -108,9 +110,14 @@ export function electionOf(id: number, linkDelayMs: number): NonNullable<NodeSet
 }
 
 /** Room for a load, as far as the engine's options allow. */
-export function nodeBounds({ concurrency, payload }: Pick<BenchSettings, 'concurrency' | 'payload'>) {
+export function nodeBounds({
+  concurrency,
+  payload,
+  batchBytesMax,
+}: Pick<BenchSettings, 'concurrency' | 'payload' | 'batchBytesMax'>) {
   const outstanding = concurrency * (payload + 4);
   return {
+    batchEntriesMax: within(BATCH_ENTRIES, Math.ceil(batchBytesMax / (payload + 4))),
     inflightBytesMax: within(INFLIGHT_BYTES, 2 * outstanding),
     ringBytes: within(RING_BYTES, 2 * outstanding),
     uncommittedBytesMax: within(UNCOMMITTED_BYTES, 4 * outstanding),

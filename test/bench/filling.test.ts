@@ -45,11 +45,17 @@ it('what a load needs of a node is within what its options allow', () => {
     const option = optionTable.find((each) => each.path === path);
     return option !== undefined && 'max' in option ? option.max : undefined;
   };
-  const { inflightBytesMax, ringBytes, uncommittedBytesMax } = nodeBounds({
+  const { batchEntriesMax, inflightBytesMax, ringBytes, uncommittedBytesMax } = nodeBounds({
     concurrency: 1024 * KiB,
     payload: 1024,
+    batchBytesMax: 256 * KiB,
   });
   expect(inflightBytesMax).toBe(maxOf('pipeline.inflightBytesMax'));
   expect(ringBytes).toBe(maxOf('memory.ringBytes'));
   expect(uncommittedBytesMax).toBe(maxOf('uncommittedBytesMax'));
+  expect(batchEntriesMax).toBe(16_384);
+  const entriesOf = (payload: number, kib: number) =>
+    nodeBounds({ concurrency: 1, payload, batchBytesMax: kib * KiB }).batchEntriesMax;
+  expect(entriesOf(16, 1024), 'as many as the bytes hold').toBe(52_429);
+  expect(entriesOf(1, 16_384)).toBe(maxOf('pipeline.batchEntriesMax'));
 });
