@@ -7,11 +7,11 @@ import type { Config } from './options.js';
 /** Entries of a group that wait for their commit: each may have a promise, which takes memory of its own. */
 const UNCOMMITTED_ENTRIES_MAX = 1 << 20;
 
-/** Room that is kept for remote clients at a time: for several, where theirs is less. */
-const KEPT_BYTES_MIN = 64 * 1024;
+/** Share of the bytes that is kept for remote clients at a time: for all that wait, where one needs less. There may be few turns in which one is given it. */
+const KEPT_SHARE = 1 / 16;
 
-/** Beyond this an entry is wide, and so are several: a small one finds its room where others leave some. */
-const WIDE_BYTES = 4096;
+/** An entry is wide that has so many times the bytes of those that are held, and so are several at once: others find their room where little is left. */
+const WIDE_TIMES = 4;
 
 /** For how many tries room is kept for a proposal that was refused, if it comes again when it was told to. */
 const ASKED_TRIES = 4;
@@ -50,10 +50,10 @@ export class GroupRoom {
   }
 
   /** Which bound so much more would go beyond. Where nothing is held, anything may come. */
-  excess(packedBytes: number, entries: number): string | undefined {
+  excess(packedBytes: number, entries: number, keptBytes = this.#reserved.bytes): string | undefined {
     const { near, open } = this.#parts;
     const { uncommittedBytesMax } = this.#parts.config;
-    const used = near.bytes + open.length + this.#reserved.bytes;
+    const used = near.bytes + open.length + keptBytes;
     if (used > 0 && used + packedBytes > uncommittedBytesMax)
       return `${used} bytes are ${this.#uses} (uncommittedBytesMax ${uncommittedBytesMax})`;
     const waiting = near.entries + open.count + this.#reserved.entries;
@@ -79,7 +79,8 @@ export class GroupRoom {
 
   /** Whether there is room for a remote client's entries. Half of the bytes is enough for any, so that as much is left to others. */
   hasPacked(packedBytes: number, entries: number): boolean {
-    if (this.excess(Math.min(packedBytes, this.#half), entries) !== undefined) return false;
+    // Of what is kept for a refused proposal only its own size: the rest is there for a ring to have room.
+    if (this.excess(Math.min(packedBytes, this.#half), entries, this.#askedBytes) !== undefined) return false;
     const growth = this.#parts.open.growth(packedBytes, entries);
     return growth === 0 || this.#excessMemory(growth) === undefined;
   }
@@ -87,7 +88,8 @@ export class GroupRoom {
   /** A remote client's entries wait for room: what comes is kept for them, until they are tried again. */
   keepPacked(packedBytes: number, entries: number, keptOpen: KeptOpen | undefined): void {
     const { near, open } = this.#parts;
-    const bytes = Math.min(Math.max(packedBytes, KEPT_BYTES_MIN), this.#half);
+    const share = KEPT_SHARE * this.#parts.config.uncommittedBytesMax;
+    const bytes = Math.min(Math.max(packedBytes, share), this.#half);
     const growth = open.growth(packedBytes, entries);
     this.#kept.keep({ bytes, entries, growth, keptOpen }, near.finishedBytes);
   }
@@ -112,9 +114,9 @@ export class GroupRoom {
    * much is kept for it, or one as wide; for some tries, then it is the turn of others.
    */
   keepAsked(packedBytes: number, entries: number, retryAfterMs: number): void {
-    const isWide = entries > 1 || packedBytes > WIDE_BYTES;
-    if (!isWide || packedBytes < this.#askedBytes) return;
     const { near, clock } = this.#parts;
+    const isWide = entries > 1 || packedBytes * near.entries > WIDE_TIMES * near.bytes;
+    if (!isWide || packedBytes < this.#askedBytes) return;
     const nowMs = clock.nowMs();
     const room = { bytes: this.#bytesFor(packedBytes, entries), entries, growth: 0, keptOpen: undefined };
     if (room.bytes === 0 || !this.#asked.keep(room, near.finishedBytes)) return;

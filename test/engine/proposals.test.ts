@@ -92,6 +92,16 @@ describe('a remote client’s entries that find no room', () => {
     expect(proposals.proposePacked(RECORD, 1)).toBe(true);
   });
 
+  it('have a sixteenth of the bytes kept, where they need less, for those behind them', () => {
+    const { proposals, refusal } = makeLeader();
+    fill(proposals, MAX);
+    expect(proposals.proposePacked(Buffer.alloc(100), 1)).toBe(false);
+    fill(proposals, MAX - MAX / 16);
+    expect(refusal(1000)).toMatchObject({ code: ErrorCode.Overloaded });
+    fill(proposals, MAX - MAX / 16 - 2000);
+    expect(refusal(1000)).toBeUndefined();
+  });
+
   it('have it kept no longer than they wait', () => {
     const { proposals, refusal } = makeLeader();
     fill(proposals, MAX);
@@ -191,6 +201,25 @@ describe('several entries at once that were refused as overloaded, beside single
     expect(refusalOfMany(MANY)).toMatchObject({ code: ErrorCode.Overloaded });
     fill(proposals, MAX - 1000);
     expect(refusal(100), 'their turn again').toMatchObject({ code: ErrorCode.Overloaded });
+  });
+
+  it('need not be several: one entry much larger than others is waited for as well, one like others is not', () => {
+    const { proposals, refusal } = makeLeader();
+    Object.assign(proposals.near, { bytes: MAX, entries: MAX / 1000 });
+    expect(refusal(3000)).toMatchObject({ code: ErrorCode.Overloaded });
+    proposals.near.bytes = MAX - 1000;
+    expect(refusal(900), 'nothing is kept').toBeUndefined();
+    proposals.rejectOpen(closed());
+    expect(refusal(100_000)).toMatchObject({ code: ErrorCode.Overloaded });
+    expect(refusal(900)).toMatchObject({ code: ErrorCode.Overloaded });
+  });
+
+  it('leave remote clients what is kept beyond their own size', () => {
+    const { proposals, refusalOfMany } = makeLeader({ batchEntriesMax: 100, claims: false });
+    fill(proposals, 500_000);
+    proposals.proposePacked(Buffer.alloc(1000), 95);
+    expect(refusalOfMany(MANY)).toMatchObject({ details: { reason: 'the proposal ring is full' } });
+    expect(proposals.proposePacked(Buffer.alloc(1000), 1)).toBe(true);
   });
 
   it('have as much come free of their group where the ring is full', () => {
