@@ -40,9 +40,9 @@ export class ApplyPace {
     return Math.max(ENTRIES_MIN, this.#entriesIn(BATCH_MS_MAX));
   }
 
-  /** How many entries may be fed ahead of what is applied. */
+  /** How many entries may be fed ahead of what is applied: none, which lets one batch through, before anything is known. */
   get fedEntriesInTime(): number {
-    return this.#entriesIn(FED_MS_MAX);
+    return this.#entries === 0 ? 0 : this.#entriesIn(FED_MS_MAX);
   }
 
   /** As many as any batch may have where nothing is known, or nothing takes any time. */

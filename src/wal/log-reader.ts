@@ -58,6 +58,7 @@ export class LogReader {
   private room: Buffer;
   /** Of the current read. */
   private fillsLeft = Number.POSITIVE_INFINITY;
+  private filled = false;
   private stopped = false;
 
   constructor(
@@ -88,6 +89,7 @@ export class LogReader {
   ): FarRead | undefined {
     const base = this.index.base(group);
     this.fillsLeft = fillsMax;
+    this.filled = false;
     this.stopped = false;
     try {
       return this.readWhole(group, from, last, bytesMax);
@@ -201,14 +203,20 @@ export class LogReader {
     }
   }
 
-  /** Whether the next bytes of the walk stand in the window, after a fill if there is one left. What is larger than the window is read past it. */
+  /**
+   * Whether the next bytes of the walk stand in the window, after a fill if there is one left. What is larger than the window is read past it, at the
+   * price of a fill, or with the one that its head has cost.
+   */
   private within(walk: Walk, length: number): boolean {
     if (this.files.get(walk.segment)?.holds(walk.position, length) === true) return true;
+    const isLarge = length > this.window.viewBytesMax;
+    if (isLarge && this.filled) return true;
     this.stopped = this.fillsLeft <= 0;
     if (this.stopped) return false;
     this.fillsLeft--;
+    this.filled = true;
     // Now, or it would have been counted for less than the walk needs.
-    if (length <= this.window.viewBytesMax) this.mustOpen(walk, walk.segment).view(walk.position, length);
+    if (!isLarge) this.mustOpen(walk, walk.segment).view(walk.position, length);
     return true;
   }
 

@@ -29,8 +29,8 @@ const FED_ALONE_MS = 5;
 
 /** How often this looks whether main has got on, ms: well before what stands in the apply ring of a group is done. */
 const LOOK_MS = 2;
-/** How long the log is not read on for others where a group may not be fed more, ms: a state machine that is not slow takes less for what it has. */
-const HOLD_MS = 10;
+/** How long after a read the next one waits for a group that may not be fed more, ms: a state machine that is not slow takes less for what it has. */
+const HOLD_MS = 4;
 /** As a bound of bytes: at least one batch is read. */
 const ONE_BATCH = 1;
 
@@ -161,9 +161,8 @@ export class Feeder implements Program {
     const { next, to, applied, ahead } = wanted;
     const looked = next <= applied + Math.max(ahead, 1);
     if (read === undefined && looked && reader.wantsFill)
-      this.#turns.waits(group, reader.placeOf(group), nowMs, wanted.urgent);
-    else if (read === undefined && to > applied + ahead)
-      this.#turns.held(group, reader.placeOf(group), nowMs);
+      this.#turns.waits(group, reader.placeOf(group), nowMs);
+    else if (read === undefined && to > applied + ahead) this.#turns.held(group, nowMs);
     else this.#turns.done(group);
   }
 

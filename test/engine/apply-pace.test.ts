@@ -26,8 +26,10 @@ describe('the pace of a state machine', () => {
     expect(pace.batchEntriesInTime).toBeGreaterThan(10_000);
   });
 
-  it('is what 12 ms take where other groups wait behind what is fed, and may be nothing', () => {
+  it('is what 12 ms take where other groups wait behind what is fed, and may be nothing, as it is before anything is known', () => {
     const pace = new ApplyPace();
+    expect(pace.fedEntriesInTime).toBe(0);
+    pace.note(1000, 0);
     expect(pace.fedEntriesInTime).toBe(BATCH_ENTRIES_CEILING);
     for (let batch = 0; batch < 100; batch++) pace.note(200, 4);
     expect(pace.fedEntriesInTime).toBeCloseTo(600, -1);

@@ -23,4 +23,18 @@ describe('reading a log with few fills', () => {
     expect(reads).toBeLessThan(bytes / READER_WINDOW_BYTES.anyhow + 5);
     reader.close();
   });
+
+  it('with one fill takes a batch that is larger than the window, and its head', () => {
+    const disk = new FaultyDisk(1);
+    const { wal, index } = openLog(disk, 'd', { segmentBytes: 1 << 22 });
+    const entryBytes = READER_WINDOW_BYTES.anyhow + 50_000;
+    for (let at = 1; at <= 4; at++) wal.stageBatch(1, makeBatch({ firstIndex: at, entryBytes }));
+    flushAll(wal);
+    const reader = new LogReader(disk, 'd', index);
+    for (let at = 1; at <= 4; at++) {
+      expect(reader.read(1, at, 4, 1, 0), `no fill, no batch ${at}`).toBeUndefined();
+      expect(reader.read(1, at, 4, 1, 1)?.headers.map(({ firstIndex }) => firstIndex)).toEqual([at]);
+    }
+    reader.close();
+  });
 });

@@ -372,6 +372,30 @@ describe('the feeder', () => {
       expect(bytes() / written).toBeLessThan(1.5);
     });
 
+    it('one whose state machine is slow holds up none that is not', () => {
+      const { feeder, ask, write, poll, apply, state } = makeWorld({
+        ring: 1 << 20,
+        among: true,
+        segmentBytes: 1 << 23,
+      });
+      for (let at = 1; at <= 300; at++)
+        for (const group of BOTH) write(makeBatch({ group, firstIndex: at, entryBytes: 4000 }));
+      for (const group of BOTH) ask(group, 1, 300, 1);
+      let [slow, quick, slowAtMs] = [0, 0, 0];
+      for (state.nowMs = 0; quick < 300; state.nowMs++) {
+        expect(state.nowMs).toBeLessThan(500);
+        while (poll());
+        for (const place of places(apply)) {
+          const [group, index] = place.split(':').map(Number);
+          if (group === 2) quick = index!;
+          else [slow, slowAtMs] = [index!, state.nowMs];
+        }
+        feeder.applied({ group: 2, applied: quick, ahead: 50 });
+        if (state.nowMs - slowAtMs >= 5) feeder.applied({ group: 1, applied: slow, ahead: 1 });
+      }
+      expect(slow).toBeLessThan(100);
+    });
+
     it('asks the log for no more than it may feed', () => {
       const { feeder, ask, run, settle, disk, apply } = makeWorld({ among: true });
       run(3000);

@@ -64,13 +64,52 @@ describe('the replicator, for a follower that is behind in many groups', () => {
     const late: [number, number][] = [];
     for (let rounds = 0; !GROUPS.every(isDone); rounds++) {
       expect(rounds).toBeLessThan(2000);
-      world.now += 10;
+      world.now += 1;
       hear();
       for (const group of GROUPS) if (group !== 5) answer(group);
       late.push([world.now, had.get(5)!]);
-      while (late[0]![0] <= world.now - 100) answer(5, late.shift()![1]);
+      while (late[0]![0] <= world.now - 3) answer(5, late.shift()![1]);
     }
     expect(world.bytesRead / written).toBeLessThan(1.5);
+  });
+
+  it('for longer it waits for nobody: one whose acknowledgements are late holds up only itself', async () => {
+    const { world, had, hear, answer, isDone } = await makeBehind({ depth: 2 });
+    const others = GROUPS.filter((group) => group !== 5);
+    const late: [number, number][] = [];
+    const startMs = world.now;
+    while (!others.every(isDone)) {
+      world.now += 5;
+      expect(world.now - startMs).toBeLessThan(500);
+      hear();
+      for (const group of others) answer(group);
+      late.push([world.now, had.get(5)!]);
+      while (late[0]![0] <= world.now - 100) answer(5, late.shift()![1]);
+    }
+    expect(had.get(5)).toBeLessThan(BATCHES);
+  });
+
+  it('one that lacks little at the end of the log does not wait until another has caught up with it', async () => {
+    const catchUpBytesPerSecond = 1024 * 1024;
+    const { world, written, had, hear, answer, isDone } = await makeBehind({ catchUpBytesPerSecond });
+    for (const group of GROUPS) world.replicator.closeSession({ group, session: 1 });
+    world.replicator.open({ group: 1, session: 2, term: 3, prevIndex: 0, prevTerm: 0 });
+    world.replicator.open({ group: 8, session: 2, term: 3, prevIndex: BATCHES - 2, prevTerm: 3 });
+    had.set(8, BATCHES - 2);
+    world.heard();
+    for (const group of [1, 8]) {
+      world.reply({ group, session: 2, term: 3, match: had.get(group)! });
+      world.replicator.stream({ group, session: 2, next: had.get(group)! + 1 });
+    }
+    const startMs = world.now;
+    while (!isDone(8)) {
+      world.now += 10;
+      expect(world.now - startMs).toBeLessThan(300);
+      hear();
+      answer(1);
+    }
+    expect(had.get(1), 'which takes longer').toBeLessThan(BATCHES);
+    expect(world.bytesRead).toBeLessThan(2 * written);
   });
 
   it('does not wait for one of which nothing is heard', async () => {
