@@ -69,7 +69,7 @@ export abstract class BaseStream implements MessageStream {
         { limit, received: bytes.length },
       );
     }
-    if (this.#closed || !this.#hasRoom()) return false;
+    if (!this.hasRoom) return false;
     this.#charge(bytes.length + MESSAGE_OVERHEAD_BYTES);
     this.#queue.push({ bytes, done });
     this.#handOver();
@@ -132,9 +132,9 @@ export abstract class BaseStream implements MessageStream {
     this.#handOver();
   }
 
-  #hasRoom(): boolean {
+  get hasRoom(): boolean {
     const { queuedBytesMax, queue } = this.limits;
-    if (this.#queuedBytes >= queuedBytesMax) return false;
+    if (this.#closed || this.#queuedBytes >= queuedBytesMax) return false;
     return this.#queuedBytes === 0 || queue === undefined || queue.taken - queue.left < queue.bytesMax;
   }
 

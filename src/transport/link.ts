@@ -106,6 +106,11 @@ export class PeerLink {
     return true;
   }
 
+  /** Whether `send` would take a message now: who has to read it first asks before. */
+  get hasRoom(): boolean {
+    return this.#state === 'up' && this.#stream?.hasRoom === true;
+  }
+
   /** Takes the message if the link is up and its queue has room; see `MessageStream.send`. */
   send(bytes: Buffer, done?: () => void): boolean {
     return this.#state === 'up' && this.#stream !== undefined && this.#stream.send(bytes, done);

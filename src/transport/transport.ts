@@ -24,6 +24,8 @@ export interface MessageStream {
    * @throws BytesInvalid for a message above `messageBytesMax`: the other end would end the stream over it
    */
   send(bytes: Buffer, done?: () => void): boolean;
+  /** Whether `send` would take a message now. */
+  readonly hasRoom: boolean;
   /** Bytes taken and not yet handed to the socket, with `MESSAGE_OVERHEAD_BYTES` for each message. */
   readonly queuedBytes: number;
   /** Stops delivering messages; HTTP/2 flow control then stops the peer. A few messages are held on this side. */

@@ -8,7 +8,7 @@ import { verifyEntries } from '../codec/entries.js';
 import type { RingProducer } from '../ring/producer.js';
 import type { FarRead, LogReader } from '../wal/log-reader.js';
 import { READ_BACK_BYTES } from './memory.js';
-import type { NearIndex } from './near-index.js';
+import type { NearBatch, NearIndex } from './near-index.js';
 import { dueMsOf, type Program } from './program.js';
 import { ReadTurns } from './read-turns.js';
 
@@ -44,6 +44,8 @@ interface Wanted {
   applied: LogIndex;
   /** How many entries may be fed beyond that. One batch may in any case. */
   ahead: number;
+  /** The batch that begins with `next` was looked at, and ends with this entry or later. */
+  endsFrom: LogIndex;
 }
 
 /**
@@ -96,7 +98,7 @@ export class Feeder implements Program {
     const known = this.#wanted.get(group);
     if (known !== undefined) return known;
     const ahead = this.#ports.alone ? Number.POSITIVE_INFINITY : 0;
-    const wanted = { next: 0, to: 0, term: 0, urgent: false, applied: 0, ahead };
+    const wanted = { next: 0, to: 0, term: 0, urgent: false, applied: 0, ahead, endsFrom: 0 };
     this.#wanted.set(group, wanted);
     return wanted;
   }
@@ -143,9 +145,15 @@ export class Feeder implements Program {
   /** `fillsMax`: how often something may be read from the disk for it. */
   #feedGroup(group: GroupId, wanted: Wanted, nowMs: number, fillsMax: number): boolean {
     const near = this.#near(group, wanted);
-    if (near !== undefined) {
+    // What is known not to be fed now is not read either.
+    if (!mayFeed(wanted, near?.lastIndex ?? Math.max(wanted.next, wanted.endsFrom))) {
+      this.#turns.held(group, nowMs);
+      return false;
+    }
+    const batch = near && this.#ports.received.view(near);
+    if (batch !== undefined) {
       this.#turns.done(group);
-      return this.#feedNear(wanted, near, group, nowMs);
+      return this.#feedNear(wanted, batch, group, nowMs);
     }
     if (fillsMax === 0 && this.#turns.stillWaits(group)) return false;
     const read = this.#read(group, wanted, fillsMax);
@@ -158,12 +166,12 @@ export class Feeder implements Program {
   /** What came of reading says where the group stands beside others. */
   #notePlace(group: GroupId, wanted: Wanted, read: FarRead | undefined, nowMs: number): void {
     const { reader } = this.#ports;
-    const { next, to, applied, ahead } = wanted;
-    const looked = next <= applied + Math.max(ahead, 1);
-    if (read === undefined && looked && reader.wantsFill)
-      this.#turns.waits(group, reader.placeOf(group), nowMs);
-    else if (read === undefined && to > applied + ahead) this.#turns.held(group, nowMs);
-    else this.#turns.done(group);
+    const bound = wanted.applied + wanted.ahead;
+    if (read === undefined && reader.wantsFill) this.#turns.waits(group, reader.placeOf(group), nowMs);
+    else if (read === undefined && wanted.to > bound) {
+      wanted.endsFrom = bound + 1;
+      this.#turns.held(group, nowMs);
+    } else this.#turns.done(group);
   }
 
   #read(group: GroupId, { next, to, applied, ahead }: Wanted, fillsMax: number): FarRead | undefined {
@@ -181,11 +189,9 @@ export class Feeder implements Program {
    * one, whatever else came: one leader sealed it, once. Nothing overwrites it before this poll ends, since only this
    * thread writes to that ring.
    */
-  #near(group: GroupId, { next, to, term, applied, ahead }: Wanted): Buffer | undefined {
-    const { received } = this.#ports;
-    const near = received.find(group, term, next);
-    if (near?.firstIndex !== next || near.lastIndex > to) return undefined;
-    return near.lastIndex <= applied + ahead || next <= applied + 1 ? received.view(near) : undefined;
+  #near(group: GroupId, { next, to, term }: Wanted): NearBatch | undefined {
+    const near = this.#ports.received.find(group, term, next);
+    return near?.firstIndex === next && near.lastIndex <= to ? near : undefined;
   }
 
   /** `first` and what follows it in the receive ring. */
@@ -196,7 +202,8 @@ export class Feeder implements Program {
       if (!this.#pushBatch(batch, header)) break;
       wanted.next = lastIndexOf(header) + 1;
       fed += batch.length;
-      batch = this.#near(group, wanted);
+      const near = this.#near(group, wanted);
+      batch = near && mayFeed(wanted, near.lastIndex) ? this.#ports.received.view(near) : undefined;
     }
     if (fed > 0) this.#fed(wanted, nowMs);
     return fed > 0;
@@ -242,4 +249,9 @@ export class Feeder implements Program {
     apply.publish(length);
     return true;
   }
+}
+
+/** Whether a batch that ends with `last` may stand in front of main: one may in any case. */
+function mayFeed({ next, applied, ahead }: Wanted, last: LogIndex): boolean {
+  return last <= applied + ahead || next <= applied + 1;
 }

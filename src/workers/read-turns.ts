@@ -20,7 +20,7 @@ interface Standing {
  * For which of many groups the log is read on. Their records lie between each other's in one log, and what was read stands in one window, through which
  * all of them are looked for before anything else is read. So who stands furthest back comes first, and a stretch is read once for all that are
  * equally far. Groups do not wait for each other all the same: now and then the turn is that of who has waited the longest, however far ahead of the others it stands; and
- * whoever has no room for what was read is waited for once, for a moment, and then has it read again.
+ * whoever has no room for what was read is waited for, a moment after each read, and later has it read again.
  */
 export class ReadTurns {
   readonly #standings = new Map<GroupId, Standing>();
@@ -66,6 +66,12 @@ export class ReadTurns {
     this.#turns++;
     this.#turnMs = nowMs;
     return group;
+  }
+
+  /** When the next turn is due that waits for somebody without room. */
+  dueMs(nowMs: number): number {
+    const dueMs = this.#turnMs + this.#holdMs;
+    return dueMs > nowMs && this.#holdsSomebody(nowMs) ? dueMs : Number.POSITIVE_INFINITY;
   }
 
   #holdsSomebody(nowMs: number): boolean {

@@ -133,7 +133,7 @@ export class Replicator implements Program {
     for (const { commitHeldSinceMs } of this.#sessions.values()) {
       first = Math.min(first, dueMsOf(commitHeldSinceMs, COMMIT_ALONE_MS, nowMs));
     }
-    return first;
+    return Math.min(first, this.#turns.dueMs(nowMs));
   }
 
   poll(nowMs: number): boolean {
@@ -210,7 +210,7 @@ export class Replicator implements Program {
     }
     let far = this.#allowance(session, nowMs);
     let sent = 0;
-    const looks = fillsMax > 0 || !this.#turns.stillWaits(group);
+    const looks = this.#ports.link.hasRoom && (fillsMax > 0 || !this.#turns.stillWaits(group));
     while (looks && sent < MESSAGES_PER_POLL && session.next !== session.tooLargeAt) {
       const room = session.window.room();
       if (room === 0) {
@@ -233,7 +233,8 @@ export class Replicator implements Program {
 
   /** Whether anything may be sent now that is read back, so that nobody has a turn in vain. */
   #mayFill(nowMs: number): boolean {
-    return this.#farLeft > 0 && this.#catchUp.allowance(nowMs, this.#catchUpBytesPerSecond, this.#grown) > 0;
+    if (!this.#ports.link.hasRoom || this.#farLeft <= 0) return false;
+    return this.#catchUp.allowance(nowMs, this.#catchUpBytesPerSecond, this.#grown) > 0;
   }
 
   /** Bytes that may be sent in it from the disk now. */

@@ -396,6 +396,52 @@ describe('the feeder', () => {
       expect(slow).toBeLessThan(100);
     });
 
+    it('reads nothing of which it knows that it may not be fed yet, and comes to rest', () => {
+      const { feeder, ask, write, poll, disk, apply, state, settle } = makeWorld({
+        ring: 1 << 20,
+        among: true,
+        segmentBytes: 1 << 23,
+      });
+      // Further from each other than one read reaches.
+      for (const group of BOTH)
+        for (let at = 1; at < 400; at += 4)
+          write(makeBatch({ group, firstIndex: at, count: 4, entryBytes: 2000 }));
+      for (const group of BOTH) feeder.applied({ group, applied: 0, ahead: 6 });
+      for (const group of BOTH) ask(group, 1, 400, 1);
+      settle();
+      state.nowMs = 5;
+      settle();
+      expect(places(apply)).toEqual(['1:1', '2:1']);
+      const bytes = countReads(disk);
+      for (let ms = 0; ms < 500; ms++) {
+        state.nowMs++;
+        let polls = 0;
+        while (poll()) expect(polls++).toBeLessThan(10);
+      }
+      expect(bytes()).toBeLessThan(1 << 20);
+      feeder.applied({ group: 1, applied: 4, ahead: 6 });
+      settle();
+      expect(places(apply)).toEqual(['1:5']);
+    });
+
+    it('what stands in the receive ring and may not be fed yet is not looked for in the log', () => {
+      const { feeder, ask, write, receiveBatch, disk, apply, settle } = makeWorld({ among: true });
+      for (const firstIndex of [1, 5]) {
+        const batch = makeBatch({ firstIndex, count: 4 });
+        write(batch);
+        receiveBatch(batch);
+      }
+      const bytes = countReads(disk);
+      feeder.applied({ group: 1, applied: 0, ahead: 6 });
+      ask(1, 1, 8, 1);
+      settle();
+      expect(places(apply)).toEqual(['1:1']);
+      expect(bytes()).toBe(0);
+      feeder.applied({ group: 1, applied: 4, ahead: 6 });
+      settle();
+      expect([places(apply), bytes()]).toEqual([['1:5'], 0]);
+    });
+
     it('asks the log for no more than it may feed', () => {
       const { feeder, ask, run, settle, disk, apply } = makeWorld({ among: true });
       run(3000);

@@ -5,7 +5,12 @@ const GROUPS = [1, 2, 3, 4, 5, 6, 7, 8];
 const BATCHES = 20;
 
 /** Eight groups whose batches lie between each other's in the leader's log; the follower has none of them. */
-async function makeBehind(options: { depth?: number; catchUpBytesPerSecond?: number; entryBytes?: number }) {
+async function makeBehind(options: {
+  depth?: number;
+  catchUpBytesPerSecond?: number;
+  entryBytes?: number;
+  receiveWindowBytes?: number;
+}) {
   const { depth = 64, entryBytes = 30_000 } = options;
   const world = await makeWorld({
     ...options,
@@ -164,4 +169,28 @@ describe('the replicator, for a follower that is behind in many groups', () => {
       expect(isDone(1)).toBe(false);
     },
   );
+
+  it('reads nothing while the network holds as much as it may, and sleeps', async () => {
+    const { world, written, hear, answer, isDone } = await makeBehind({
+      entryBytes: 80_000,
+      receiveWindowBytes: 1,
+    });
+    const pollFor = (ms: number) => {
+      for (const endMs = world.now + ms; world.now < endMs; world.now++) {
+        let polls = 0;
+        while (world.replicator.poll(world.now)) expect(polls++).toBeLessThan(50);
+      }
+    };
+    pollFor(100);
+    const before = world.bytesRead;
+    pollFor(500);
+    expect(world.bytesRead - before).toBe(0);
+    for (let rounds = 0; !GROUPS.every(isDone); rounds++) {
+      expect(rounds).toBeLessThan(200);
+      hear();
+      for (const group of GROUPS) answer(group);
+      world.now += 10;
+    }
+    expect(world.bytesRead / written).toBeLessThan(2);
+  });
 });
