@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const FILE = 'owner';
@@ -37,6 +37,9 @@ function namesIn(directory: string): string[] {
 
 function isAbandoned(directory: string, { bootId, pidNamespace }: Owner): boolean {
   try {
+    const { uid } = lstatSync(directory);
+    // What another user has put there may say anything of itself.
+    if (uid !== process.getuid?.()) return false;
     const owner = JSON.parse(readFileSync(join(directory, FILE), 'utf8')) as Owner;
     if (owner.bootId !== bootId || owner.pidNamespace !== pidNamespace) return false;
     return Number.isInteger(owner.pid) && owner.pid > 0 && !isAlive(owner.pid);
