@@ -1,4 +1,4 @@
-import { execFile, execFileSync, spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loopDelayMs } from '../../src/bench/child.js';
+import { childrenOf } from './children.js';
 
 describe('the delay of an event loop', () => {
   it('that was blocked all the time is all of the time', () => {
@@ -37,14 +38,6 @@ function isThere(pid: number): Promise<boolean> {
   });
 }
 
-function childrenOf(parent: number): number[] {
-  const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,comm='], { encoding: 'utf8' }).split('\n');
-  const processes = lines.map((line) => line.trim().split(/\s+/));
-  return processes
-    .filter(([, of, name]) => Number(of) === parent && name !== 'ps')
-    .map(([pid]) => Number(pid));
-}
-
 describe('processes of a benchmark that is killed', () => {
   let directory = '';
   beforeEach(() => {
@@ -59,7 +52,7 @@ describe('processes of a benchmark that is killed', () => {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     await once(benchmark.stdout, 'data');
-    const pids = childrenOf(benchmark.pid!);
+    const pids = childrenOf(benchmark.pid!).map(({ pid }) => pid);
     expect(pids).toHaveLength(2);
     expect(await Promise.all(pids.map(isThere))).toEqual([true, true]);
     benchmark.kill('SIGKILL');

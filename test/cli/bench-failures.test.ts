@@ -1,10 +1,11 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Results } from '../../src/bench/results.js';
+import { childrenOf } from '../bench/children.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const SHORT = ['--duration', '1', '--warmup', '0', '--concurrency', '64'];
@@ -35,11 +36,9 @@ function bench(...args: string[]): Bench {
 
 /** Processes of nodes that `parent` has started. */
 function nodesOf({ pid }: ChildProcess): number[] {
-  const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,args='], { encoding: 'utf8' }).split('\n');
-  return lines
-    .map((line) => line.trim().split(/\s+/))
-    .filter(([, parent, ...args]) => Number(parent) === pid && args.join(' ').includes('bench/node.js'))
-    .map(([id]) => Number(id));
+  return childrenOf(pid!)
+    .filter(({ command }) => command.includes('bench/node.js'))
+    .map((each) => each.pid);
 }
 
 async function killOneNode({ child }: Bench): Promise<void> {
